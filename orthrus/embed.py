@@ -1,0 +1,184 @@
+"""Embedding: every transcript of a store to one vector, batched by length under a token budget.
+
+Transcripts go through the encoder from the longest to the shortest, so that a batch pads little and memory peaks at
+once. A file is written in parts beside the output and joined at the end: an interrupted run goes on where it stopped,
+and the output appears whole or not at all.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from orthrus.errors import InputError
+from orthrus.hub import load_encoder
+from orthrus.loading.batch import pad
+from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.tracks import codes_to_tracks
+from orthrus.store import TranscriptStore, sha256
+
+METADATA_KEY = b"orthrus"
+_PART_NT = 4_000_000  # a part is what an interrupted run loses at most
+_LIST_ROWS = 500_000  # rows of one Arrow list array, whose offsets are 32 bits
+
+
+def embed(
+    encoder: MambaEncoder,
+    store: TranscriptStore,
+    indices: Sequence[int] | NDArray[np.int64],
+    token_budget: int = 65_536,
+    description: str = "embedding",
+) -> NDArray[np.float32]:
+    """Vectors of the chosen transcripts, float32 (n, D), in the order of ``indices``, with a progress bar.
+
+    ``token_budget`` is the padded positions of a batch; a longer transcript is a batch by itself.
+    """
+    chosen = np.asarray(indices, dtype=np.int64)
+    vectors = np.empty((len(chosen), encoder.d_model), dtype=np.float32)
+    with _progress() as progress:
+        task = progress.add_task(description, total=len(chosen))
+        for rows in _batches(store.lengths[chosen], token_budget):
+            vectors[rows] = _forward(encoder, store, chosen[rows])
+            progress.advance(task, len(rows))
+    return vectors
+
+
+def embed_to_file(
+    checkpoint: Path,
+    store: TranscriptStore,
+    output: Path,
+    *,
+    input_name: str,
+    token_budget: int = 65_536,
+    device: str = "cpu",
+    overwrite: bool = False,
+) -> pa.Table:
+    """Embed a whole store into a Parquet file, and return its table.
+
+    Columns: ``transcript_id``, ``embedding`` (list of float32), then ``species``, ``gene_id``, ``gene_name`` and
+    ``family_id``, in the store's order. The schema's metadata names the encoder, its checkpoint and the input.
+
+    Raises InputError if ``output`` exists or a run with another checkpoint or input was left unfinished there, unless
+    ``overwrite``, and if the checkpoint cannot be read.
+    """
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} exists; choose another --output or pass --overwrite to replace it")
+    encoder = load_encoder(checkpoint, device)
+    metadata = {
+        "encoder": encoder.config,
+        "checkpoint": str(checkpoint),
+        "checkpoint_sha256": _checkpoint_sha256(checkpoint),
+        "input": input_name,
+    }
+    parts = output.with_name(output.name + ".partial")
+    job = metadata | {"files": store.meta["files"], "token_budget": token_budget}
+    _open_parts(parts, job, overwrite)
+    vectors = np.empty((len(store), encoder.d_model), dtype=np.float32)
+    with _progress() as progress:
+        task = progress.add_task("embedding", total=len(store))
+        for number, rows in enumerate(_parts(store.lengths, token_budget)):
+            vectors[np.concatenate(rows)] = _part(parts / f"{number:06d}.npy", encoder, store, rows)
+            progress.advance(task, sum(map(len, rows)))
+    table = _table(store, vectors, metadata)
+    scratch = parts / "whole.parquet"
+    pq.write_table(table, scratch, compression="zstd")
+    scratch.replace(output)
+    shutil.rmtree(parts)
+    return table
+
+
+def _part(
+    path: Path, encoder: MambaEncoder, store: TranscriptStore, batches: list[NDArray[np.int64]]
+) -> NDArray[np.float32]:
+    """Vectors of a part, from its file if an earlier run wrote it."""
+    if path.exists():
+        done: NDArray[np.float32] = np.load(path)
+        return done
+    vectors = np.concatenate([_forward(encoder, store, rows) for rows in batches])
+    scratch = path.with_suffix(".scratch")
+    with scratch.open("wb") as stream:
+        np.save(stream, vectors)
+    scratch.replace(path)
+    return vectors
+
+
+def _forward(encoder: MambaEncoder, store: TranscriptStore, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    codes_BL, lengths_B = pad([store.codes(int(i)) for i in indices])
+    device = encoder.norm_f.weight.device
+    with torch.inference_mode():
+        tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
+        vectors_BD = encoder.represent(tracks_BCL, torch.from_numpy(lengths_B).to(device))
+    vectors: NDArray[np.float32] = vectors_BD.float().cpu().numpy()
+    return vectors
+
+
+def _batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:
+    """Positions into ``lengths`` batch by batch, the longest first."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, token_budget // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _parts(lengths: NDArray[np.int64], token_budget: int) -> Iterator[list[NDArray[np.int64]]]:
+    part: list[NDArray[np.int64]] = []
+    for rows in _batches(lengths, token_budget):
+        part.append(rows)
+        if sum(int(lengths[r].sum()) for r in part) >= _PART_NT:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _open_parts(parts: Path, job: dict[str, Any], overwrite: bool) -> None:
+    """Make the folder of parts, or take up the one of an interrupted run of the same job."""
+    text = json.dumps(job, indent=2, sort_keys=True)
+    description = parts / "job.json"
+    if description.exists() and description.read_text() != text:
+        if not overwrite:
+            raise InputError(
+                f"{parts} holds an unfinished run with another checkpoint or input; finish that run, or pass"
+                " --overwrite to start anew"
+            )
+        shutil.rmtree(parts)
+    parts.mkdir(parents=True, exist_ok=True)
+    description.write_text(text)
+
+
+def _table(store: TranscriptStore, vectors: NDArray[np.float32], metadata: dict[str, Any]) -> pa.Table:
+    lists = [_list_array(vectors[i : i + _LIST_ROWS]) for i in range(0, len(vectors), _LIST_ROWS)]
+    columns = {"transcript_id": store.transcripts["transcript_id"], "embedding": pa.chunked_array(lists)}
+    for name in ("species", "gene_id", "gene_name", "family_id"):
+        columns[name] = store.transcripts[name]
+    return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+
+
+def _list_array(vectors: NDArray[np.float32]) -> pa.ListArray:
+    n, width = vectors.shape
+    offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
+
+
+def _checkpoint_sha256(checkpoint: Path) -> str:
+    return sha256(checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("transcripts"),
+        TimeRemainingColumn(),
+    )

@@ -1,0 +1,104 @@
+"""One byte a base: what a transcript is on disk, in a batch and on the wire to the GPU.
+
+Bits 0-2 hold the base (0 none, 1 A, 2 C, 3 G, 4 T/U), bit 3 the CDS track (first base of each codon, counted from
+the first CDS base, stop codon included), bit 4 the splice track (last base of every exon, the last exon too).
+Coordinates are 0-based, half-open, on the mature mRNA, 5'->3'.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthrus.errors import InputError
+
+Codes = NDArray[np.uint8]
+
+BASES = "NACGT"
+BASE_BITS = 0b00111
+CDS_BIT = 0b01000
+SPLICE_BIT = 0b10000
+
+_INVALID = 255
+_COMPLEMENT = np.array([0, 4, 3, 2, 1], dtype=np.uint8)
+
+
+def _letter_table() -> Codes:
+    table = np.full(256, _INVALID, dtype=np.uint8)
+    for letters, base in (
+        ("A", 1),
+        ("C", 2),
+        ("G", 3),
+        ("TU", 4),
+        ("NRYSWKMBDHV", 0),
+    ):  # IUPAC: ambiguous is none
+        for letter in letters:
+            table[ord(letter)] = table[ord(letter.lower())] = base
+    return table
+
+
+def _track_table() -> Codes:
+    table = np.zeros((32, 6), dtype=np.uint8)
+    for base in range(1, 5):
+        table[np.arange(32) & BASE_BITS == base, base - 1] = 1
+    table[np.arange(32) & CDS_BIT != 0, 4] = 1
+    table[np.arange(32) & SPLICE_BIT != 0, 5] = 1
+    return table
+
+
+_BASE_OF_LETTER = _letter_table()
+_LETTER_OF_CODE = np.frombuffer((BASES + "NNN").encode() * 4, dtype=np.uint8)
+
+TRACK_TABLE = _track_table()
+"""uint8 (32, 6): the tracks A, C, G, T, CDS, splice of each code."""
+
+
+def encode_bases(sequence: bytes | str, name: str) -> Codes:
+    """Bases of a nucleotide sequence, uint8 (L,), bits 0-2 only; N and the other IUPAC ambiguity codes become 0.
+
+    Raises InputError naming ``name`` and the first letter that no nucleotide sequence has.
+    """
+    letters = np.frombuffer(sequence.encode("latin-1", "replace") if isinstance(sequence, str) else sequence, np.uint8)
+    bases = _BASE_OF_LETTER[letters]
+    bad = bases == _INVALID
+    if bad.any():
+        at = int(bad.argmax())
+        raise InputError(
+            f"{name}: letter {chr(letters[at])!r} at position {at + 1} is no nucleotide; expected A, C, G, T, U, N or an"
+            " IUPAC ambiguity code (is this a protein FASTA?)"
+        )
+    return bases
+
+
+def reverse_complement(bases: Codes) -> Codes:
+    """The other strand of un-annotated bases, uint8 (L,)."""
+    return _COMPLEMENT[bases[::-1]]
+
+
+def annotate(bases: Codes, cds: tuple[int, int] | None, exon_ends: Sequence[int] | NDArray[np.int32]) -> Codes:
+    """Codes of a transcript: its bases with the CDS and splice bits set, a new uint8 (L,).
+
+    ``cds`` is the half-open interval from the first CDS base to the end of the stop codon, None without one;
+    ``exon_ends`` are the half-open ends of the exons, ascending, the last one L; empty means unknown.
+    """
+    codes = bases & np.uint8(BASE_BITS)
+    if cds is not None:
+        codes[cds[0] : cds[1] : 3] |= CDS_BIT
+    if len(exon_ends):
+        codes[np.asarray(exon_ends) - 1] |= SPLICE_BIT
+    return codes
+
+
+def decode_bases(codes: Codes) -> str:
+    """The sequence in the letters A, C, G, T and N."""
+    return _LETTER_OF_CODE[codes].tobytes().decode("ascii")
+
+
+def tracks(codes: Codes, n_tracks: int = 6) -> Codes:
+    """Float-ready tracks, uint8 (n_tracks, L): 4 gives A, C, G, T; 6 adds CDS and splice.
+
+    Raises InputError for any other number.
+    """
+    if n_tracks not in (4, 6):
+        raise InputError(f"n_tracks is {n_tracks}; expected 4 (A, C, G, T) or 6 (and CDS, splice)")
+    return np.ascontiguousarray(TRACK_TABLE[codes, :n_tracks].T)

@@ -1,0 +1,53 @@
+"""Files as users have them: plain, gzip or bgzip, told by content, and unreadable ones as one clear error."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from orthrus.errors import InputError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BGZIP_MAGIC = b"\x1f\x8b\x08\x04"
+_BGZIP_SUBFIELD = b"BC\x02\x00"
+_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """The decompressed bytes of ``path`` as a binary stream.
+
+    Raises InputError if there is no such file, if it is named .gz but is none, or, while it is read, if it is
+    truncated or damaged.
+    """
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from None
+    with raw:
+        head = raw.read(18)
+        _refuse_cut_bgzip(path, raw, head)
+        raw.seek(0)
+        if not head.startswith(_GZIP_MAGIC):
+            if path.suffix in (".gz", ".bgz"):
+                raise InputError(f"{path} is named {path.suffix} but is no gzip file; rename or compress it.")
+            yield raw
+            return
+        try:
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield cast(BinaryIO, stream)
+        except EOFError:
+            raise InputError(f"{path} is a truncated gzip file: fetch or copy it again.") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(f"{path} is a damaged gzip file ({error}): fetch or copy it again.") from None
+
+
+def _refuse_cut_bgzip(path: Path, raw: BinaryIO, head: bytes) -> None:
+    """A bgzip file cut between two of its blocks is a valid gzip file: only its missing end block tells."""
+    if head.startswith(_BGZIP_MAGIC) and head[12:16] == _BGZIP_SUBFIELD:
+        raw.seek(0, 2)
+        raw.seek(max(0, raw.tell() - len(_BGZIP_END)))
+        if raw.read() != _BGZIP_END:
+            raise InputError(f"{path} is a truncated bgzip file (no end block): fetch or copy it again.")

@@ -1,0 +1,1 @@
+"""Networks: the selective scan and its backends, the Mamba mixer, the encoder and its training heads."""

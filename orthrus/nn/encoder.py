@@ -1,0 +1,145 @@
+"""The encoder of mature mRNA: a linear embedding of the tracks, a stack of pre-norm mixers, a final norm.
+
+B batch rows, C tracks, L positions (nt), D model width. Tracks (B, C, L) -> hidden (B, L, D) -> one vector a row,
+the mean over its own positions. 6 x 512 has 10 M parameters, 3 x 256 has 1.3 M.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from orthrus.errors import InputError
+from orthrus.nn.mamba import Mamba
+
+MixerFactory = Callable[[int, bool], nn.Module]
+"""(d_model, bidirectional) -> a module called with (hidden_BLD, lengths_B) that keeps the shape."""
+
+
+class Layer(nn.Module):
+    def __init__(self, d_model: int, mixer: nn.Module) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.mixer = mixer
+
+    def forward(self, hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
+        out_BLD: Tensor = hidden_BLD + self.mixer(self.norm(hidden_BLD), lengths_B)
+        return out_BLD
+
+
+class MambaEncoder(nn.Module):
+    """Tracks of transcripts, 5' to 3', to hidden states and to one vector each.
+
+    The tracks are A, C, G, T (4) and, with 6, CDS and splice. A causal Mamba-1 encoder has the state dict and the
+    values of the published one (bioRxiv 2024.10.10.617658). Padding is on the right and has no effect; NaN in a row's
+    tracks gives NaN in that row alone. Raises InputError for sizes that are not positive.
+    """
+
+    def __init__(
+        self,
+        n_tracks: int = 6,
+        d_model: int = 256,
+        n_layers: int = 3,
+        bidirectional: bool = False,
+        mixer: MixerFactory = Mamba,
+    ) -> None:
+        super().__init__()
+        for name, size in (("n_tracks", n_tracks), ("d_model", d_model), ("n_layers", n_layers)):
+            if size < 1:
+                raise InputError(f"{name} must be at least 1, got {size}")
+        self.n_tracks, self.d_model, self.n_layers, self.bidirectional = n_tracks, d_model, n_layers, bidirectional
+        self.embedding = nn.Linear(n_tracks, d_model)
+        self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
+        self.norm_f = nn.LayerNorm(d_model)
+        nn.init.zeros_(self.embedding.bias)
+        with torch.no_grad():  # the residual stream keeps its variance with depth, as published
+            for name, parameter in self.named_parameters():
+                if name.endswith("out_proj.weight"):
+                    parameter.div_(n_layers**0.5)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What ``MambaEncoder.from_config`` needs to build an encoder of this shape, fit for JSON and for a recipe."""
+        mixer = self.layers[0].mixer
+        return {
+            "n_tracks": self.n_tracks,
+            "d_model": self.d_model,
+            "n_layers": self.n_layers,
+            "bidirectional": self.bidirectional,
+            "mixer": {"class_path": _path(type(mixer)), "init_args": dict(getattr(mixer, "config", {}))},
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "MambaEncoder":
+        """The encoder, freshly initialised, that ``config`` describes; raises InputError for a config of other things.
+
+        Only the mixers of this package are built: a config comes with a checkpoint and must not name code to run.
+        """
+        try:
+            mixer = config["mixer"]
+            factory = partial(_MIXERS[mixer["class_path"]], **mixer["init_args"])
+            return cls(**{**config, "mixer": factory})
+        except (KeyError, TypeError) as error:
+            raise InputError(f"not the configuration of an encoder ({error!r}): {dict(config)}") from error
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
+        """Hidden states (B, L, D) after the final norm; those beyond a row's length mean nothing.
+
+        ``tracks_BCL`` may have any type; ``lengths_B`` counts each row's positions, 1 to L. Raises InputError for an
+        empty batch, another number of tracks, or lengths out of range.
+        """
+        self._check(tracks_BCL, lengths_B)
+        hidden_BLD: Tensor = self.embedding(tracks_BCL.transpose(1, 2).to(self.embedding.weight.dtype))
+        for layer in self.layers:
+            hidden_BLD = layer(hidden_BLD, lengths_B)
+        normed_BLD: Tensor = self.norm_f(hidden_BLD)
+        return normed_BLD
+
+    def represent(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
+        """One vector a transcript (B, D): the mean hidden state over its own positions. Raises as ``forward``."""
+        return mean_pool(self(tracks_BCL, lengths_B), lengths_B)
+
+    def _check(self, tracks_BCL: Tensor, lengths_B: Tensor) -> None:
+        if tracks_BCL.ndim != 3 or lengths_B.shape != tracks_BCL.shape[:1]:
+            raise InputError(
+                "expected tracks (rows, tracks, positions) and one length a row, got shapes "
+                f"{tuple(tracks_BCL.shape)} and {tuple(lengths_B.shape)}"
+            )
+        rows, n_tracks, positions = tracks_BCL.shape
+        if rows == 0:
+            raise InputError("empty batch: the encoder needs at least one row")
+        if n_tracks != self.n_tracks:
+            raise InputError(f"encoder takes {self.n_tracks} tracks, got {n_tracks}")
+        if torch.compiler.is_compiling():
+            return  # the values of lengths are not known while a graph is traced
+        shortest, longest = int(lengths_B.min()), int(lengths_B.max())
+        if shortest < 1:
+            raise InputError(
+                f"row {int(lengths_B.argmin())} has length {shortest}: every row needs at least 1 position"
+            )
+        if longest > positions:
+            raise InputError(
+                f"row {int(lengths_B.argmax())} has length {longest}, beyond the {positions} positions of the tracks"
+            )
+
+
+def _path(mixer: type) -> str:
+    return f"{mixer.__module__}.{mixer.__qualname__}"
+
+
+_MIXERS = {_path(mixer): mixer for mixer in (Mamba,)}
+
+
+def mean_pool(hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
+    """Mean over each row's first ``lengths_B`` positions (B, D), summed in float32 at least."""
+    lengths_B = lengths_B.to(hidden_BLD.device)
+    padding_BL = torch.arange(hidden_BLD.shape[1], device=hidden_BLD.device) >= lengths_B[:, None]
+    precision = torch.promote_types(hidden_BLD.dtype, torch.float32)
+    total_BD = hidden_BLD.masked_fill(padding_BL[:, :, None], 0).sum(dim=1, dtype=precision)
+    return total_BD / lengths_B[:, None]

@@ -1,0 +1,136 @@
+"""Embeddings files: one vector a transcript, in Parquet.
+
+Columns ``transcript_id`` (string) and ``embedding`` (list of float); ``species``, ``gene_name`` and ``family_id`` are
+kept where the file has them. The schema's metadata key ``orthrus`` holds JSON on where the vectors come from.
+Reading 24 k x 512 takes a fraction of a second and 50 MB.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from orthrus.errors import InputError
+
+METADATA_KEY = b"orthrus"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of N transcripts: ``matrix`` float32 (N, D), row i that of ``transcript_ids[i]``.
+
+    The optional columns have N entries, None or "" where unknown. Any feature matrix fits, the controls' too.
+    """
+
+    transcript_ids: tuple[str, ...]
+    matrix: NDArray[np.float32]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    species: tuple[str | None, ...] | None = None
+    gene_name: tuple[str | None, ...] | None = None
+    family_id: tuple[str | None, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.matrix.ndim != 2 or len(self.matrix) != len(self.transcript_ids):
+            raise InputError(
+                f"embeddings of shape {self.matrix.shape} for {len(self.transcript_ids):,} transcripts;"
+                " expected one row a transcript"
+            )
+
+    def __len__(self) -> int:
+        return len(self.transcript_ids)
+
+    def rows_of(self, transcript_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Row of each transcript, int64, -1 for those that are not here."""
+        row = {name: i for i, name in enumerate(self.transcript_ids)}
+        return np.array([row.get(name, -1) for name in transcript_ids], dtype=np.int64)
+
+
+def read_embeddings(path: str | Path) -> Embeddings:
+    """Read an embeddings file.
+
+    Raises InputError if it is missing, no Parquet, without the two columns or rows, or if ids repeat or are missing,
+    or if vectors differ in width, are missing or hold a value that is not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no embeddings file {path}; make one with `orthrus embed`.")
+    try:
+        parquet = pq.ParquetFile(path)
+        found = parquet.schema_arrow.names
+        missing = [name for name in ("transcript_id", "embedding") if name not in found]
+        if missing:
+            raise InputError(
+                f"{path} has no column {' and no column '.join(map(repr, missing))}; it has {', '.join(found)}."
+                " Expected an embeddings file as `orthrus embed` writes it."
+            )
+        wanted = ("transcript_id", "embedding", "species", "gene_name", "family_id")
+        table = parquet.read(columns=[name for name in wanted if name in found])
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise InputError(f"{path} is no readable Parquet file ({reason}); make it with `orthrus embed`.") from None
+    ids = _unique_ids(path, table["transcript_id"])
+    return Embeddings(
+        transcript_ids=ids,
+        matrix=_matrix(path, ids, table["embedding"]),
+        metadata=_metadata(path, table.schema.metadata or {}),
+        **{
+            name: tuple(table[name].cast(pa.string()).to_pylist())
+            for name in ("species", "gene_name", "family_id")
+            if name in table.column_names
+        },
+    )
+
+
+def _unique_ids(path: Path, column: pa.ChunkedArray) -> tuple[str, ...]:
+    if not len(column):
+        raise InputError(f"{path} holds no transcript; embed an input that has some.")
+    if column.null_count:
+        raise InputError(f"{path}: {column.null_count:,} rows have no transcript_id; each row needs one.")
+    counts = pc.value_counts(column.cast(pa.string()))
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+    if repeated:
+        raise InputError(
+            f"{path}: {len(repeated):,} transcript ids occur more than once, for example"
+            f" {', '.join(repeated[:3])}; expected one row a transcript."
+        )
+    return tuple(column.cast(pa.string()).to_pylist())
+
+
+def _matrix(path: Path, ids: Sequence[str], column: pa.ChunkedArray) -> NDArray[np.float32]:
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        raise InputError(f"{path}: column 'embedding' is of type {kind}; expected a list of float32.")
+    widths = pc.list_value_length(column).fill_null(0).to_numpy()
+    odd = np.flatnonzero(widths != widths[0])
+    if odd.size:
+        raise InputError(
+            f"{path}: vectors differ in width: {widths[0]} for {ids[0]}, {widths[odd[0]]} for {ids[odd[0]]};"
+            " expected one width throughout."
+        )
+    if widths[0] == 0:
+        raise InputError(f"{path}: the vectors are empty; embed the transcripts again.")
+    flat = pc.list_flatten(column).to_numpy()
+    matrix = np.ascontiguousarray(flat.reshape(len(ids), -1), dtype=np.float32)
+    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if bad.size:
+        raise InputError(
+            f"{path}: {bad.size:,} of {len(ids):,} vectors hold a value that is not finite, for example that of"
+            f" {ids[bad[0]]}; embed them again."
+        )
+    return matrix
+
+
+def _metadata(path: Path, schema_metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    try:
+        metadata = json.loads(schema_metadata.get(METADATA_KEY, b"{}"))
+    except ValueError as error:
+        raise InputError(f"{path}: its 'orthrus' metadata is no JSON ({error}); embed again.") from None
+    return {"file": str(path), **metadata}

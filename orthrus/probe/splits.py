@@ -1,0 +1,101 @@
+"""Splits of labelled transcripts into training, validation and test, whole groups at a time.
+
+Rows that share a family or a gene are one group; a row of which neither is known is a group of its own. Groups are put
+in an order that depends on the seed and their names alone, then cut at 70 % and 85 % of the rows, so a split does not
+depend on the order of rows. Cost: one hash a group and seed.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from orthrus.errors import InputError
+
+FRACTIONS = {"train": 0.70, "validation": 0.15, "test": 0.15}
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the three sides of one seed, ascending, int64; together every row, once."""
+
+    seed: int
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+@dataclass(frozen=True)
+class Groups:
+    """``of_row[i]`` is the number of the group of row i, ``names`` names each group by its smallest member."""
+
+    of_row: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def group_rows(transcript_ids: Sequence[str], keys: Sequence[tuple[str, Sequence[str | None]]]) -> Groups:
+    """Groups of N rows: connected components of 'has the same value in one of the ``keys``'.
+
+    Each key is its kind (family_id, gene_name) and N values; values of one kind are compared with each other, also
+    across keys. None, "" and "nan" are unknown and join nothing.
+    A transcript with no known key is a group of its own. Raises InputError if ``keys`` is empty.
+    """
+    if not keys:
+        raise InputError(
+            "nothing says which transcripts are related, so test rows could leak into training: give --store, embed"
+            " from a store, or add a column gene_name to the labels."
+        )
+    n_rows = len(transcript_ids)
+    node_of: dict[tuple[str, str], int] = {}
+    edges = [
+        (row, node_of.setdefault((kind, value), n_rows + len(node_of)))
+        for kind, values in keys
+        for row, value in enumerate(values)
+        if value and value.lower() != "nan"
+    ]
+    n_nodes = n_rows + len(node_of)
+    ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(ends), dtype=np.int8), (ends[:, 0], ends[:, 1])), (n_nodes, n_nodes))
+    _, component = connected_components(graph, directed=False)
+    # A group is named by its smallest transcript id, so that names do not depend on the order of rows.
+    name_of: dict[int, str] = {}
+    for name, label in zip(transcript_ids, component[:n_rows], strict=True):
+        name_of[label] = min(name, name_of.get(label, name))
+    number_of = {label: i for i, label in enumerate(name_of)}
+    of_row = np.array([number_of[label] for label in component[:n_rows]], dtype=np.int64)
+    return Groups(of_row, tuple(name_of.values()))
+
+
+def split_groups(groups: Groups, seed: int) -> Split:
+    """The split of a seed: whole groups, 70 / 15 / 15 % of the rows as nearly as the groups' sizes let it.
+
+    Raises InputError with fewer than three groups. A group falls on the side in which its middle row lies; the first
+    and the last group in order are test and training whatever their size, so no side is ever empty.
+    """
+    if len(groups) < len(FRACTIONS):
+        raise InputError(
+            f"{len(groups)} group(s) of related transcripts among {len(groups.of_row):,} labelled rows; a split into"
+            " training, validation and test needs at least 3. Label transcripts of more genes."
+        )
+    sizes = np.bincount(groups.of_row, minlength=len(groups))
+    digests = [hashlib.sha256(f"{seed}\t{name}".encode()).digest() for name in groups.names]
+    order = np.array(sorted(range(len(groups)), key=digests.__getitem__), dtype=np.int64)
+    middle = (np.cumsum(sizes[order]) - sizes[order] / 2) / sizes.sum()
+    cuts = [FRACTIONS["test"], FRACTIONS["test"] + FRACTIONS["validation"]]
+    side_in_order = np.searchsorted(cuts, middle, side="right")  # 0 test, 1 validation, 2 training
+    side_in_order[0], side_in_order[-1] = 0, 2
+    if 1 not in side_in_order:  # give it the last test group, or the first training group if there is one test group
+        side_in_order[max(np.searchsorted(side_in_order, 2) - 1, 1)] = 1
+    side_of_group = np.empty(len(groups), dtype=np.int64)
+    side_of_group[order] = side_in_order
+    side = side_of_group[groups.of_row]
+    return Split(seed, np.flatnonzero(side == 2), np.flatnonzero(side == 1), np.flatnonzero(side == 0))

@@ -1,0 +1,28 @@
+"""One line of progress: steps done of all, loss, retrieval accuracy, nt/s."""
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+_NAMES = {"train/loss": "loss", "train/retrieval_top1": "retrieval", "perf/nt_per_s": "nt/s"}
+
+
+class StepProgressBar(TQDMProgressBar):
+    """A progress bar over ``trainer.max_steps``: epochs of endless data say nothing."""
+
+    @property
+    def total_train_batches(self) -> int:
+        """All batches of the run."""
+        return self.trainer.max_steps * self.trainer.accumulate_grad_batches
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Name the bar by what it counts."""
+        super().on_train_epoch_start(trainer, pl_module)
+        self.train_progress_bar.set_description("pretraining")
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """The metrics of the bar under short names."""
+        metrics = super().get_metrics(trainer, pl_module)
+        shown = {short: metrics[name] for name, short in _NAMES.items() if name in metrics}
+        return {name: f"{value:,.0f}" if name == "nt/s" else f"{value:.3f}" for name, value in shown.items()}

@@ -1,0 +1,20 @@
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and golden values named by ORTHRUS_SHARED (default ../shared)."""
+    folder = Path(os.environ.get("ORTHRUS_SHARED", REPOSITORY / ".." / "shared")).resolve()
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real data at {folder}: set ORTHRUS_SHARED to its folder")
+    return folder
