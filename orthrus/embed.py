@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orthrus.errors import InputError
+from orthrus.genome.codes import check_n_tracks
 from orthrus.hub import load_encoder
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
@@ -71,7 +72,10 @@ def embed_to_file(
     """
     if output.exists() and not overwrite:
         raise InputError(f"{output} exists; choose another --output or pass --overwrite to replace it")
-    encoder = load_encoder(checkpoint, device)
+    if token_budget < 1:
+        raise InputError(f"a token budget of {token_budget} holds no transcript; expected, say, 65536")
+    encoder = load_encoder(checkpoint, check_device(device))
+    check_n_tracks(encoder.n_tracks)
     metadata = {
         "encoder": encoder.config,
         "checkpoint": str(checkpoint),
@@ -93,6 +97,17 @@ def embed_to_file(
     scratch.replace(output)
     shutil.rmtree(parts)
     return table
+
+
+def check_device(name: str) -> torch.device:
+    """The device of that name; raises InputError unless this machine has it."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"no device {name!r} here ({reason}); expected cpu, cuda or cuda:N") from None
+    return device
 
 
 def _part(

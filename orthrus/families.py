@@ -31,7 +31,7 @@ def family_names(
     rank = {name: i for i, name in enumerate(species_order)}
     names = [""] * int(component.max() + 1) if n else []
     for i in sorted(range(n), key=lambda i: (rank[species[i]], gene_ids[i])):
-        names[component[i]] = names[component[i]] or f"{species[i]}:{gene_ids[i]}"
+        names[component[i]] = names[component[i]] or f"{species[i]}:{gene_ids[i].removeprefix(f'{species[i]}:')}"
     return [names[c] for c in component]
 
 

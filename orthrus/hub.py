@@ -18,7 +18,8 @@ from torch import Tensor
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 
-CONFIG_FILE, WEIGHTS_FILE, LEGACY_WEIGHTS_FILE = "config.json", "model.safetensors", "pytorch_model.bin"
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+_WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")
 _PREFIXES = ("encoder.", "model.", "")  # ours, the published Lightning module's, a bare encoder's
 
 
@@ -32,17 +33,44 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> MambaE
     path = Path(path)
     content = _read(path)
     weights = _encoder_weights(content.get("state_dict", content), path)
-    config = content["orthrus"]["encoder"] if "orthrus" in content else _infer_config(weights, path)
-    encoder = MambaEncoder.from_config(config)
+    encoder = MambaEncoder.from_config(_stored_config(content, path) or _infer_config(weights, path))
     _refuse_misfit(encoder.state_dict(), weights, path)
     encoder.load_state_dict(weights)
     return encoder.to(device).eval()
 
 
-def save_encoder(encoder: MambaEncoder, folder: str | Path) -> None:
-    """Writes ``config.json`` and ``model.safetensors``, whole or not at all.
+def from_pretrained(name: str | Path, revision: str | None = None, device: str | torch.device = "cpu") -> MambaEncoder:
+    """The encoder in a folder, or in the Hugging Face repository ``owner/name`` (needs the extra ``hub``).
 
-    Raises InputError if ``folder`` exists already.
+    Raises InputError as ``load_encoder`` does, and if the repository cannot be reached.
+    """
+    if Path(name).exists():
+        return load_encoder(name, device)
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise InputError(
+            f"no folder at {name}; to download it, install the extra: pip install 'orthrus-mrna[hub]'"
+        ) from error
+    try:
+        folder = snapshot_download(str(name), revision=revision, allow_patterns=[CONFIG_FILE, *_WEIGHTS_FILES])
+    except (OSError, ValueError) as error:  # huggingface_hub's errors of network, access and naming
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"no folder at {name}, and no such repository on Hugging Face could be read ({reason})"
+        ) from error
+    return load_encoder(folder, device)
+
+
+def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
+    """The encoder of any checkpoint that ``load_encoder`` reads as a folder that Hugging Face can host."""
+    save_encoder(load_encoder(checkpoint), folder, source=Path(checkpoint).name)
+
+
+def save_encoder(encoder: MambaEncoder, folder: str | Path, source: str | None = None) -> None:
+    """Writes ``config.json``, ``model.safetensors`` and a model card, all of them or nothing.
+
+    ``source`` is what the card says the weights come from. Raises InputError if ``folder`` exists already.
     """
     folder = Path(folder)
     if folder.exists():
@@ -53,10 +81,41 @@ def save_encoder(encoder: MambaEncoder, folder: str | Path) -> None:
         (partial / CONFIG_FILE).write_text(json.dumps({"orthrus": {"encoder": encoder.config}}, indent=2) + "\n")
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
         save_file(state, partial / WEIGHTS_FILE, metadata={"format": "pt"})
+        (partial / CARD_FILE).write_text(_model_card(encoder, folder.name, source))
         partial.chmod(0o755)  # mkdtemp makes it private
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _model_card(encoder: MambaEncoder, name: str, source: str | None) -> str:
+    direction = "bidirectional" if encoder.bidirectional else "causal"
+    mixer = type(encoder.layers[0].mixer).__name__
+    return f"""---
+library_name: orthrus
+tags: [biology, genomics, rna, mrna, mamba]
+---
+# {name}
+
+An Orthrus encoder of mature mRNA: transcripts in, one vector of {encoder.d_model} numbers each out.
+
+| | |
+|---|---|
+| mixer | {mixer}, {direction} |
+| layers x width | {encoder.n_layers} x {encoder.d_model} |
+| tracks | {encoder.n_tracks} ({"A, C, G, T, CDS, splice" if encoder.n_tracks == 6 else "A, C, G, T"}) |
+| parameters | {encoder.n_parameters:,} |
+| weights from | {source or "not stated"} |
+
+```python
+from orthrus.hub import from_pretrained
+
+encoder = from_pretrained("{name}")  # this folder, or owner/name on Hugging Face
+vectors_BD = encoder.represent(tracks_BCL, lengths_B)
+```
+
+Method: Fradkin, Shi et al., Orthrus, bioRxiv 2024.10.10.617658.
+"""
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -65,9 +124,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"no checkpoint at {path}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
     if not path.is_dir():
         return _read_file(path)
-    weights_path = next((path / name for name in (WEIGHTS_FILE, LEGACY_WEIGHTS_FILE) if (path / name).exists()), None)
+    weights_path = next((path / name for name in _WEIGHTS_FILES if (path / name).exists()), None)
     if weights_path is None:
-        raise InputError(f"{path} holds neither {WEIGHTS_FILE} nor {LEGACY_WEIGHTS_FILE}: it is no encoder's folder")
+        raise InputError(f"{path} holds neither {' nor '.join(_WEIGHTS_FILES)}: it is no encoder's folder")
     content = {"state_dict": _read_file(weights_path)}
     config_path = path / CONFIG_FILE
     if config_path.exists():
@@ -101,8 +160,20 @@ def _encoder_weights(state: Any, path: Path) -> dict[str, Tensor]:
     prefixes = [prefix for prefix in _PREFIXES if isinstance(state, Mapping) and f"{prefix}embedding.weight" in state]
     if not prefixes:
         raise InputError(f"{path} holds no encoder: no tensor is named embedding.weight, model.… or encoder.…")
-    own = {name.removeprefix(prefixes[0]): tensor for name, tensor in state.items() if name.startswith(prefixes[0])}
-    return {name: tensor for name, tensor in own.items() if "head" not in name.split(".")[0]}
+    tensors = {name: x for name, x in state.items() if isinstance(x, Tensor) and name.startswith(prefixes[0])}
+    own = {name.removeprefix(prefixes[0]): x for name, x in tensors.items()}
+    return {name: x for name, x in own.items() if "head" not in name.split(".")[0]}
+
+
+def _stored_config(content: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
+    """The configuration that we store with our own checkpoints, None in others."""
+    if "orthrus" not in content:
+        return None
+    stored = content["orthrus"]
+    if not isinstance(stored, dict) or not isinstance(stored.get("encoder"), dict):
+        raise InputError(f"{path} has an entry 'orthrus' without the encoder's configuration: it is damaged")
+    config: dict[str, Any] = stored["encoder"]
+    return config
 
 
 def _infer_config(weights: Mapping[str, Tensor], path: Path) -> dict[str, Any]:

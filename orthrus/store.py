@@ -186,15 +186,21 @@ class StoreBuilder:
     def __enter__(self) -> "StoreBuilder":
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix=f".{self._path.name}.", suffix=".partial", dir=self._path.parent))
+        self._replaced = self._folder.with_suffix(".old")
         self._codes = (self._folder / "codes.u8").open("wb")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._codes.close()
-        if self._folder.exists():
-            shutil.rmtree(self._folder)
+        try:
+            self._codes.close()
+        finally:
+            if self._replaced.exists() and not self._path.exists():  # interrupted while moving into place
+                self._replaced.rename(self._path)
+            for folder in (self._folder, self._replaced):
+                if folder.exists():
+                    shutil.rmtree(folder)
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -213,7 +219,7 @@ class StoreBuilder:
         source: str = "",
     ) -> None:
         """Append a transcript: annotated ``codes``, uint8 (L,), and what the table says of it."""
-        codes.tofile(self._codes)
+        self._codes.write(codes.tobytes())
         self._lengths.append(len(codes))
         row = {
             "transcript_id": transcript_id,
@@ -283,14 +289,10 @@ class StoreBuilder:
         return table, int((~known).sum()), [names[gene_of[key]] for key in keys]
 
     def _move_into_place(self) -> None:
+        self._folder.chmod(0o777 & ~_umask())  # mkdtemp made it private
         if self._path.exists():
-            old = self._folder.with_suffix(".old")
-            self._path.rename(old)
-            self._folder.rename(self._path)
-            shutil.rmtree(old)
-        else:
-            self._folder.rename(self._path)
-        self._path.chmod(0o777 & ~_umask())  # mkdtemp made it private
+            self._path.rename(self._replaced)
+        self._folder.rename(self._path)
 
 
 def _gene_keys(orthologs: pa.Table, side: str) -> Iterable[tuple[str, str]]:

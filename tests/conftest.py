@@ -1,4 +1,7 @@
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # test processes share the cores; spinning threads of several would not
+
 from pathlib import Path
 
 import pytest

@@ -1,6 +1,8 @@
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from orthrus.errors import InputError
-from orthrus.hub import load_encoder, save_encoder
+from orthrus.hub import export_encoder, from_pretrained, load_encoder, save_encoder
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import Projector
 
@@ -103,12 +105,12 @@ def test_code_is_never_unpickled(tmp_path: Path) -> None:
 
 
 def test_missing_path(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no checkpoint at .*nowhere"):
+    with pytest.raises(InputError, match=r"no checkpoint at .*nowhere"):
         load_encoder(tmp_path / "nowhere.ckpt")
 
 
 def test_folder_without_weights(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="neither model.safetensors nor pytorch_model.bin"):
+    with pytest.raises(InputError, match=r"neither model.safetensors nor pytorch_model.bin"):
         load_encoder(tmp_path)
 
 
@@ -167,3 +169,66 @@ def test_nothing_is_written_over_or_left_half_done(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="disk full"):
         save_encoder(make_encoder(), tmp_path / "other")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_export_of_a_published_checkpoint(tmp_path: Path) -> None:
+    encoder = make_encoder()
+    torch.save({"state_dict": published_state(encoder)}, tmp_path / "epoch=3.ckpt")
+    export_encoder(tmp_path / "epoch=3.ckpt", tmp_path / "orthrus-small")
+    assert sorted(path.name for path in (tmp_path / "orthrus-small").iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
+    card = (tmp_path / "orthrus-small" / "README.md").read_text()
+    assert "| weights from | epoch=3.ckpt |" in card
+    assert f"| parameters | {encoder.n_parameters:,} |" in card
+    assert_same(from_pretrained(tmp_path / "orthrus-small"), encoder)
+
+
+def fake_hub(monkeypatch: pytest.MonkeyPatch, download: Callable[..., str]) -> None:
+    module = ModuleType("huggingface_hub")
+    module.snapshot_download = download  # type: ignore[attr-defined]  # a module made up here
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+
+
+def test_from_pretrained_downloads_weights_and_configuration_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = make_encoder()
+    save_encoder(encoder, tmp_path / "snapshot")
+    asked = {}
+
+    def download(name: str, **options: Any) -> str:
+        asked.update(name=name, **options)
+        return str(tmp_path / "snapshot")
+
+    fake_hub(monkeypatch, download)
+    assert_same(from_pretrained("lab/orthrus-small", revision="v1"), encoder)
+    assert asked == {
+        "name": "lab/orthrus-small",
+        "revision": "v1",
+        "allow_patterns": ["config.json", "model.safetensors", "pytorch_model.bin"],
+    }
+
+
+def test_from_pretrained_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match=r"no folder at lab/small; .*pip install 'orthrus-mrna\[hub\]'"):
+        from_pretrained("lab/small")
+
+
+def test_from_pretrained_of_a_repository_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(name: str, **options: Any) -> str:
+        raise OSError("404 Client Error\nand more")
+
+    fake_hub(monkeypatch, download)
+    with pytest.raises(InputError, match=r"no such repository .*\(404 Client Error\)"):
+        from_pretrained("lab/small")
+
+
+def test_our_entry_without_a_configuration(tmp_path: Path) -> None:
+    content = {"state_dict": published_state(make_encoder()), "orthrus": {"encoder": 3}}
+    torch.save(content, tmp_path / "odd.ckpt")
+    with pytest.raises(InputError, match="without the encoder's configuration"):
+        load_encoder(tmp_path / "odd.ckpt")

@@ -8,19 +8,21 @@ its ``transcript:`` or ``rna-``. A transcript that is given twice keeps both cop
 Gene ids are ``gene_id``, else NCBI's GeneID, else the gene's ID.
 """
 
+from collections.abc import Container
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from orthrus.errors import InputError
 from orthrus.genome.attributes import GFF3
 from orthrus.genome.findings import Findings
 from orthrus.genome.gxf import GxfRows, read_rows
 from orthrus.genome.models import Rows, TranscriptModels
-from orthrus.genome.structure import Structure, assign_parts, build_structure
+from orthrus.genome.structure import Ownership, Structure, assign_parts, build_structure
 
 _ID_PREFIX = r"^(transcript:|gene:|rna-|gene-|id-|cds-|CDS:)"
 _DEPTH = 4  # miRNA -> primary transcript -> gene is the longest chain in use; more would be a cycle
@@ -47,7 +49,7 @@ def read_annotation(path: Path, findings: Findings) -> TranscriptModels:
     rows = _named_parts(read_rows(path), path, findings)
     ownership = assign_parts(rows)
     structure = build_structure(rows, ownership)
-    models = _models(rows, ownership.node, structure)
+    models = _models(rows, ownership, structure)
     keep = np.ones(len(models), dtype=bool)
     for name, reason in _DROP_REASONS.items():
         found = getattr(structure, name) & keep
@@ -72,16 +74,16 @@ def _named_parts(rows: GxfRows, path: Path, findings: Findings) -> GxfRows:
         "exon or CDS rows that name no transcript, ignored", [f"{contig}:{start + 1}" for contig, start in places]
     )
     if not pc.any(named).as_py():
-        attribute = "Parent" if rows.dialect is GFF3 else "transcript_id"
-        raise InputError(f"{path}: no exon or CDS row has the {rows.dialect.name} attribute {attribute}.")
+        raise InputError(f"{path}: no exon or CDS row has the {rows.dialect.name} attribute {rows.dialect.parent}.")
     return GxfRows(rows.parts.filter(named), rows.nodes, rows.witnesses, rows.chromosomes, rows.dialect)
 
 
-def _models(rows: GxfRows, node: Rows, structure: Structure) -> TranscriptModels:
-    """Names, biotypes and contigs of the transcripts whose rows are ``node``, put to their structure."""
+def _models(rows: GxfRows, ownership: Ownership, structure: Structure) -> TranscriptModels:
+    """The transcripts with what their rows say of them, and of their genes."""
     nodes = pa.concat_tables([rows.nodes, rows.witnesses]).unify_dictionaries().combine_chunks()
-    own = nodes.take(pa.array(node))
-    gene = nodes.take(pa.array(_roots(nodes)[node]))
+    own = nodes.take(pa.array(ownership.node))
+    gene = nodes.take(pa.array(_roots(nodes)[ownership.node]))
+    place = rows.parts.select(["contig", "strand"]).take(pa.array(ownership.first_part))
     gene_key, own_key = (pc.replace_substring_regex(table["key"], _ID_PREFIX, "") for table in (gene, own))
     texts = {
         "transcript_id": pc.coalesce(own["transcript_id"], own_key),
@@ -93,9 +95,9 @@ def _models(rows: GxfRows, node: Rows, structure: Structure) -> TranscriptModels
     return TranscriptModels(
         **{name: column.combine_chunks() for name, column in texts.items()},
         biotype=_biotypes(own, gene, structure.cds_start >= 0).combine_chunks(),
-        contig=own["contig"].cast(pa.string()).combine_chunks(),
+        contig=place["contig"].cast(pa.string()).combine_chunks(),
         chromosomes=rows.chromosomes,
-        strand=own["strand"].to_numpy().astype(np.int8),
+        strand=place["strand"].to_numpy().astype(np.int8),
         cds_start=structure.cds_start,
         cds_end=structure.cds_end,
         exon_starts=structure.exon_starts,
@@ -113,7 +115,7 @@ def _roots(nodes: pa.Table) -> Rows:
     return root
 
 
-def _biotypes(own: pa.Table, gene: pa.Table, coding: np.ndarray) -> pa.ChunkedArray:
+def _biotypes(own: pa.Table, gene: pa.Table, coding: NDArray[np.bool_]) -> pa.ChunkedArray:
     """What kind each transcript is, in Ensembl's words where the annotation has them.
 
     In turn: the transcript's biotype; column 2 in Ensembl's GTFs up to release 76, told by a `protein_coding` there;
@@ -155,7 +157,7 @@ def _with_unique_ids(models: TranscriptModels, findings: Findings) -> Transcript
     return models.renamed(ids)
 
 
-def unused_id(name: str, taken: set[str]) -> str:
+def unused_id(name: str, taken: Container[str]) -> str:
     """``name`` with the first suffix ``_dup1``, ``_dup2``, ... that makes it none of ``taken`` (as UCSC does)."""
     n = 1
     while f"{name}_dup{n}" in taken:

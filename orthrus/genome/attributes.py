@@ -12,15 +12,31 @@ from orthrus.errors import InputError
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one of the two formats writes an attribute: ``pattern`` takes the key, groups ``quoted`` and ``bare``."""
+    """How one of the two formats writes an attribute, and by which one (``parent``) an exon names its transcript.
+
+    Formatted with a key, both patterns find its ``value``, ``general`` perhaps as ``bare``. ``usual`` is what nearly
+    every file has, and quicker: the regular expression engine searches for its literal beginning.
+    """
 
     name: str
-    pattern: str
+    parent: str
+    usual: str
+    general: str
 
 
 # The lazy prefix steps over quoted values whole, so that a `;` or a key inside one is not taken for a real one.
-GTF = Dialect("GTF", r'^(?:[^"]|"[^"]*")*?(?:^|;)\s*{key}\s+(?:"(?P<quoted>[^"]*)"|(?P<bare>[^";\s]+))')
-GFF3 = Dialect("GFF3", r"(?:^|;)\s*{key}=(?P<quoted>)(?P<bare>[^;]*)")
+GTF = Dialect(
+    name="GTF",
+    parent="transcript_id",
+    usual=r'; {key} "(?P<value>[^"]+)"',
+    general=r'^(?:[^"]|"[^"]*")*?(?:^|;)\s*{key}\s+(?:"(?P<value>[^"]*)"|(?P<bare>[^";\s]+))',
+)
+GFF3 = Dialect(
+    name="GFF3",
+    parent="Parent",
+    usual=r";{key}=(?P<value>[^;]+)",
+    general=r"(?:^|;)\s*{key}=(?P<value>)(?P<bare>[^;]*)",
+)
 
 
 def dialect_of(attributes: str, path: Path) -> Dialect:
@@ -34,17 +50,22 @@ def dialect_of(attributes: str, path: Path) -> Dialect:
     )
 
 
-def attribute(column: pa.ChunkedArray, dialect: Dialect, *keys: str) -> pa.ChunkedArray:
+def attribute(column: pa.ChunkedArray, dialect: Dialect, *keys: str) -> pa.StringArray:
     """The value of the first of ``keys`` that each row has, null without one or where it is empty."""
-    found = pa.nulls(len(column), pa.string())
+    texts = column.combine_chunks()
+    found = pa.nulls(len(texts), pa.string())
     for key in keys:
-        match = pc.extract_regex(column, dialect.pattern.format(key=key))
-        quoted, bare = (pc.struct_field(match, [name]) for name in ("quoted", "bare"))
-        value = pc.if_else(pc.equal(quoted, ""), bare, quoted)
-        found = pc.coalesce(found, pc.if_else(pc.equal(value, ""), None, value))
-        if found.null_count == 0:
-            break
+        if found.null_count:
+            found = pc.coalesce(found, _values(texts, dialect, key))
     return found
+
+
+def _values(texts: pa.StringArray, dialect: Dialect, key: str) -> pa.StringArray:
+    value = pc.struct_field(pc.extract_regex(texts, dialect.usual.format(key=key)), ["value"])
+    match = pc.extract_regex(texts.filter(pc.is_null(value)), dialect.general.format(key=key))
+    general, bare = (pc.struct_field(match, [name]) for name in ("value", "bare"))
+    general = pc.if_else(pc.equal(general, ""), bare, general)
+    return pc.replace_with_mask(value, pc.is_null(value), pc.if_else(pc.equal(general, ""), None, general))
 
 
 def gene_number(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -64,8 +64,8 @@ def encode_bases(sequence: bytes | str, name: str) -> Codes:
     if bad.any():
         at = int(bad.argmax())
         raise InputError(
-            f"{name}: letter {chr(letters[at])!r} at position {at + 1} is no nucleotide; expected A, C, G, T, U, N or an"
-            " IUPAC ambiguity code (is this a protein FASTA?)"
+            f"{name}: letter {chr(letters[at])!r} at position {at + 1} is no nucleotide; expected A, C, G, T, U, N or"
+            " an IUPAC ambiguity code (is this a protein FASTA?)"
         )
     return bases
 
@@ -99,6 +99,11 @@ def tracks(codes: Codes, n_tracks: int = 6) -> Codes:
 
     Raises InputError for any other number.
     """
+    check_n_tracks(n_tracks)
+    return np.ascontiguousarray(TRACK_TABLE[codes, :n_tracks].T)
+
+
+def check_n_tracks(n_tracks: int) -> None:
+    """Raises InputError unless there are such tracks."""
     if n_tracks not in (4, 6):
         raise InputError(f"n_tracks is {n_tracks}; expected 4 (A, C, G, T) or 6 (and CDS, splice)")
-    return np.ascontiguousarray(TRACK_TABLE[codes, :n_tracks].T)

@@ -72,7 +72,8 @@ def _numbers(column: pa.ChunkedArray, name: str, path: Path) -> NDArray[np.int64
     if not pc.all(good).as_py():
         row = pc.index(good, False).as_py()
         raise InputError(f"{_line(path, row)}: {name} is {column[row].as_py()[:30]!r}; expected a whole number.")
-    return pc.cast(column, pa.int64()).to_numpy()
+    numbers: NDArray[np.int64] = pc.cast(column, pa.int64()).to_numpy()
+    return numbers
 
 
 def _exon_ends(column: pa.ChunkedArray, path: Path) -> list[NDArray[np.int32]]:

@@ -102,6 +102,7 @@ def _parse(block: bytes, path: Path) -> pa.Table:
     kept = [name for name in COLUMNS if name not in ("score", "frame")]
     types = {name: pa.int64() if name in ("start", "end") else _TEXT for name in kept}
     try:
+        block.decode()  # quick, and the row handler below must not meet what is no text
         table = csv.read_csv(
             pa.BufferReader(block),
             csv.ReadOptions(column_names=COLUMNS, block_size=_BLOCK // 4),
@@ -114,6 +115,9 @@ def _parse(block: bytes, path: Path) -> pa.Table:
             csv.ConvertOptions(column_types=types | {"attributes": pa.string()}, include_columns=kept, null_values=[]),
         )
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        rows = b"\n".join(line for line in block.split(b"\n") if not line.startswith(b"#"))
+        if len(rows) < len(block):  # a comment with tabs in it may look like a row
+            return _parse(rows, path)
         raise first_fault(path) or InputError(
             f"{path} cannot be read as GTF or GFF3 ({' '.join(str(error).split())})."
         ) from None
@@ -136,20 +140,22 @@ def _parts(table: pa.Table, dialect: Dialect) -> tuple[pa.Table, pa.Table]:
     """The exon, CDS and stop_codon rows, one for each transcript that they name, and the first one of each."""
     kind = pc.index_in(table["type"].cast(pa.string()), pa.array(PART_TYPES))
     table = table.append_column("kind", kind.cast(pa.int8())).filter(pc.is_valid(kind))
-    attributes = table["attributes"]
-    is_cds = pc.equal(table["kind"], CDS)
-    cds_id = attribute(attributes, dialect, "protein_id")
+    is_coding = pc.not_equal(table["kind"], EXON).combine_chunks()
+    coding = table.filter(is_coding)
+    protein = attribute(coding["attributes"], dialect, "protein_id")
+    key = attribute(table["attributes"], dialect, dialect.parent)
     if dialect is GFF3:
-        key = attribute(attributes, dialect, "Parent")
-        own_id = pc.if_else(is_cds, attribute(attributes, dialect, "ID"), None)
-        key, cds_id = pc.coalesce(key, own_id), pc.coalesce(cds_id, own_id)
-    else:
-        key = attribute(attributes, dialect, "transcript_id")
-    table = table.append_column("key", key).append_column("cds_id", cds_id)
+        own_id = pc.if_else(
+            pc.equal(coding["kind"].combine_chunks(), CDS), attribute(coding["attributes"], dialect, "ID"), None
+        )
+        protein = pc.coalesce(protein, own_id)
+        key = pc.coalesce(key, _scattered(own_id, is_coding))
+    table = table.append_column("key", key).append_column("cds_id", _scattered(protein, is_coding))
     if dialect is GFF3 and pc.any(pc.match_substring(key, ",")).as_py():
-        parents = pc.split_pattern(key, ",").combine_chunks()
-        table = table.take(pc.list_parent_indices(pc.fill_null(parents, [None])))
-        table = table.set_column(table.column_names.index("key"), "key", pc.list_flatten(pc.fill_null(parents, [None])))
+        parents = pc.split_pattern(pc.fill_null(key, ""), ",")
+        table = table.take(pc.list_parent_indices(parents))
+        parent = pc.list_flatten(parents)
+        table = table.set_column(table.column_names.index("key"), "key", pc.if_else(pc.equal(parent, ""), None, parent))
     codes = table["key"].combine_chunks().dictionary_encode().indices.drop_null().to_numpy()
     named = table.filter(pc.is_valid(table["key"]))
     witnesses = named.take(pa.array(np.unique(codes, return_index=True)[1]))
@@ -157,6 +163,11 @@ def _parts(table: pa.Table, dialect: Dialect) -> tuple[pa.Table, pa.Table]:
         table.select(["key", "cds_id", "kind", *_PLACE]),
         _with_attributes(witnesses, dialect, witnesses["key"], pa.nulls(len(witnesses), pa.string())),
     )
+
+
+def _scattered(values: pa.StringArray, mask: pa.BooleanArray) -> pa.StringArray:
+    """``values`` in the places that ``mask`` marks, null elsewhere."""
+    return pc.replace_with_mask(pa.nulls(len(mask), pa.string()), mask, values)
 
 
 def _nodes(table: pa.Table, dialect: Dialect) -> pa.Table:
@@ -177,14 +188,16 @@ def _nodes(table: pa.Table, dialect: Dialect) -> pa.Table:
 def _with_attributes(table: pa.Table, dialect: Dialect, key: pa.Array, parent: pa.Array) -> pa.Table:
     """``table`` with what its attributes say of a transcript or gene."""
     attributes = table["attributes"]
-    number = gene_number(attributes) if dialect is GFF3 else pa.nulls(len(table), pa.string())
+    absent = pa.nulls(len(table), pa.string())
     columns = {
         "key": key,
         "parent": parent,
         "transcript_id": attribute(attributes, dialect, "transcript_id"),
-        "gene_id": pc.coalesce(attribute(attributes, dialect, "gene_id"), number),
+        "gene_id": pc.coalesce(
+            attribute(attributes, dialect, "gene_id"), gene_number(attributes) if dialect is GFF3 else absent
+        ),
         "gene_name": attribute(attributes, dialect, "gene_name", "gene"),
-        "name": attribute(attributes, dialect, "Name"),
+        "name": attribute(attributes, dialect, "Name") if dialect is GFF3 else absent,
         "biotype": attribute(attributes, dialect, "transcript_type", "transcript_biotype", "biotype"),
         "gene_biotype": attribute(attributes, dialect, "gene_type", "gene_biotype"),
     }

@@ -90,4 +90,5 @@ class TranscriptModels:
 def per_transcript_sum(values: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sums of the runs of ``values`` (E,) that ``offsets`` (T + 1,) delimits, (T,)."""
     running = np.concatenate([[0], np.cumsum(values)])
-    return running[offsets[1:]] - running[offsets[:-1]]
+    sums: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
+    return sums

@@ -5,27 +5,30 @@ A human chromosome 1 takes 250 MB, and as much again while it is parsed; plain F
 
 import io
 import re
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from Bio.SeqRecord import SeqRecord
 from Bio.SeqIO.FastaIO import SimpleFastaParser
-from Bio.SeqIO.TwoBitIO import TwoBitIterator
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, encode_bases
 from orthrus.genome.files import open_bytes
+from orthrus.genome.twobit import MAGICS, read_2bit
 
-_TWOBIT_MAGICS = (struct.pack("<I", 0x1A412743), struct.pack(">I", 0x1A412743))
+_parse_fasta: Callable[[Iterable[str]], Iterator[tuple[str, str]]] = SimpleFastaParser
+
 _UCSC_ACCESSION = re.compile(r"^chr\w+?_([A-Z]{1,4}\d+)v(\d+)(?:_alt|_fix|_random)?$")  # chr1_KI270706v1_random
+_REFSEQ_CHROMOSOMES = (  # human and mouse, the same in every assembly
+    {f"NC_{i:06d}": name for i, name in enumerate([*map(str, range(1, 23)), "X", "Y"], start=1)}
+    | {f"NC_{i:06d}": name for i, name in enumerate([*map(str, range(1, 20)), "X", "Y"], start=67)}
+    | {"NC_012920": "MT", "NC_005089": "MT"}
+)
 _NOT_PRIMARY = re.compile(
     r"_(alt|fix|random|hap\d+)$"  # UCSC
     r"|^(chr)?Un(_|$)"
-    r"|^CHR_|_PATCH$|^H(S|G)(CHR)?\d|^MMCHR|^MG\d"  # Ensembl: CHR_HSCHR6_MHC_APD, HG1007_PATCH
+    r"|^CHR_|_PATCH$|^HSCHR|^HG\d|^MMCHR|^MG\d"  # Ensembl: CHR_HSCHR6_MHC_APD, HG1007_PATCH
     r"|^(?!CM)[A-Z]{2}\d{6}(\.\d+)?$|^[A-Z]{4,6}\d{8,}(\.\d+)?$"  # GenBank scaffolds; CM are chromosomes
     r"|^N[TW]_\d"  # RefSeq scaffolds and patches; NC are chromosomes
     r"|scaffold|contig",
@@ -45,25 +48,22 @@ def is_primary(contig: str) -> bool:
 def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
     """Names (the header up to the first blank) and sequences of a FASTA, in order.
 
-    Raises InputError if it is none, if it is no text, or names two sequences alike.
+    Raises InputError if it is none, or if two sequences have one name.
     """
     seen = set()
     with open_bytes(path) as stream:
-        text = io.TextIOWrapper(stream, encoding="ascii")
-        try:
-            first = next((line for line in text if line.strip()), "")
-            if not first.startswith(">"):
-                what = f"begins with {first.strip()[:30]!r}" if first else "is empty"
-                raise InputError(f"{path} {what}; expected a FASTA, whose first line begins with '>'.")
-            for header, sequence in SimpleFastaParser(chain([first], text)):
-                name = header.split(maxsplit=1)[0] if header.strip() else ""
-                if not name or name in seen:
-                    fault = f"two sequences are named {name!r}" if name else "a sequence has no name"
-                    raise InputError(f"{path}: {fault}; give each a name of its own.")
-                seen.add(name)
-                yield name, sequence
-        except UnicodeDecodeError:
-            raise InputError(f"{path} is no text; expected a FASTA (plain, gzip or bgzip).") from None
+        text = io.TextIOWrapper(stream, encoding="latin-1")  # for headers; of sequences the letters are checked
+        first = next((line for line in text if line.strip()), "")
+        if not first.startswith(">"):
+            what = f"begins with {first.strip()[:30]!r}" if first else "is empty"
+            raise InputError(f"{path} {what}; expected a FASTA, whose first line begins with '>'.")
+        for header, sequence in _parse_fasta(chain([first], text)):
+            name = header.split(maxsplit=1)[0] if header.strip() else ""
+            if not name or name in seen:
+                fault = f"two sequences are named {name!r}" if name else "a sequence has no name"
+                raise InputError(f"{path}: {fault}; give each a name of its own.")
+            seen.add(name)
+            yield name, sequence
 
 
 def read_genome(
@@ -72,16 +72,17 @@ def read_genome(
     """The wanted ``contigs`` of a FASTA or 2bit genome: each one's name, as wanted, and bases, uint8 (L,).
 
     A contig is found by its name or, where the genome has no such name, without ``chr``, by MT for M, by the
-    accession in UCSC's names, and by the chromosome that ``chromosomes`` says it is. Raises InputError if the genome
+    accession in UCSC's names, by RefSeq's accessions of the human and mouse chromosomes, and by the chromosome that
+    ``chromosomes`` says it is. Raises InputError if the genome
     cannot be read, has letters that are no bases, or has none of the contigs, and then names some of both.
     """
     wanted = _ContigNames(contigs, chromosomes or {})
     found: dict[str, str] = {}
     names: list[str] = []
-    for name, sequence in _records(path):
+    for name, read_bases in _records(path):
         names.append(name)
         contig = wanted.match(name)
-        if contig is None:
+        if contig is None or found.get(contig) == contig:
             continue
         if contig in found:
             raise InputError(
@@ -89,7 +90,7 @@ def read_genome(
                 " remove one of them."
             )
         found[contig] = name
-        yield contig, encode_bases(sequence(), f"{path}, contig {name}")
+        yield contig, read_bases()
     if not found:
         raise InputError(
             f"none of the annotation's contigs ({_some(wanted.names)}) is in the genome {path} ({_some(names)});"
@@ -117,37 +118,18 @@ def _plain(name: str) -> str:
     """A contig's name without what only some sources add to it."""
     if accession := _UCSC_ACCESSION.match(name):
         return f"{accession[1]}.{accession[2]}"
+    name = _REFSEQ_CHROMOSOMES.get(name.split(".")[0], name)
     bare = name[3:] if name[:3].lower() == "chr" else name
     return "MT" if bare == "M" else bare
 
 
-def _records(path: Path) -> Iterator[tuple[str, Callable[[], str | bytes]]]:
-    """Names of a genome's contigs, each with what gets its sequence."""
+def _records(path: Path) -> Iterator[tuple[str, Callable[[], Codes]]]:
+    """Names of a genome's contigs, each with what reads its bases."""
     with open_bytes(path) as stream:
-        is_2bit = stream.read(4) in _TWOBIT_MAGICS
+        is_2bit = stream.read(4) in MAGICS
     if is_2bit:
-        yield from _records_of_2bit(path)
+        for contig in read_2bit(path):
+            yield contig.name, contig.bases
     else:
         for name, sequence in read_fasta(path):
-            yield name, partial(str, sequence)
-
-
-def _records_of_2bit(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    with path.open("rb") as stream, _damage_told(path):
-        for record in TwoBitIterator(stream):
-            yield record.id, partial(_bytes_of_2bit, record, path)
-
-
-def _bytes_of_2bit(record: SeqRecord, path: Path) -> bytes:
-    with _damage_told(path):
-        return bytes(record.seq)
-
-
-@contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{path} is a damaged 2bit file, or one of a newer version ({error}); fetch or convert it again."
-        ) from None
+            yield name, partial(encode_bases, sequence, f"{path}, contig {name}")

@@ -48,5 +48,5 @@ def _check_contig_end(models: TranscriptModels, length: int) -> None:
         t = int(np.searchsorted(models.exon_offsets, beyond[0], side="right")) - 1
         raise InputError(
             f"transcript {models.transcript_id[t]}: its exon ends at base {models.exon_ends[beyond[0]]:,} of contig"
-            f" {models.contig[t]}, which has {length:,} bases; use the genome assembly that the annotation was made for."
+            f" {models.contig[t]}, which has {length:,} bases; use the assembly that the annotation was made for."
         )

@@ -33,10 +33,14 @@ class Places:
 
 @dataclass(frozen=True)
 class Ownership:
-    """``owner`` (P,): the transcript of each part. ``node`` (T,): its row in ``nodes`` + ``witnesses``, end to end."""
+    """``owner`` (P,): the transcript of each part. ``node`` (T,): its row in ``nodes`` + ``witnesses``, end to end.
+
+    ``first_part`` (T,): its first part in the file, which tells its contig and strand.
+    """
 
     owner: Rows
     node: Rows
+    first_part: Rows
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def assign_parts(rows: GxfRows) -> Ownership:
     A key without a row of its own makes a transcript for each contig and strand that it occurs on. Transcripts are in
     the order of the file.
     """
-    part, node, _ = places([rows.parts, rows.nodes, rows.witnesses])
+    part, node = places([rows.parts, rows.nodes])
     keys = rows.parts["key"].combine_chunks().dictionary_encode()
     key = keys.indices.to_numpy().astype(np.int64)
     node_key = _index_in(rows.nodes["key"], keys.dictionary)
@@ -110,7 +114,7 @@ def assign_parts(rows: GxfRows) -> Ownership:
     order = np.argsort(row, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return Ownership(owner=rank[owner], node=transcript[order])
+    return Ownership(owner=rank[owner], node=transcript[order], first_part=first_part[order])
 
 
 def _among_repeated(
@@ -139,12 +143,13 @@ def _among_repeated(
 
 def build_structure(rows: GxfRows, ownership: Ownership) -> Structure:
     """Exons and coding intervals of the transcripts that ``ownership`` makes of ``rows``."""
-    part, *others = places([rows.parts, rows.nodes, rows.witnesses])
+    part, node = places([rows.parts, rows.nodes])
     owner, n = ownership.owner, len(ownership.node)
     kind = rows.parts["kind"].to_numpy()
-    contig, strand = (
-        np.concatenate([getattr(place, name) for place in others])[ownership.node] for name in ("contig", "strand")
-    )
+    contig, strand = part.contig[ownership.first_part], part.strand[ownership.first_part]
+    has_row = ownership.node < len(rows.nodes)
+    own_row = ownership.node[has_row]
+    contig[has_row], strand[has_row] = node.contig[own_row], node.strand[own_row]
     astray = (part.contig != contig[owner]) | (part.strand != strand[owner])
     interval = np.stack([owner, part.start, part.end])
     exonless = np.bincount(owner[kind == EXON], minlength=n) == 0
@@ -185,7 +190,8 @@ def _outside(cds: Rows, exons: Rows) -> Rows:
     for position in (cds[1], cds[2] - 1):
         exon = np.searchsorted(exon_at, (cds[0] << _POSITION_BITS) + position, side="right") - 1
         inside &= (exons[0, exon] == cds[0]) & (exons[1, exon] <= position) & (position < exons[2, exon])
-    return cds[0, ~inside]
+    outside: Rows = cds[0, ~inside]
+    return outside
 
 
 def _coding_intervals(

@@ -1,4 +1,4 @@
-"""Tab-separated tables with a header line, as text columns; plain, gzip or bgzip."""
+"""Tab-separated tables with a header line, as text columns; plain, gzip or bgzip. Read whole."""
 
 import difflib
 from collections.abc import Sequence
@@ -16,43 +16,48 @@ def read_tsv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
 
     Raises InputError naming a missing column and the nearest there is, or the first line with too few or many fields.
     """
-    bad: list[tuple[int, int]] = []
     with open_bytes(path) as stream:
-        header = stream.readline().decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
-        for name in required:
-            if name not in header:
-                near = difflib.get_close_matches(name, header, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
-                raise InputError(
-                    f"{path} has no column {name!r}{hint}; expected a tab-separated table with a header line and the"
-                    f" columns {', '.join(required)}. It has {', '.join(map(repr, header[:8]))[:200]}."
-                )
-        repeated = [name for name in (*required, *optional) if header.count(name) > 1]
-        if repeated:
-            raise InputError(f"{path} has the column {repeated[0]!r} twice; expected it once.")
+        data = stream.read().removeprefix(b"\xef\xbb\xbf")
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line}: not UTF-8 text; expected a tab-separated table.") from None
+    first_line, _, body = data.partition(b"\n")
+    header = first_line.decode().rstrip("\r").split("\t")
+    _check_header(path, header, required, optional)
+    if not body.strip():
+        raise InputError(f"{path} has a header and no rows; expected some.")
+    bad: list[csv.InvalidRow] = []
 
-        def refuse(row: csv.InvalidRow) -> str:
-            bad.append((row.number + 1, row.actual_columns))  # numbers count from 1, without the header line
-            return "error"
+    def refuse(row: csv.InvalidRow) -> str:
+        bad.append(row)
+        return "error"
 
-        names = [name for name in header if name in (*required, *optional)]
-        try:
-            return csv.read_csv(
-                stream,
-                csv.ReadOptions(column_names=header, use_threads=False),
-                csv.ParseOptions(
-                    delimiter="\t", quote_char=False, double_quote=False, invalid_row_handler=refuse
-                ),
-                csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()), include_columns=names, null_values=[]
-                ),
+    names = [name for name in header if name in (*required, *optional)]
+    try:
+        return csv.read_csv(
+            pa.BufferReader(body),
+            csv.ReadOptions(column_names=header, use_threads=False),
+            csv.ParseOptions(delimiter="\t", quote_char=False, double_quote=False, invalid_row_handler=refuse),
+            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), include_columns=names, null_values=[]),
+        )
+    except pa.ArrowInvalid as error:
+        fault = ": " + " ".join(str(error).split())
+        if bad:  # rows are numbered from 1, after the header
+            fault = f", line {bad[0].number + 1}: {bad[0].actual_columns} tab-separated fields"
+        raise InputError(f"{path}{fault}; expected {len(header)} as in the header.") from None
+
+
+def _check_header(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> None:
+    for name in required:
+        if name not in header:
+            near = difflib.get_close_matches(name, header, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise InputError(
+                f"{path} has no column {name!r}{hint}; expected a tab-separated table with a header line and the"
+                f" columns {', '.join(required)}. It has {', '.join(map(repr, header[:8]))[:200]}."
             )
-        except pa.ArrowInvalid as error:
-            if bad:
-                raise InputError(
-                    f"{path}, line {bad[0][0]}: {bad[0][1]} tab-separated fields; expected {len(header)} as in the"
-                    " header."
-                ) from None
-            if "Empty CSV" in str(error):
-                raise InputError(f"{path} has a header and no rows; expected some.") from None
-            raise InputError(f"{path} cannot be read as a table ({' '.join(str(error).split())}).") from None
+    for name in (*required, *optional):
+        if header.count(name) > 1:
+            raise InputError(f"{path} has the column {name!r} twice; expected it once.")

@@ -140,7 +140,7 @@ def pack(
             if number[b] >= 0 and older and fits and family_P[p] not in members[b, : size[b]]:
                 chosen = b
         if chosen < 0:
-            chosen = number.argmin()  # a free slot, or the oldest batch
+            chosen = int(number.argmin())  # a free slot, or the oldest batch
             number[chosen], size[chosen], longest[chosen] = n_batches, 0, 0
             n_batches += 1
         members[chosen, size[chosen]] = family_P[p]

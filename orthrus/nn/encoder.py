@@ -4,18 +4,25 @@ B batch rows, C tracks, L positions (nt), D model width. Tracks (B, C, L) -> hid
 the mean over its own positions. 6 x 512 has 10 M parameters, 3 x 256 has 1.3 M.
 """
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from orthrus.errors import InputError
 from orthrus.nn.mamba import Mamba
+from orthrus.nn.mamba2 import Mamba2
+from orthrus.nn.pooling import mean_pool
 
 MixerFactory = Callable[[int, bool], nn.Module]
 """(d_model, bidirectional) -> a module called with (hidden_BLD, lengths_B) that keeps the shape."""
+
+Pool = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(hidden_BLD, lengths_B, tracks_BCL) -> one vector a row, as in :mod:`orthrus.nn.pooling`."""
 
 
 class Layer(nn.Module):
@@ -35,6 +42,9 @@ class MambaEncoder(nn.Module):
     The tracks are A, C, G, T (4) and, with 6, CDS and splice. A causal Mamba-1 encoder has the state dict and the
     values of the published one (bioRxiv 2024.10.10.617658). Padding is on the right and has no effect; NaN in a row's
     tracks gives NaN in that row alone. Raises InputError for sizes that are not positive.
+
+    ``mixer`` builds the layers' mixers: the class Mamba, Mamba2, or in a recipe their ``class_path`` and ``init_args``.
+    ``gradient_checkpointing`` trades a second forward pass for the memory of the layers' activations.
     """
 
     def __init__(
@@ -44,12 +54,14 @@ class MambaEncoder(nn.Module):
         n_layers: int = 3,
         bidirectional: bool = False,
         mixer: MixerFactory = Mamba,
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         for name, size in (("n_tracks", n_tracks), ("d_model", d_model), ("n_layers", n_layers)):
             if size < 1:
                 raise InputError(f"{name} must be at least 1, got {size}")
         self.n_tracks, self.d_model, self.n_layers, self.bidirectional = n_tracks, d_model, n_layers, bidirectional
+        self.gradient_checkpointing = gradient_checkpointing
         self.embedding = nn.Linear(n_tracks, d_model)
         self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
         self.norm_f = nn.LayerNorm(d_model)
@@ -94,16 +106,39 @@ class MambaEncoder(nn.Module):
         ``tracks_BCL`` may have any type; ``lengths_B`` counts each row's positions, 1 to L. Raises InputError for an
         empty batch, another number of tracks, or lengths out of range.
         """
-        self._check(tracks_BCL, lengths_B)
-        hidden_BLD: Tensor = self.embedding(tracks_BCL.transpose(1, 2).to(self.embedding.weight.dtype))
-        for layer in self.layers:
-            hidden_BLD = layer(hidden_BLD, lengths_B)
+        hidden_BLD = deque(self._stream(tracks_BCL, lengths_B), maxlen=1).pop()
         normed_BLD: Tensor = self.norm_f(hidden_BLD)
         return normed_BLD
 
-    def represent(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """One vector a transcript (B, D): the mean hidden state over its own positions. Raises as ``forward``."""
-        return mean_pool(self(tracks_BCL, lengths_B), lengths_B)
+    def represent(self, tracks_BCL: Tensor, lengths_B: Tensor, pool: Pool = mean_pool) -> Tensor:
+        """One vector a transcript: by default the mean hidden state over its own positions (B, D).
+
+        Raises as ``forward``.
+        """
+        return pool(self(tracks_BCL, lengths_B), lengths_B, tracks_BCL)
+
+    def hidden_layers(self, tracks_BCL: Tensor, lengths_B: Tensor, return_layers: Sequence[int]) -> list[Tensor]:
+        """The residual stream (B, L, D) after chosen layers, 0 being the embedding and n_layers the last layer.
+
+        Before the final norm. Raises as ``forward``, and for a layer that the encoder lacks.
+        """
+        unknown = sorted(set(return_layers) - set(range(self.n_layers + 1)))
+        if unknown:
+            raise InputError(f"no layer {unknown[0]}: this encoder has layers 0 (the embedding) to {self.n_layers}")
+        wanted = {n: x for n, x in enumerate(self._stream(tracks_BCL, lengths_B)) if n in return_layers}
+        return [wanted[layer] for layer in return_layers]
+
+    def _stream(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Iterator[Tensor]:
+        """The residual stream after the embedding and after each layer."""
+        self._check(tracks_BCL, lengths_B)
+        hidden_BLD: Tensor = self.embedding(tracks_BCL.transpose(1, 2).to(self.embedding.weight.dtype))
+        yield hidden_BLD
+        for layer in self.layers:
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                hidden_BLD = checkpoint(layer, hidden_BLD, lengths_B, use_reentrant=False)
+            else:
+                hidden_BLD = layer(hidden_BLD, lengths_B)
+            yield hidden_BLD
 
     def _check(self, tracks_BCL: Tensor, lengths_B: Tensor) -> None:
         if tracks_BCL.ndim != 3 or lengths_B.shape != tracks_BCL.shape[:1]:
@@ -133,13 +168,4 @@ def _path(mixer: type) -> str:
     return f"{mixer.__module__}.{mixer.__qualname__}"
 
 
-_MIXERS = {_path(mixer): mixer for mixer in (Mamba,)}
-
-
-def mean_pool(hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
-    """Mean over each row's first ``lengths_B`` positions (B, D), summed in float32 at least."""
-    lengths_B = lengths_B.to(hidden_BLD.device)
-    padding_BL = torch.arange(hidden_BLD.shape[1], device=hidden_BLD.device) >= lengths_B[:, None]
-    precision = torch.promote_types(hidden_BLD.dtype, torch.float32)
-    total_BD = hidden_BLD.masked_fill(padding_BL[:, :, None], 0).sum(dim=1, dtype=precision)
-    return total_BD / lengths_B[:, None]
+_MIXERS = {_path(mixer): mixer for mixer in (Mamba, Mamba2)}

@@ -118,7 +118,8 @@ def _matrix(path: Path, ids: Sequence[str], column: pa.ChunkedArray) -> NDArray[
     if widths[0] == 0:
         raise InputError(f"{path}: the vectors are empty; embed the transcripts again.")
     flat = pc.list_flatten(column).to_numpy()
-    matrix = np.ascontiguousarray(flat.reshape(len(ids), -1), dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below
+        matrix = np.ascontiguousarray(flat.reshape(len(ids), -1), dtype=np.float32)
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if bad.size:
         raise InputError(

@@ -7,6 +7,7 @@ InputError with its line.
 
 import csv
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -77,12 +78,20 @@ def read_labels(path: str | Path, target: str) -> Labels:
     if not path.is_file():
         raise InputError(f"no labels file {path}; expected a tab-separated table with a column transcript_id.")
     try:
-        table = pd.read_csv(
-            path, sep="\t", dtype=str, keep_default_na=False, skip_blank_lines=False,
-            quoting=csv.QUOTE_NONE, encoding="utf-8-sig", index_col=False,
-        ).fillna("")  # fmt: skip
-    except (ValueError, EOFError, OSError) as error:  # pandas' parser and decoding errors are ValueErrors
-        raise InputError(f"{path} cannot be read as a tab-separated table: {str(error).strip()}.") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
+            table = pd.read_csv(
+                path, sep="\t", dtype=str, keep_default_na=False, skip_blank_lines=False,
+                quoting=csv.QUOTE_NONE, encoding="utf-8-sig", index_col=False,
+            ).fillna("")  # fmt: skip
+    except (
+        ValueError,
+        EOFError,
+        OSError,
+        pd.errors.ParserWarning,
+    ) as error:  # pandas' parser and decoding errors are ValueErrors
+        reason = str(error).strip().rstrip(".")
+        raise InputError(f"{path} cannot be read as a tab-separated table: {reason}.") from None
     for column in ("transcript_id", target):
         if column not in table:
             raise InputError(
@@ -194,6 +203,8 @@ def _multilabel(labels: Labels, rows: NDArray[np.int64], values: Sequence[str], 
     kept = (n_positive >= floor) & (len(values) - n_positive >= floor)
     if kind == "bits":
         dropped = dict(_why_dropped(names, n_positive, len(values), floor))
+    elif kept.all():
+        dropped = {}
     else:  # thousands of rare terms are a count, not a list
         dropped = {"terms": f"{(~kept).sum():,} of {len(names):,}, fewer than {floor} rows with or without them"}
     if not kept.any():

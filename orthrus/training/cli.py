@@ -7,39 +7,39 @@ A run folder is ``trainer.default_root_dir``: ``config.yaml``, ``metrics/version
 import os
 from argparse import ArgumentError
 from pathlib import Path
+from typing import Any
 
 import torch
+from jsonargparse import dict_to_namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from orthrus.errors import InputError
+from orthrus.hub import load_encoder
 from orthrus.loading import PairDataModule
 from orthrus.training.module import Pretraining
-from orthrus.training.progress import StepProgressBar
 from orthrus.training.throughput import Throughput
 
+_PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 _COMMANDS = ("fit", "validate", "test", "predict")
 _CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
-_WANDB_LOGGER = "lightning.pytorch.loggers.WandbLogger"
+_PROGRESS_BAR = "orthrus.training.progress.StepProgressBar"
 
 
 class RunConfig(SaveConfigCallback):
-    """Writes ``config.yaml`` into the run folder; refuses a folder that already holds another run."""
+    """Writes ``config.yaml`` into the run folder."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Before anything of the run is written."""
-        if stage != "fit" or not trainer.is_global_zero:
-            return
-        path = Path(trainer.default_root_dir) / self.config_filename
-        resuming = self.config.get("ckpt_path") is not None
-        if path.exists() and not resuming:
-            raise InputError(
-                f"{path.parent} already holds a run; choose another --trainer.default_root_dir, or go on with it by"
-                f" --ckpt_path {path.parent / 'checkpoints' / 'last.ckpt'}"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, str(path), skip_none=False, overwrite=True)
+        """Write nothing yet: what is still to be refused leaves no run behind."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Everything stands; the first step is next."""
+        if trainer.is_global_zero:
+            Path(trainer.default_root_dir).mkdir(parents=True, exist_ok=True)
+            path = Path(trainer.default_root_dir, self.config_filename)
+            self.parser.save(self.config, str(path), overwrite=True)
 
 
 class OrthrusCLI(LightningCLI):
@@ -57,14 +57,11 @@ class OrthrusCLI(LightningCLI):
                 "gradient_clip_val": 1.0,
                 "log_every_n_steps": 10,
                 "enable_model_summary": False,
+                "num_sanity_val_steps": 0,  # the whole validation set is gone through before the first step
             },
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            parser_kwargs={
-                "prog": "orthrus",
-                "exit_on_error": False,
-                **{c: {"exit_on_error": False} for c in _COMMANDS},
-            },
+            parser_kwargs={"prog": "orthrus", **_PARSER, **dict.fromkeys(_COMMANDS, _PARSER)},
             args=args,
         )
 
@@ -83,25 +80,64 @@ class OrthrusCLI(LightningCLI):
             "trainer.default_root_dir", "checkpoint.dirpath", compute_fn=lambda root: str(Path(root) / "checkpoints")
         )
         parser.add_lightning_class_args(Throughput, "throughput")
-        parser.add_lightning_class_args(StepProgressBar, "progress")
 
     def before_instantiate_classes(self) -> None:
         """Log to CSV always; keep W&B offline without a login; bf16 where a GPU has it."""
         trainer = self.config[self.subcommand].trainer
-        loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger] if trainer.logger else []
-        loggers = [logger for logger in loggers if not isinstance(logger, bool)]
-        if any(logger.class_path == _WANDB_LOGGER for logger in loggers):
+        if self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
+            _refuse_another_run(Path(trainer.default_root_dir), self.config.fit.ckpt_path)
+        loggers = [logger for logger in _as_list(trainer.logger) if not isinstance(logger, bool)]
+        if any(logger.class_path.endswith("WandbLogger") for logger in loggers):
             _wandb_offline_without_login()
-        csv = {"class_path": _CSV_LOGGER, "init_args": {"save_dir": trainer.default_root_dir, "name": "metrics"}}
-        trainer.logger = [csv, *loggers] if self.subcommand == "fit" else False
+        trainer.logger = [_component(_CSV_LOGGER, save_dir=trainer.default_root_dir, name="metrics"), *loggers]
+        if self.subcommand != "fit":
+            trainer.logger = False
+        if trainer.enable_progress_bar is not False:
+            trainer.callbacks = [_component(_PROGRESS_BAR), *_as_list(trainer.callbacks)]
         if trainer.precision is None:
             has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
             trainer.precision = "bf16-mixed" if has_bf16 else "32-true"
 
     def before_fit(self) -> None:
         """Validate the untrained encoder, so that every curve starts where training does."""
-        if self.config.fit.ckpt_path is None:
+        self.model.trainer = self.trainer
+        checkpoint = self.config.fit.ckpt_path
+        if checkpoint is not None:
+            _refuse_another_shape(Path(checkpoint), self.model.encoder.config)
+        elif self.model.total_steps:
             self.trainer.validate(self.model, self.datamodule, verbose=False)
+
+    def after_fit(self) -> None:
+        """Say where everything is."""
+        if self.trainer.is_global_zero:
+            print(f"trained {self.trainer.global_step:,} steps: {self.trainer.default_root_dir}/checkpoints/last.ckpt")
+
+
+def _refuse_another_run(folder: Path, checkpoint: str | None) -> None:
+    if checkpoint is None and (folder / "config.yaml").exists():
+        raise InputError(
+            f"{folder} already holds a run; choose another --trainer.default_root_dir, or go on with it by"
+            f" --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}"
+        )
+
+
+def _refuse_another_shape(checkpoint: Path, config: dict[str, Any]) -> None:
+    found = load_encoder(checkpoint).config
+    differing = [name for name in config if found.get(name) != config[name]]
+    if differing:
+        theirs, ours = (", ".join(f"{name} {shape.get(name)}" for name in differing) for shape in (found, config))
+        raise InputError(
+            f"{checkpoint} holds an encoder of {theirs}; this recipe has {ours}: go on with the recipe that the run"
+            " began with (config.yaml in its folder)"
+        )
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _component(class_path: str, **init_args: Any) -> Any:
+    return dict_to_namespace({"class_path": class_path, "init_args": init_args})
 
 
 def _wandb_offline_without_login() -> None:
@@ -116,4 +152,4 @@ def run(args: list[str]) -> None:
     try:
         OrthrusCLI(args)
     except ArgumentError as error:
-        raise InputError(f"{error}; see `orthrus {args[0]} --help`") from None
+        raise InputError(f"{' '.join(str(error).split())}; see `orthrus {args[0]} --help`") from None

@@ -9,18 +9,15 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor
-from torchmetrics import CatMetric
 
 from orthrus.errors import InputError
 from orthrus.loading.batch import PairBatch
-from orthrus.nn.encoder import MambaEncoder, mean_pool
+from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.pooling import mean_pool
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.objectives import JointObjective, Objective, Views
-from orthrus.objectives.geometry import alignment, effective_rank, retrieval_top1, uniformity
-from orthrus.pairs import KIND_NAMES
 from orthrus.training.optim import parameter_groups, warmup_cosine
-
-_UNIFORMITY_ROWS = 2048  # of the validation set: pairwise distances of more would dominate a validation pass
+from orthrus.training.pair_geometry import PairGeometry
 
 
 class Pretraining(LightningModule):
@@ -49,7 +46,7 @@ class Pretraining(LightningModule):
         self.objective = objective(encoder.d_model)
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self._decay = (encoder_decay, head_decay)
-        self.val_representation = CatMetric()
+        self.geometry = PairGeometry()
 
     def forward(self, batch: PairBatch) -> Views:
         """Both views of a batch, encoded."""
@@ -74,40 +71,33 @@ class Pretraining(LightningModule):
         return loss
 
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
-        """The objective, and how partners lie to one another in the embedding, over all pairs and by kind."""
+        """The objective on a batch of N pairs; their embeddings are kept for the geometry of the whole set."""
         views = self(batch)
-        scores = {k: v for k, v in self.objective(views).items() if k != "retrieval_top1"}
-        n_pairs = len(batch.pair_kind_N)
-        self._log_val(scores, n_pairs)
-
-        view0_ND, view1_ND = views.representation_VD.float().chunk(2)
-        hit_N = retrieval_top1(view0_ND, view1_ND, batch.family_N).float().mean(dim=0)
-        candidates_N = (batch.family_N[:, None] != batch.family_N).sum(dim=1) + 1
-        self._log_val(
-            {
-                "retrieval_top1": hit_N.mean(),
-                "retrieval_chance": (1 / candidates_N).mean(),
-                "alignment": alignment(view0_ND, view1_ND),
-            },
-            n_pairs,
+        scores = self.objective(views)
+        scores.pop("retrieval_top1", None)  # within a batch; the whole set's is reported
+        self.log_dict(
+            {f"val/{name}": value for name, value in scores.items()},
+            on_epoch=True,
+            batch_size=len(batch.pair_kind_N),
+            sync_dist=self.trainer.world_size > 1,
         )
-        for kind, name in enumerate(KIND_NAMES):
-            chosen_N = batch.pair_kind_N == kind
-            if n := int(chosen_N.sum()):
-                kind_scores = {
-                    f"retrieval_top1_{name}": hit_N[chosen_N].mean(),
-                    f"alignment_{name}": alignment(view0_ND[chosen_N], view1_ND[chosen_N]),
-                }
-                self._log_val(kind_scores, n)
-        self.val_representation.update(view0_ND)
+        length1_N = batch.lengths_V.chunk(2)[1]
+        view0_ND, view1_ND = views.representation_VD.chunk(2)
+        self.geometry.update(view0_ND, view1_ND, length1_N, batch.pair_kind_N, batch.family_N)
 
     def on_validation_epoch_end(self) -> None:
-        """Uniformity and effective rank of the first views of the whole validation set."""
-        embedding_MD = self.val_representation.compute().reshape(-1, self.encoder.d_model)
-        self.val_representation.reset()
-        stride = -(-len(embedding_MD) // _UNIFORMITY_ROWS)
-        self.log("val/uniformity", uniformity(embedding_MD[::stride]))
-        self.log("val/effective_rank", effective_rank(embedding_MD))
+        """How partners lie to one another in the embedding."""
+        self.log_dict({f"val/{name}": value for name, value in self.geometry.compute().items()})
+        self.geometry.reset()
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run; raises InputError where ``trainer.max_steps`` is not set."""
+        if self.trainer.max_steps < 1:
+            raise InputError(
+                "trainer.max_steps is not set; the learning rate falls to 0 over it: set it to, say, 20000"
+            )
+        return self.trainer.max_steps
 
     def configure_optimizers(self) -> Any:
         """AdamW over parameter groups, warm-up and cosine by step."""
@@ -117,13 +107,9 @@ class Pretraining(LightningModule):
             )
         groups = parameter_groups(self.encoder, self.objective, *self._decay)
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
-        scheduler = warmup_cosine(optimizer, self.warmup_steps, self.trainer.max_steps)
+        scheduler = warmup_cosine(optimizer, self.warmup_steps, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone."""
         checkpoint["orthrus"] = {"encoder": self.encoder.config}
-
-    def _log_val(self, scores: dict[str, Tensor], n_pairs: int) -> None:
-        values = {f"val/{k}": v for k, v in scores.items()}
-        self.log_dict(values, on_epoch=True, batch_size=n_pairs, sync_dist=self.trainer.world_size > 1)

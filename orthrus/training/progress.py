@@ -1,5 +1,7 @@
 """One line of progress: steps done of all, loss, retrieval accuracy, nt/s."""
 
+import sys
+
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
@@ -8,6 +10,9 @@ _NAMES = {"train/loss": "loss", "train/retrieval_top1": "retrieval", "perf/nt_pe
 
 class StepProgressBar(TQDMProgressBar):
     """A progress bar over ``trainer.max_steps``: epochs of endless data say nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=1 if sys.stderr.isatty() else 50)  # a log file needs fewer lines
 
     @property
     def total_train_batches(self) -> int:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from orthrus.errors import InputError
-from orthrus.nn.encoder import MambaEncoder, mean_pool
+from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.mamba import Mamba, reverse_rows
+from orthrus.nn.pooling import region_pool
 
 
 def make_encoder(bidirectional: bool = False, n_tracks: int = 6, dtype: torch.dtype = torch.float32) -> MambaEncoder:
@@ -155,6 +156,15 @@ def test_bfloat16_autocast_trains() -> None:
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in encoder.parameters())
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_on_a_cpu(dtype: torch.dtype) -> None:
+    encoder = make_encoder(bidirectional=True)
+    tracks, lengths = make_batch([30, 12])
+    expected = encoder.represent(tracks, lengths)
+    got = encoder.to(dtype).represent(tracks, lengths)
+    torch.testing.assert_close(got.float(), expected, rtol=0, atol=0.1)
+
+
 def test_integer_tracks() -> None:
     encoder = make_encoder()
     tracks = torch.randint(0, 2, (2, 6, 8), dtype=torch.uint8)
@@ -171,9 +181,34 @@ def test_nan_stays_in_its_row() -> None:
     assert representation[1].isnan().all()
 
 
-def test_mean_pool_counts_own_positions() -> None:
-    hidden = torch.tensor([[[1.0], [3.0], [torch.nan]], [[1.0], [2.0], [6.0]]])
-    assert mean_pool(hidden, torch.tensor([2, 3])).tolist() == [[2.0], [3.0]]
+def test_gradient_checkpointing_changes_nothing() -> None:
+    tracks, lengths = make_batch([30, 12])
+    gradients = []
+    for checkpointing in (False, True):
+        encoder = make_encoder(bidirectional=True)
+        encoder.gradient_checkpointing = checkpointing
+        encoder.represent(tracks, lengths).square().sum().backward()
+        gradients.append([parameter.grad for parameter in encoder.parameters()])
+    for plain, checkpointed in zip(*gradients, strict=True):
+        assert torch.equal(plain, checkpointed)
+
+
+def test_hidden_layers() -> None:
+    encoder = make_encoder()
+    tracks, lengths = make_batch([30, 12])
+    last, embedded = encoder.hidden_layers(tracks, lengths, [2, 0])
+    torch.testing.assert_close(encoder.norm_f(last), encoder(tracks, lengths))
+    torch.testing.assert_close(embedded, encoder.embedding(tracks.transpose(1, 2)))
+    with pytest.raises(InputError, match=r"no layer 3: this encoder has layers 0 .* to 2"):
+        encoder.hidden_layers(tracks, lengths, [0, 3])
+
+
+def test_represent_by_region() -> None:
+    encoder = make_encoder()
+    tracks, lengths = make_batch([30, 12])
+    regions = encoder.represent(tracks, lengths, pool=region_pool)
+    assert regions.shape == (2, 60)
+    torch.testing.assert_close(regions, region_pool(encoder(tracks, lengths), lengths, tracks))
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

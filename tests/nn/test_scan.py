@@ -1,6 +1,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.nn import scan
-from orthrus.nn.scan import BACKENDS, causal_conv, choose, selective_scan
+from orthrus.nn.scan import BACKENDS, causal_conv, choose, numba_cpu, numba_kernels, plain, selective_scan
+from orthrus.nn.scan.check import disagreement
 from tests.oracles import scan as oracle
 
 Inputs = dict[str, Tensor]
@@ -91,6 +95,15 @@ def test_numba_agrees_with_double_precision(rows: int, positions: int, channels:
     assert max(errors.values()) < 1e-5, errors
 
 
+@pytest.mark.slow
+def test_numba_agrees_over_the_longest_transcripts() -> None:
+    inputs = make_inputs(1, 12288, 3)
+    got = values_and_gradients(inputs, "numba", torch.float32)
+    expected = values_and_gradients(inputs, "plain", torch.float64)
+    errors = {name: relative_error(got[name], expected[name]) for name in expected}
+    assert max(errors.values()) < 1e-5, errors
+
+
 def test_numba_agrees_in_bfloat16() -> None:
     inputs = {name: x.bfloat16() for name, x in make_inputs(2, 50, 65).items()}
     got = values_and_gradients(inputs, "numba", torch.bfloat16)
@@ -107,6 +120,19 @@ def test_numba_without_gradients_is_the_same_and_keeps_nothing() -> None:
     assert with_graph.grad_fn is not None
     assert without.grad_fn is None
     assert torch.equal(with_graph.detach(), without)
+
+
+def test_numba_is_the_same_on_any_number_of_threads() -> None:
+    inputs = make_inputs(3, 40, 130)
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            results.append(values_and_gradients(inputs, "numba", torch.float32))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
 def test_numba_survives_a_decay_beyond_float32() -> None:
@@ -134,8 +160,6 @@ def test_more_states_than_the_kernels_hold() -> None:
 
 
 def test_new_shapes_compile_nothing() -> None:
-    from orthrus.nn.scan import numba_kernels
-
     run(make_inputs(1, 3, 2), "numba")
     run(make_inputs(3, 40, 70, states=7), "numba")
     assert len(numba_kernels.scan_forward.signatures) == 1
@@ -161,12 +185,58 @@ def test_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         choose(torch.zeros(1))
 
 
-def test_absent_backend_is_refused_and_otherwise_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = scan.Backend("no_such_module_at_all", None, None, "nosuch")
-    monkeypatch.setattr(scan, "BACKENDS", {"absent": absent, **BACKENDS})
+@pytest.fixture
+def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, scan.Backend], None]]:
+    """Adds a backend before all others."""
+    monkeypatch.delenv("ORTHRUS_SCAN", raising=False)
+    scan._fault.cache_clear()
+
+    def add(name: str, backend: scan.Backend) -> None:
+        monkeypatch.setattr(scan, "BACKENDS", {name: backend, **BACKENDS})
+
+    yield add
+    scan._fault.cache_clear()
+
+
+def test_absent_backend_is_passed_over_in_silence(
+    register: Callable[[str, scan.Backend], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    register("absent", scan.Backend("no_such_module", None, None, "no_such_module"))
     assert choose(torch.zeros(1)) == "numba"
-    with pytest.raises(InputError, match=r"'absent' is absent .*no_such_module_at_all.*install nosuch"):
+    assert not caplog.records
+    with pytest.raises(InputError, match=r"'absent' cannot be used \(no_such_module is not installed\)"):
         choose(torch.zeros(1), "absent")
+
+
+def test_broken_backend_is_reported_and_passed_over(
+    register: Callable[[str, scan.Backend], None],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "broken_kernels.py").write_text("raise OSError('undefined symbol: _ZN3c104cuda')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    register("broken", scan.Backend("broken_kernels", None, None, "broken_kernels"))
+    assert choose(torch.zeros(1)) == "numba"
+    assert "'broken' is installed but broken" in caplog.text
+    assert "undefined symbol" in caplog.text
+
+
+def test_backend_with_wrong_results_is_refused(
+    register: Callable[[str, scan.Backend], None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = ModuleType("wrong_kernels")
+    wrong.conv = plain.conv
+    wrong.scan = lambda *inputs: 1.01 * plain.scan(*inputs)
+    monkeypatch.setitem(sys.modules, "wrong_kernels", wrong)
+    register("wrong", scan.Backend("wrong_kernels", None, None, checked=True))
+    assert choose(torch.zeros(1)) == "numba"
+    assert "results differ from the definition by 1.0e-02" in caplog.text
+
+
+def test_the_check_passes_right_backends_in_inference_and_autocast() -> None:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert disagreement(numba_cpu, torch.device("cpu")) < 1e-5
 
 
 def test_backend_that_does_not_serve_the_type_is_refused() -> None:
@@ -179,6 +249,7 @@ def test_a_forked_process_scans_too() -> None:
     code = (
         "import os, torch\n"
         "from tests.nn.test_scan import make_inputs, run\n"
+        "torch.set_num_threads(2)\n"
         "inputs = make_inputs(2, 9, 130)\n"
         "before = run(inputs, 'numba')\n"
         "child = os.fork()\n"

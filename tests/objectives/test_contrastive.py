@@ -87,35 +87,42 @@ def test_bad_views_and_temperature() -> None:
         DecoupledContrastiveLoss(temperature=0)
 
 
-def one_rank(rank: int, counts: list[int], rendezvous: str, with_family: bool) -> None:
-    """A model of one matrix; value and DDP-averaged gradient against the literal loss of the whole batch."""
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=len(counts))
+def check_rank(counts: list[int], with_family: bool) -> None:
+    """A model of one matrix: value and DDP-averaged gradient against the literal loss of the whole batch."""
+    rank, pairs = dist.get_rank(), sum(counts)
+    inputs = torch.randn(2, pairs, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    weight = torch.randn(5, 5, generator=torch.Generator().manual_seed(5), dtype=torch.float64, requires_grad=True)
+    kind, family = [i % 3 for i in range(pairs)], [i % 4 for i in range(pairs)] if with_family else None
+    mine = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
+    loss = DecoupledContrastiveLoss()(
+        *(view[mine] @ weight for view in inputs),
+        torch.tensor(kind)[mine],
+        None if family is None else torch.tensor(family)[mine],
+    )
+    (gradient,) = torch.autograd.grad(loss, weight)
+    mean = torch.cat([loss.detach()[None], gradient.flatten()])
+    dist.all_reduce(mean)
+    mean /= len(counts)
+    expected = dcl(*(view @ weight for view in inputs), kind, family)
+    (expected_gradient,) = torch.autograd.grad(expected, weight)
+    torch.testing.assert_close(mean[0], expected.detach(), rtol=0, atol=1e-10)
+    torch.testing.assert_close(mean[1:], expected_gradient.flatten(), rtol=0, atol=1e-10)
+
+
+def one_process(rank: int, world_size: int, rendezvous: str, cases: list[tuple[list[int], bool]]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world_size)
     try:
-        pairs = sum(counts)
-        inputs = torch.randn(2, pairs, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-        weight = torch.randn(5, 5, generator=torch.Generator().manual_seed(5), dtype=torch.float64, requires_grad=True)
-        kind, family = [i % 3 for i in range(pairs)], [i % 4 for i in range(pairs)] if with_family else None
-        mine = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
-        loss = DecoupledContrastiveLoss()(
-            *(view[mine] @ weight for view in inputs),
-            torch.tensor(kind)[mine],
-            None if family is None else torch.tensor(family)[mine],
-        )
-        (gradient,) = torch.autograd.grad(loss, weight)
-        mean = torch.cat([loss.detach()[None], gradient.flatten()])
-        dist.all_reduce(mean)
-        mean /= len(counts)
-        expected = dcl(*(view @ weight for view in inputs), kind, family)
-        (expected_gradient,) = torch.autograd.grad(expected, weight)
-        torch.testing.assert_close(mean[0], expected.detach(), rtol=0, atol=1e-10)
-        torch.testing.assert_close(mean[1:], expected_gradient.flatten(), rtol=0, atol=1e-10)
+        for counts, with_family in cases:
+            check_rank(counts, with_family)
     finally:
         dist.destroy_process_group()
 
 
 @pytest.mark.dist
 @pytest.mark.parametrize(
-    ("counts", "with_family"), [([4, 4], False), ([5, 2], True), ([3, 1, 6], True), ([4, 0], False)]
+    ("world_size", "cases"),
+    [(2, [([4, 4], False), ([5, 2], True), ([4, 0], False)]), (3, [([3, 1, 6], True), ([2, 2, 2], False)])],
 )
-def test_many_processes_equal_one(tmp_path: Path, counts: list[int], with_family: bool) -> None:
-    mp.spawn(one_rank, args=(counts, str(tmp_path / "rendezvous"), with_family), nprocs=len(counts))
+def test_many_processes_equal_one(tmp_path: Path, world_size: int, cases: list[tuple[list[int], bool]]) -> None:
+    mp.spawn(one_process, args=(world_size, str(tmp_path / "rendezvous"), cases), nprocs=world_size)

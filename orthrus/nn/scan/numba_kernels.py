@@ -1,311 +1,325 @@
-"""CPU kernels of the selective scan and the causal convolution. float32, addresses and strides in, nothing allocated.
+"""CPU kernels of the selective scan and the causal convolution, float32. Addresses and strides in, nothing allocated.
 
-L positions, D channels, N states, K filter width. One call does one task: WIDTH channels of one batch row over all its
-positions. Per position and state, an inner loop over those channels is what LLVM turns into vector instructions; the
-running state (N, WIDTH) stays in the first-level cache. A stride is the distance in numbers from one position to the
-next; the channels or states of a position lie side by side.
+L positions, D channels, N states, K filter width. One call does one task: up to WIDTH channels of one batch row over
+all its positions. Per position and state, an inner loop over WIDTH channels is what LLVM turns into vector
+instructions; state, decay rates and a position's operands live in local arrays, so that no loop has to ask whether
+two arrays overlap. Channels that a narrower task lacks stay 0.
 
-For the gradients, the forward scan keeps the state at every SPAN positions, and the backward scan recomputes
-the SPAN states in between: D N L / SPAN numbers in memory instead of D N L.
+For the gradients, the forward scan keeps the state before every SPAN positions, and the backward scan recomputes
+the states in between: D N L / SPAN numbers in memory instead of D N L.
+
+A ``step`` is the distance in numbers from one position to the next; the channels or states of a position lie side by
+side. An address of 0 means that there is no such tensor.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from orthrus.nn.scan.numba_math import add_to_sum, exp2, floats_at, kernel, local_floats, sigmoid, softplus
+from orthrus.nn.scan.numba_math import (
+    add_to_sum,
+    copy_floats,
+    exp2,
+    floats_at,
+    kernel,
+    local_floats,
+    part,
+    prefetch,
+    sigmoid,
+    softplus,
+)
 
-WIDTH = 64
-SPAN = 32
-MAX_STATES, MAX_FILTER = 64, 16
+WIDTH, SPAN, MAX_STATES, MAX_FILTER = 64, 32, 64, 16
 _STATES, _SPAN, _FILTER = MAX_STATES * WIDTH, SPAN * WIDTH, MAX_FILTER * WIDTH
 _LOG2E, _LN2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
+_LINE, _AHEAD = 16, 8  # numbers in a cache line; positions to look ahead
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
+class ScanTask(NamedTuple):
+    """A scan's inputs from this task's first channel on: u, delta, z (L, n), A (n, N), B, C (L, N), D, bias (n)."""
+
+    channels: int
+    positions: int
+    states: int
+    u: int
+    u_step: int
+    delta: int
+    delta_step: int
+    A: int
+    B: int
+    B_step: int
+    C: int
+    C_step: int
+    D: int
+    bias: int
+    z: int
+    z_step: int
+
+
+class ScanGradients(NamedTuple):
+    """Where the gradients go: u, delta, z (L, n), and this task's share of A (n, N), D, bias (n), B, C (L, N)."""
+
+    u: int
+    delta: int
+    z: int
+    step: int
+    A: int
+    D: int
+    bias: int
+    B: int
+    C: int
+
+
+class ConvTask(NamedTuple):
+    """The inputs of a convolution from this task's first channel on: x (L, n), weight (K, n), bias (n)."""
+
+    channels: int
+    positions: int
+    width: int
+    x: int
+    x_step: int
+    weight: int
+    weight_step: int
+    bias: int
+
+
+@part
+def _copy(target: Any, target_offset: Any, source: Any, source_offset: Any, n: Any) -> None:
+    """n, at most WIDTH, numbers."""
+    if n == WIDTH:
+        copy_floats(target, target_offset, source, source_offset, WIDTH)
+    else:
+        copy_floats(target, target_offset, source, source_offset, n)
+
+
+@part
+def _load(local: Any, address: Any, offset: Any, n: Any) -> None:
+    _copy(local, 0, floats_at(address), offset, n)
+
+
+@part
+def _expect(address: Any, offset: Any) -> None:
+    """Fetches WIDTH numbers that will be loaded a little later: hardware does not foresee steps this long."""
+    for d in range(0, WIDTH, _LINE):
+        prefetch(address + 4 * (offset + d))
+
+
+@part
+def _store(address: Any, offset: Any, local: Any, n: Any) -> None:
+    _copy(floats_at(address), offset, local, 0, n)
+
+
+@part
+def _load_rates(rate: Any, task: Any) -> None:
+    """A in units of 1 / log2(e), transposed to (N, WIDTH)."""
+    A = floats_at(task.A)
+    for d in range(task.channels):
+        for s in range(task.states):
+            rate[s * WIDTH + d] = A[d * task.states + s] * _LOG2E
+
+
 @kernel
-def scan_forward(
-    n: Any,
-    positions: Any,
-    states: Any,
-    u_at: Any,
-    u_step: Any,
-    delta_at: Any,
-    delta_step: Any,
-    A_at: Any,
-    B_at: Any,
-    B_step: Any,
-    C_at: Any,
-    C_step: Any,
-    D_at: Any,
-    bias_at: Any,
-    z_at: Any,
-    z_step: Any,
-    y_at: Any,
-    y_step: Any,
-    kept_at: Any,
-) -> None:
-    """n channels, at most WIDTH; z_at = 0 without a gate, kept_at = 0 where no gradient will be wanted."""
-    u, raw, A, B, C, skip, bias = (
-        floats_at(u_at),
-        floats_at(delta_at),
-        floats_at(A_at),
-        floats_at(B_at),
-        floats_at(C_at),
-        floats_at(D_at),
-        floats_at(bias_at),
-    )
-    z, y, kept = floats_at(z_at), floats_at(y_at), floats_at(kept_at)
+def scan_forward(task: Any, y: Any, y_step: Any, kept: Any) -> None:
+    """Writes y (L, n) and, where its address is not 0, kept (L / SPAN, N, WIDTH)."""
+    n, states = task.channels, task.states
+    B, C, kept_states = floats_at(task.B), floats_at(task.C), floats_at(kept)
     h, rate = local_floats(_STATES), local_floats(_STATES)
+    u, raw, gate, skip, bias = (
+        local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH)
+    )  # fmt: skip
     delta, inflow, readout = local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH)
-    for d in range(WIDTH):
-        delta[d] = inflow[d] = readout[d] = _ZERO
-    for s in range(states):
-        for d in range(WIDTH):
-            h[s * WIDTH + d] = rate[s * WIDTH + d] = _ZERO
-        for d in range(n):
-            rate[s * WIDTH + d] = A[d * states + s] * _LOG2E
-    for t in range(positions):
-        if kept_at != 0 and t % SPAN == 0:
+    _load_rates(rate, task)
+    _load(skip, task.D, 0, n)
+    _load(bias, task.bias, 0, n)
+    for t in range(task.positions):
+        if kept != 0 and t % SPAN == 0:
             for i in range(states * WIDTH):
-                kept[(t // SPAN) * states * WIDTH + i] = h[i]
-        for d in range(n):
-            delta[d] = softplus(raw[t * delta_step + d] + bias[d])
-            inflow[d] = delta[d] * u[t * u_step + d]
-            readout[d] = skip[d] * u[t * u_step + d]
+                kept_states[(t // SPAN) * states * WIDTH + i] = h[i]
+        _expect(task.u, (t + _AHEAD) * task.u_step)
+        _expect(task.delta, (t + _AHEAD) * task.delta_step)
+        if task.z != 0:
+            _expect(task.z, (t + _AHEAD) * task.z_step)
+        _expect(y, (t + _AHEAD) * y_step)
+        _load(u, task.u, t * task.u_step, n)
+        _load(raw, task.delta, t * task.delta_step, n)
+        for d in range(WIDTH):
+            delta[d] = softplus(raw[d] + bias[d])
+            inflow[d] = delta[d] * u[d]
+            readout[d] = skip[d] * u[d]
         for s in range(states):
-            b, c = B[t * B_step + s], C[t * C_step + s]
+            b, c = B[t * task.B_step + s], C[t * task.C_step + s]
             for d in range(WIDTH):
                 i = s * WIDTH + d
                 h[i] = exp2(delta[d] * rate[i]) * h[i] + inflow[d] * b
                 readout[d] += h[i] * c
-        if z_at == 0:
-            for d in range(n):
-                y[t * y_step + d] = readout[d]
-        else:
-            for d in range(n):
-                gate = z[t * z_step + d]
-                y[t * y_step + d] = readout[d] * gate * sigmoid(gate)
+        if task.z != 0:
+            _load(gate, task.z, t * task.z_step, n)
+            for d in range(WIDTH):
+                readout[d] = readout[d] * gate[d] * sigmoid(gate[d])
+        _store(y, t * y_step, readout, n)
 
 
 @kernel
-def scan_backward(
-    n: Any,
-    positions: Any,
-    states: Any,
-    u_at: Any,
-    u_step: Any,
-    delta_at: Any,
-    delta_step: Any,
-    A_at: Any,
-    B_at: Any,
-    B_step: Any,
-    C_at: Any,
-    C_step: Any,
-    D_at: Any,
-    bias_at: Any,
-    z_at: Any,
-    z_step: Any,
-    dy_at: Any,
-    dy_step: Any,
-    kept_at: Any,
-    work_at: Any,
-    du_at: Any,
-    ddelta_at: Any,
-    dz_at: Any,
-    out_step: Any,
-    dA_at: Any,
-    dD_at: Any,
-    dbias_at: Any,
-    dB_at: Any,
-    dC_at: Any,
-) -> None:
-    """Gradients of ``scan_forward``: du, ddelta, dz (out_step apart), and this task's share of dA, dD, dbias, dB, dC.
+def scan_backward(task: Any, dy: Any, dy_step: Any, kept: Any, work: Any, out: Any) -> None:
+    """Writes the gradients; ``work`` has room for N x (SPAN + 1) x 2 x WIDTH numbers.
 
-    ``work_at``: room for (SPAN + 1) x N x 2 x WIDTH numbers. du, ddelta, dz, dB and dC are written, dA, dD and dbias
-    too; the caller adds the shares of rows (dA, dD, dbias) or of channel blocks (dB, dC).
+    The caller adds the shares of rows (dA, dD, dbias) or of channel blocks (dB, dC).
     """
-    u, raw, A, B, C, skip, bias = (
-        floats_at(u_at),
-        floats_at(delta_at),
-        floats_at(A_at),
-        floats_at(B_at),
-        floats_at(C_at),
-        floats_at(D_at),
-        floats_at(bias_at),
-    )
-    z, dy, kept, work = floats_at(z_at), floats_at(dy_at), floats_at(kept_at), floats_at(work_at)
-    du, ddelta, dz, dA, dD, dbias = (
-        floats_at(du_at),
-        floats_at(ddelta_at),
-        floats_at(dz_at),
-        floats_at(dA_at),
-        floats_at(dD_at),
-        floats_at(dbias_at),
-    )
-    dB, dC = floats_at(dB_at), floats_at(dC_at)
+    n, states = task.channels, task.states
+    B, C, dB, dC, dA = floats_at(task.B), floats_at(task.C), floats_at(out.B), floats_at(out.C), floats_at(out.A)
+    kept_states, span = floats_at(kept), floats_at(work)
     dh, rate, drate = local_floats(_STATES), local_floats(_STATES), local_floats(_STATES)
-    delta, inflow, dreadout, readout = (
-        local_floats(_SPAN),
-        local_floats(_SPAN),
-        local_floats(WIDTH),
-        local_floats(WIDTH),
-    )
-    dinflow, dexponent, dskip, dbias_sum = (
-        local_floats(WIDTH),
-        local_floats(WIDTH),
-        local_floats(WIDTH),
-        local_floats(WIDTH),
-    )
-    block = states * 2 * WIDTH  # of one position in work: per state the state itself, then its decay into the next
-    for d in range(WIDTH):
-        dreadout[d] = readout[d] = dskip[d] = dbias_sum[d] = _ZERO
-    for i in range(SPAN * WIDTH):
-        delta[i] = inflow[i] = _ZERO
-    for s in range(states):
-        for d in range(WIDTH):
-            dh[s * WIDTH + d] = rate[s * WIDTH + d] = drate[s * WIDTH + d] = _ZERO
-        for d in range(n):
-            rate[s * WIDTH + d] = A[d * states + s] * _LOG2E
-
-    for span in range((positions - 1) // SPAN, -1, -1):
-        first = span * SPAN
-        last = min(first + SPAN, positions)
+    delta, inflow, readout = local_floats(_SPAN), local_floats(_SPAN), local_floats(_SPAN)
+    u, raw, gate, skip, bias = (
+        local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH)
+    )  # fmt: skip
+    grad, dinflow, dexponent, du, draw, dgate, dskip, dbias = (
+        local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH),
+        local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH),
+    )  # fmt: skip
+    _load_rates(rate, task)
+    _load(skip, task.D, 0, n)
+    _load(bias, task.bias, 0, n)
+    # span, per state and position: the state before the position, then its decay there. Time goes fastest, so that
+    # the compiler knows the distance from one state to the next.
+    room = (SPAN + 1) * 2 * WIDTH
+    for block in range((task.positions - 1) // SPAN, -1, -1):
+        first, last = block * SPAN, min(block * SPAN + SPAN, task.positions)
         for s in range(states):
             for d in range(WIDTH):
-                work[s * 2 * WIDTH + d] = kept[(span * states + s) * WIDTH + d]
+                span[s * room + d] = kept_states[(block * states + s) * WIDTH + d]
         for t in range(first, last):
-            k = t - first
-            for d in range(n):
-                delta[k * WIDTH + d] = softplus(raw[t * delta_step + d] + bias[d])
-                inflow[k * WIDTH + d] = delta[k * WIDTH + d] * u[t * u_step + d]
+            k = (t - first) * WIDTH
+            _load(u, task.u, t * task.u_step, n)
+            _load(raw, task.delta, t * task.delta_step, n)
+            for d in range(WIDTH):
+                delta[k + d] = softplus(raw[d] + bias[d])
+                inflow[k + d] = delta[k + d] * u[d]
+                readout[k + d] = skip[d] * u[d]
             for s in range(states):
-                b = B[t * B_step + s]
-                here = k * block + s * 2 * WIDTH
+                b, c = B[t * task.B_step + s], C[t * task.C_step + s]
+                here = s * room + 2 * k
                 for d in range(WIDTH):
-                    decay = exp2(delta[k * WIDTH + d] * rate[s * WIDTH + d])
-                    work[here + WIDTH + d] = decay
-                    work[here + block + d] = decay * work[here + d] + inflow[k * WIDTH + d] * b
+                    decay = exp2(delta[k + d] * rate[s * WIDTH + d])
+                    state = decay * span[here + d] + inflow[k + d] * b
+                    span[here + WIDTH + d] = decay
+                    span[here + 2 * WIDTH + d] = state
+                    readout[k + d] += state * c
         for t in range(last - 1, first - 1, -1):
-            k = t - first
-            for d in range(n):
-                dreadout[d] = dy[t * dy_step + d]
-            if z_at != 0:
-                for d in range(n):
-                    readout[d] = skip[d] * u[t * u_step + d]
-                for s in range(states):
-                    c = C[t * C_step + s]
-                    for d in range(WIDTH):
-                        readout[d] += work[(k + 1) * block + s * 2 * WIDTH + d] * c
-                for d in range(n):
-                    gate = z[t * z_step + d]
-                    share = sigmoid(gate)
-                    dz[t * out_step + d] = dreadout[d] * readout[d] * share * (_ONE + gate * (_ONE - share))
-                    dreadout[d] = dreadout[d] * gate * share
+            k = (t - first) * WIDTH
+            _expect(task.u, (t - SPAN) * task.u_step)  # for the span to come
+            _expect(task.delta, (t - SPAN) * task.delta_step)
+            _expect(out.u, (t - _AHEAD) * out.step)
+            _expect(out.delta, (t - _AHEAD) * out.step)
+            _expect(dy, (t - _AHEAD) * dy_step)
+            if task.z != 0:
+                _expect(out.z, (t - _AHEAD) * out.step)
+                _expect(task.z, (t - _AHEAD) * task.z_step)
+            _load(u, task.u, t * task.u_step, n)
+            _load(raw, task.delta, t * task.delta_step, n)
+            _load(grad, dy, t * dy_step, n)
+            if task.z != 0:
+                _load(gate, task.z, t * task.z_step, n)
+                for d in range(WIDTH):
+                    share = sigmoid(gate[d])
+                    dgate[d] = grad[d] * readout[k + d] * share * (_ONE + gate[d] * (_ONE - share))
+                    grad[d] = grad[d] * gate[d] * share
+                _store(out.z, t * out.step, dgate, n)
             for d in range(WIDTH):
                 dinflow[d] = dexponent[d] = _ZERO
             for s in range(states):
-                b, c = B[t * B_step + s], C[t * C_step + s]
-                here = k * block + s * 2 * WIDTH
+                b, c = B[t * task.B_step + s], C[t * task.C_step + s]
+                here = s * room + 2 * k
                 db = dc = _ZERO
                 for d in range(WIDTH):
                     i = s * WIDTH + d
-                    dstate = dh[i] + c * dreadout[d]
-                    dc = add_to_sum(dc, dreadout[d] * work[here + block + d])
-                    db = add_to_sum(db, dstate * inflow[k * WIDTH + d])
+                    dstate = dh[i] + c * grad[d]
+                    dc = add_to_sum(dc, grad[d] * span[here + 2 * WIDTH + d])
+                    db = add_to_sum(db, dstate * inflow[k + d])
                     dinflow[d] += dstate * b
-                    back = dstate * work[here + WIDTH + d]
-                    grown = back * work[here + d]
+                    carried = dstate * span[here + WIDTH + d]
+                    grown = carried * span[here + d]
                     dexponent[d] += grown * rate[i]
-                    drate[i] += grown * delta[k * WIDTH + d]
-                    dh[i] = back
+                    drate[i] += grown * delta[k + d]
+                    dh[i] = carried
                 dB[t * states + s] = db
                 dC[t * states + s] = dc
-            for d in range(n):
-                u_td, x = u[t * u_step + d], raw[t * delta_step + d] + bias[d]
-                dskip[d] += dreadout[d] * u_td
-                du[t * out_step + d] = dinflow[d] * delta[k * WIDTH + d] + skip[d] * dreadout[d]
-                dx = (dexponent[d] * _LN2 + dinflow[d] * u_td) * sigmoid(x)
-                ddelta[t * out_step + d] = dx
-                dbias_sum[d] += dx
+            for d in range(WIDTH):
+                du[d] = dinflow[d] * delta[k + d] + skip[d] * grad[d]
+                draw[d] = (dexponent[d] * _LN2 + dinflow[d] * u[d]) * sigmoid(raw[d] + bias[d])
+                dskip[d] += grad[d] * u[d]
+                dbias[d] += draw[d]
+            _store(out.u, t * out.step, du, n)
+            _store(out.delta, t * out.step, draw, n)
+    _store(out.D, 0, dskip, n)
+    _store(out.bias, 0, dbias, n)
     for d in range(n):
-        dD[d] = dskip[d]
-        dbias[d] = dbias_sum[d]
         for s in range(states):
             dA[d * states + s] = drate[s * WIDTH + d]
 
 
-@kernel
-def conv_forward(
-    n: Any,
-    positions: Any,
-    width: Any,
-    x_at: Any,
-    x_step: Any,
-    weight_at: Any,
-    weight_step: Any,
-    bias_at: Any,
-    y_at: Any,
-    y_step: Any,
-) -> None:
-    x, weight, bias, y = floats_at(x_at), floats_at(weight_at), floats_at(bias_at), floats_at(y_at)
-    total = local_floats(WIDTH)
-    for t in range(positions):
-        for d in range(n):
-            total[d] = bias[d]
-        for k in range(max(0, width - 1 - t), width):
-            for d in range(n):
-                total[d] += weight[k * weight_step + d] * x[(t - width + 1 + k) * x_step + d]
-        for d in range(n):
-            y[t * y_step + d] = total[d] * sigmoid(total[d])
+@part
+def _load_taps(taps: Any, task: Any) -> None:
+    for k in range(task.width):
+        _copy(taps, k * WIDTH, floats_at(task.weight), k * task.weight_step, task.channels)
+
+
+@part
+def _convolve(total: Any, x: Any, taps: Any, bias: Any, task: Any, t: Any) -> None:
+    """The convolution at position t, into total."""
+    for d in range(WIDTH):
+        total[d] = bias[d]
+    for k in range(max(0, task.width - 1 - t), task.width):
+        _load(x, task.x, (t - task.width + 1 + k) * task.x_step, task.channels)
+        for d in range(WIDTH):
+            total[d] += taps[k * WIDTH + d] * x[d]
 
 
 @kernel
-def conv_backward(
-    n: Any,
-    positions: Any,
-    width: Any,
-    x_at: Any,
-    x_step: Any,
-    weight_at: Any,
-    weight_step: Any,
-    bias_at: Any,
-    dy_at: Any,
-    dy_step: Any,
-    dx_at: Any,
-    dx_step: Any,
-    dweight_at: Any,
-    dbias_at: Any,
-) -> None:
-    """Gradients of ``conv_forward``; dx is written, and this task's share of dweight (as weight) and dbias."""
-    x, weight, bias, dy = floats_at(x_at), floats_at(weight_at), floats_at(bias_at), floats_at(dy_at)
-    dx, dweight, dbias = floats_at(dx_at), floats_at(dweight_at), floats_at(dbias_at)
-    total, dbias_sum = local_floats(WIDTH), local_floats(WIDTH)
-    dweight_sum = local_floats(_FILTER)
-    for d in range(n):
-        dbias_sum[d] = _ZERO
-    for i in range(width * WIDTH):
-        dweight_sum[i] = _ZERO
-    for t in range(positions):
-        for d in range(n):
-            total[d] = bias[d]
-            dx[t * dx_step + d] = _ZERO
-        first = max(0, width - 1 - t)
-        for k in range(first, width):
-            for d in range(n):
-                total[d] += weight[k * weight_step + d] * x[(t - width + 1 + k) * x_step + d]
-        for d in range(n):
+def conv_forward(task: Any, y: Any, y_step: Any) -> None:
+    """Writes y (L, n)."""
+    taps, x, bias, total = local_floats(_FILTER), local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH)
+    _load_taps(taps, task)
+    _load(bias, task.bias, 0, task.channels)
+    for t in range(task.positions):
+        _expect(task.x, (t + _AHEAD) * task.x_step)
+        _expect(y, (t + _AHEAD) * y_step)
+        _convolve(total, x, taps, bias, task, t)
+        for d in range(WIDTH):
+            total[d] = total[d] * sigmoid(total[d])
+        _store(y, t * y_step, total, task.channels)
+
+
+@kernel
+def conv_backward(task: Any, dy: Any, dy_step: Any, dx: Any, dx_step: Any, dweight: Any, dbias: Any) -> None:
+    """Writes dx (L, n) and this task's share of dweight (laid out as weight) and dbias; the caller adds the rows'."""
+    n, width = task.channels, task.width
+    taps, dtaps = local_floats(_FILTER), local_floats(_FILTER)
+    x, bias, total = local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH)
+    grad, earlier, bias_sum = local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH)
+    _load_taps(taps, task)
+    _load(bias, task.bias, 0, n)
+    for t in range(task.positions):
+        _expect(task.x, (t + _AHEAD) * task.x_step)
+        _expect(dy, (t + _AHEAD) * dy_step)
+        _expect(dx, (t + _AHEAD) * dx_step)
+        _convolve(total, x, taps, bias, task, t)
+        _load(grad, dy, t * dy_step, n)
+        for d in range(WIDTH):
             share = sigmoid(total[d])
-            total[d] = dy[t * dy_step + d] * share * (_ONE + total[d] * (_ONE - share))
-            dbias_sum[d] += total[d]
-        for k in range(first, width):
-            for d in range(n):
-                source = t - width + 1 + k
-                dweight_sum[k * WIDTH + d] += total[d] * x[source * x_step + d]
-            for d in range(n):
-                dx[(t - width + 1 + k) * dx_step + d] += weight[k * weight_step + d] * total[d]
-    for d in range(n):
-        dbias[d] = dbias_sum[d]
+            grad[d] = grad[d] * share * (_ONE + total[d] * (_ONE - share))
+            bias_sum[d] += grad[d]
+            earlier[d] = _ZERO
+        _store(dx, t * dx_step, earlier, n)
+        for k in range(max(0, width - 1 - t), width):
+            at = t - width + 1 + k
+            _load(x, task.x, at * task.x_step, n)
+            _load(earlier, dx, at * dx_step, n)
+            for d in range(WIDTH):
+                dtaps[k * WIDTH + d] += grad[d] * x[d]
+                earlier[d] += grad[d] * taps[k * WIDTH + d]
+            _store(dx, at * dx_step, earlier, n)
+    _store(dbias, 0, bias_sum, n)
     for k in range(width):
-        for d in range(n):
-            dweight[k * weight_step + d] = dweight_sum[k * WIDTH + d]
+        _copy(floats_at(dweight), k * task.weight_step, dtaps, k * WIDTH, n)

@@ -7,63 +7,115 @@ not drift over thousands of positions.
 
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-_FLOAT, _INT = ir.FloatType(), ir.IntType(32)
-_POINTER = types.CPointer(types.float32)
+_types: Any = numba.types
+_FLOAT, _INT, _LONG = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+_POINTER = _types.CPointer(_types.float32)
+_OPTIONS: Any = {"cache": True, "nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
-# 2^r = 1 + r q(r) on [-0.5, 0.5]; 2 atanh(s) / s = 2 + s^2 p(s^2) on [0, 1/3]: minimax fits.
+# 2^r = 1 + r q(r) on [-0.5, 0.5]; 2 atanh(s) / s = 2 + s^2 p(s^2) on [0, 1/3]: minimax fits of relative error.
 _EXP2 = (
     0.6931472028550831,
     0.2402264791362659,
     0.055503324710997,
-    0.009618437357813665,
+    0.00961843735781366,
     0.00133988744224476,
-    1.5353361891222e-4,
+    0.000153533618912219,
 )
 _ATANH = tuple(np.float32(c) for c in (0.6666641628559568, 0.4002152724211195, 0.2800180523175331, 0.2801198699906973))
 _LOG2E = np.float32(1.4426950408889634)
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 
 
-@intrinsic
+def kernel(function: Any) -> Any:
+    """Compiles for float32 loops over channels: fused multiply-add, no Python checks, no GIL."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def part(function: Any) -> Any:
+    """A piece of a kernel, always inlined: a call would hide from LLVM what happens to local arrays."""
+    return numba.njit(**_OPTIONS, forceinline=True)(function)
+
+
+def llvm(function: Any) -> Any:
+    """A function that kernels call and that writes its own LLVM instructions."""
+    decorated: Any = intrinsic(prefer_literal=True)(function)
+    return decorated
+
+
+@llvm
 def floats_at(typing: Any, address: Any) -> Any:
     """Pointer to the float32 numbers at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], _FLOAT.as_pointer())
 
-    return _POINTER(address), generate
+    return _POINTER(_types.int64), generate
 
 
-@intrinsic(prefer_literal=True)
+@llvm
 def local_floats(typing: Any, size: Any) -> Any:
-    """Pointer to that many float32 numbers on the stack: LLVM knows that nothing else points there."""
+    """Pointer to that many zeros on the stack: LLVM knows that nothing else points there."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = ir.ArrayType(_FLOAT, size.literal_value)
         with builder.goto_entry_block():
-            block = builder.alloca(ir.ArrayType(_FLOAT, size.literal_value))
+            block = builder.alloca(array)
         block.align = 64
+        builder.store(ir.Constant(array, None), block)
         return builder.bitcast(block, _FLOAT.as_pointer())
 
     return _POINTER(size), generate
 
 
-@intrinsic
+@llvm
+def copy_floats(typing: Any, target: Any, target_offset: Any, source: Any, source_offset: Any, count: Any) -> Any:
+    """Copies count float32 numbers; for a constant count it is a few vector moves."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, target_offset, source, source_offset, count = arguments
+        byte = ir.IntType(8).as_pointer()
+        copy = builder.module.declare_intrinsic("llvm.memcpy", [byte, byte, _LONG])
+        ends = [
+            builder.bitcast(builder.gep(*end), byte) for end in ((target, [target_offset]), (source, [source_offset]))
+        ]
+        builder.call(copy, [*ends, builder.mul(count, ir.Constant(_LONG, 4)), ir.Constant(ir.IntType(1), 0)])
+        return context.get_dummy_value()
+
+    long = _types.int64
+    return _types.void(_POINTER, long, _POINTER, long, long), generate
+
+
+@llvm
+def prefetch(typing: Any, address: Any) -> Any:
+    """Asks for the cache line at an address; never fails, whatever is there."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _INT, _INT, _INT])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        flags = [ir.Constant(_INT, flag) for flag in (0, 3, 1)]  # to read, into every cache, data
+        builder.call(fetch, [builder.inttoptr(arguments[0], byte), *flags])
+        return context.get_dummy_value()
+
+    return _types.void(_types.int64), generate
+
+
+@llvm
 def add_to_sum(typing: Any, total: Any, term: Any) -> Any:
     """total + term, where the order of the additions of a loop is free."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fadd(*arguments, flags=("reassoc", "contract"))
 
-    return types.float32(types.float32, types.float32), generate
+    return _types.float32(_types.float32, _types.float32), generate
 
 
-@intrinsic
+@llvm
 def exp2(typing: Any, x: Any) -> Any:
     """2^x: 0 below -126.5, infinite from 127.5, NaN for NaN."""
 
@@ -74,31 +126,25 @@ def exp2(typing: Any, x: Any) -> Any:
         x = arguments[0]
         x = builder.select(builder.fcmp_ordered("<", x, constant(-127)), constant(-127), x)
         x = builder.select(builder.fcmp_ordered(">", x, constant(128)), constant(128), x)
-        rint = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_FLOAT, [_FLOAT]), "llvm.rint.f32")
-        whole = builder.call(rint, [x])
+        whole = builder.call(builder.module.declare_intrinsic("llvm.rint", [_FLOAT]), [x])
         part = builder.fsub(x, whole)
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_FLOAT, [_FLOAT] * 3), "llvm.fma.f32")
+        multiply_add = builder.module.declare_intrinsic("llvm.fma", [_FLOAT], ir.FunctionType(_FLOAT, [_FLOAT] * 3))
         value = constant(_EXP2[-1])
         for coefficient in (*reversed(_EXP2[:-1]), 1.0):
-            value = builder.call(fma, [value, part, constant(coefficient)])
+            value = builder.call(multiply_add, [value, part, constant(coefficient)])
         exponent = builder.add(builder.fptosi(whole, _INT), ir.Constant(_INT, 127))
         scale = builder.bitcast(builder.shl(exponent, ir.Constant(_INT, 23)), _FLOAT)
         return builder.fmul(value, scale)
 
-    return types.float32(types.float32), generate
+    return _types.float32(_types.float32), generate
 
 
-def kernel(function: Any) -> Any:
-    """Compiles for float32 loops over channels: fused multiply-add, no Python checks, no GIL."""
-    return njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")(function)
-
-
-@kernel
+@part
 def sigmoid(x: Any) -> Any:
     return _ONE / (_ONE + exp2(-_LOG2E * x))
 
 
-@kernel
+@part
 def softplus(x: Any) -> Any:
     """log(1 + e^x), to float32's relative precision far below zero too."""
     small = exp2(-_LOG2E * abs(x))

@@ -1,0 +1,62 @@
+"""Which transcripts are kept, decided on their table before any sequence is read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthrus.genome.findings import Tally
+from orthrus.genome.sequence import is_primary
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Transcripts of these biotypes (None: all) and lengths in nt; of all species but some; of all contigs or not.
+
+    ``primary_contigs`` keeps chromosomes only, told by their names (:func:`orthrus.genome.sequence.is_primary`).
+    """
+
+    biotypes: frozenset[str] | None = frozenset({"protein_coding"})
+    min_length: int = 200
+    max_length: int = 12_288
+    primary_contigs: bool = False
+    skip_species: frozenset[str] = frozenset()
+
+    def keep(
+        self,
+        dropped: Tally,
+        *,
+        transcript_ids: Sequence[str],
+        biotypes: Sequence[str],
+        lengths: NDArray[np.int64],
+        species: Sequence[str] | None = None,
+        contigs: Sequence[str] | None = None,
+    ) -> NDArray[np.int64]:
+        """Rows to keep, int64, ascending; each other is counted in ``dropped`` under the first reason that applies."""
+        secondary = {name for name in set(contigs or ()) if not is_primary(name)} if self.primary_contigs else set()
+        kept: list[int] = []
+        refused: dict[str, list[str]] = {}
+        columns: Iterator[tuple[str, int, str | None, str | None]] = zip(
+            biotypes, lengths.tolist(), species or repeat(None), contigs or repeat(None), strict=False
+        )
+        for row, (biotype, length, name, contig) in enumerate(columns):
+            reason = None
+            if name in self.skip_species:
+                reason = f"of species {name}, skipped"
+            elif contig in secondary:
+                reason = "on contigs that are no chromosomes"
+            elif self.biotypes is not None and biotype not in self.biotypes:
+                reason = f"of biotype {biotype or '(none)'}"
+            elif length < self.min_length:
+                reason = f"shorter than {self.min_length:,} nt"
+            elif length > self.max_length:
+                reason = f"longer than {self.max_length:,} nt"
+            if reason is None:
+                kept.append(row)
+            else:
+                refused.setdefault(reason, []).append(transcript_ids[row])
+        for reason, names in refused.items():
+            dropped.add(reason, names)
+        return np.array(kept, dtype=np.int64)

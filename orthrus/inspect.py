@@ -1,0 +1,158 @@
+"""What a store holds, and one transcript with its tracks, for people to read."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from Bio.Seq import translate
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orthrus.genome.codes import BASE_BITS, BASES, CDS_BIT, SPLICE_BIT, Codes
+from orthrus.pairs import PairIndex
+from orthrus.store import TranscriptStore
+
+_translate: Callable[[str], str] = translate
+
+_LINE = 60
+_SPECIES_SHOWN = 12
+_PAIR_MEANING = {
+    "splice": "two isoforms of one gene",
+    "ortholog": "transcripts of two orthologous genes",
+    "self": "transcripts that have no partner but themselves",
+}
+
+
+def describe_store(store: TranscriptStore) -> RenderableType:
+    """Tables of a store's species, positive pairs, lengths and families, of what was left out, and of its sources."""
+    meta = store.meta
+    pairs = PairIndex(store).count()
+    dropped = sorted(meta.get("dropped", {}).items(), key=lambda item: -item[1])
+    sources = [(source["path"], source["bytes"], source["sha256"][:12]) for source in meta.get("sources", ())]
+    parts: list[RenderableType] = [
+        Text.assemble((str(store.path), "bold"), f"  {len(store):,} transcripts, {store.lengths.sum():,} nt"),
+        _species_table(store),
+        _table("Positive pairs", ("kind", "pairs", ""), [(k, pairs[k], text) for k, text in _PAIR_MEANING.items()]),
+        _length_table(store),
+        _family_table(store),
+    ]
+    if dropped:
+        parts.append(_table("Left out", ("transcripts", "why"), [(n, reason) for reason, n in dropped]))
+    parts.extend(Text.assemble(("note  ", "yellow"), line) for line in meta.get("warnings", ()))
+    if sources:
+        parts.append(_table("Sources", ("file", "bytes", "sha256"), sources))
+    parts.append(Text(f"format {meta['format_version']}, made by {meta.get('created_by', 'unknown')}", style="dim"))
+    return _spaced(parts)
+
+
+def describe_transcript(store: TranscriptStore, transcript_id: str) -> RenderableType:
+    """One transcript: its names, regions and exons, and its sequence with the tracks beneath.
+
+    Positions count from 1 here, ends included. Raises InputError, naming similar ids, if there is no such transcript.
+    """
+    i = store.index_of(transcript_id)
+    row = {name: values[0] for name, values in store.transcripts.slice(i, 1).to_pydict().items()}
+    facts = Table.grid(padding=(0, 2))
+    for name in ("gene_id", "gene_name", "species", "biotype", "family_id", "source"):
+        facts.add_row(Text(name.removesuffix("_id").replace("_", " "), style="dim"), row[name] or "-")
+    length, start, end = row["length"], row["cds_start"], row["cds_end"]
+    regions = [("mRNA", 0, length)]
+    if start >= 0:
+        regions = [("5' UTR", 0, start), ("CDS", start, end), ("3' UTR", end, length)]
+    ends = row["exon_ends"]
+    exons = [(str(n), a, b) for n, (a, b) in enumerate(zip([0, *ends], ends, strict=False), start=1)]
+    return _spaced(
+        [
+            Text.assemble((row["transcript_id"], "bold"), f"  {length:,} nt"),
+            facts,
+            _interval_table("region", regions),
+            _interval_table("exon", exons) if exons else Text("exons unknown: no splice track"),
+            _sequence(store.codes(i)),
+        ]
+    )
+
+
+def _species_table(store: TranscriptStore) -> Table:
+    frame = store.transcripts.select(["species", "gene_id", "cds_start"]).to_pandas()
+    frame["gene"] = frame["species"] + "\t" + frame["gene_id"]
+    largest = frame["species"].value_counts().index
+    if len(largest) > _SPECIES_SHOWN:
+        rest = f"({len(largest) - _SPECIES_SHOWN} others)"
+        frame["species"] = frame["species"].where(frame["species"].isin(largest[:_SPECIES_SHOWN]), rest)
+        largest = largest[:_SPECIES_SHOWN].append(largest[:0].insert(0, rest))
+    rows: list[tuple[str | int | float, ...]] = []
+    for species in largest:
+        mine = frame[frame["species"] == species]
+        isoforms = mine["gene"].value_counts()
+        rows.append(
+            (
+                species,
+                len(mine),
+                int((mine["cds_start"] >= 0).sum()),
+                len(isoforms),
+                int((isoforms > 1).sum()),
+                float(isoforms.mean()),
+                int(isoforms.max()),
+            )
+        )
+    header = ("species", "transcripts", "with CDS", "genes", "with isoforms", "isoforms/gene", "most")
+    return _table("Species", header, rows)
+
+
+def _length_table(store: TranscriptStore) -> Table:
+    quantiles = np.quantile(store.lengths, [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]).round().astype(int).tolist()
+    return _table("Lengths (nt)", ("shortest", "5 %", "25 %", "median", "75 %", "95 %", "longest"), [quantiles])
+
+
+def _family_table(store: TranscriptStore) -> Table:
+    frame = store.transcripts.select(["family_id", "species"]).to_pandas()
+    families = frame.groupby("family_id")["species"].agg(["size", "nunique"])
+    row = (len(families), int((families["nunique"] > 1).sum()), int(families["size"].max()), families["size"].idxmax())
+    header = ("families", "multi-species", "most transcripts", "in family")
+    return _table("Families, the unit of every split", header, [row])
+
+
+def _sequence(codes: Codes) -> Text:
+    """Lines of sequence; beneath, where there is any, the codons' amino acids and the exons' last bases."""
+    letters = np.array(list(BASES))[codes & BASE_BITS]
+    protein, splice = np.full(len(codes), " "), np.full(len(codes), " ")
+    codons = np.flatnonzero(codes & CDS_BIT)
+    protein[codons] = [_amino_acid("".join(letters[at : at + 3])) for at in codons.tolist()]
+    splice[(codes & SPLICE_BIT) > 0] = "|"
+    text = Text("Sequence; beneath it amino acids at their codons' first bases (CDS track), | at exons' last bases\n")
+    for start in range(0, len(codes), _LINE):
+        stop = min(start + _LINE, len(codes))
+        text.append(f"\n{start + 1:>7,}  {''.join(letters[start:stop])}  {stop:,}")
+        for marks, style in ((protein, "green"), (splice, "red")):
+            line = "".join(marks[start:stop]).rstrip()
+            if line:
+                text.append(f"\n{'':9}{line}", style=style)
+    text.no_wrap = True
+    return text
+
+
+def _amino_acid(codon: str) -> str:
+    return _translate(codon) if len(codon) == 3 else "."  # a CDS whose end is not known may end within a codon
+
+
+def _interval_table(name: str, intervals: Iterable[tuple[str, int, int]]) -> Table:
+    rows = [(label, start + 1, end, end - start) for label, start, end in intervals if end > start]
+    return _table(None, (name, "from", "to", "nt"), rows)
+
+
+def _table(title: str | None, header: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    rows = list(rows)
+    for name, value in zip(header, rows[0], strict=True):
+        table.add_column(Text(name, style="dim"), justify="left" if isinstance(value, str) else "right")
+    for row in rows:
+        table.add_row(*(_shown(value) for value in row))
+    return table
+
+
+def _shown(value: str | int | float) -> Text:
+    return Text(value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:.2f}")
+
+
+def _spaced(parts: Iterable[RenderableType]) -> Group:
+    return Group(*(piece for part in parts for piece in (part, Text(""))))

@@ -1,0 +1,93 @@
+"""Scores of predictions on test rows, and their mean and 95 % interval over seeds.
+
+Regression: Pearson's R, Spearman's rho, R2. Labels: area under the ROC curve and average precision, each the mean over
+the labels (or classes) that the test rows can score.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
+
+TITLES = {
+    "pearson_r": "Pearson R",
+    "spearman_r": "Spearman ρ",
+    "r2": "R²",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+}
+REGRESSION_METRICS = ("pearson_r", "spearman_r", "r2")
+LABEL_METRICS = ("auroc", "auprc")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean and 95 % interval of scores, one a seed; ``low`` and ``high`` are NaN with fewer than two."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SeedScores:
+    """Scores of one feature set on one seed's test rows; ``of_label`` holds (T,) arrays, empty for regression."""
+
+    scores: dict[str, float]
+    of_label: dict[str, Floats]
+    penalties: tuple[float, ...]
+
+
+def regression_scores(truth_N: Floats, predicted_N: Floats) -> dict[str, float]:
+    """``pearson_r``, ``spearman_r`` and ``r2``; the correlations of a constant prediction are 0."""
+    constant = np.ptp(predicted_N) == 0 or np.ptp(truth_N) == 0
+    return {
+        "pearson_r": 0.0 if constant else float(stats.pearsonr(truth_N, predicted_N).statistic),
+        "spearman_r": 0.0 if constant else float(stats.spearmanr(truth_N, predicted_N).statistic),
+        "r2": float(r2_score(truth_N, predicted_N)),
+    }
+
+
+def label_scores(truth_NT: Floats, scores_NT: Floats) -> dict[str, Floats]:
+    """``auroc`` and ``auprc`` of each label, (T,); NaN for a label whose test rows are all alike or without a score."""
+    n_labels = truth_NT.shape[1]
+    result = {metric: np.full(n_labels, np.nan) for metric in LABEL_METRICS}
+    for label in range(n_labels):
+        truth, score = truth_NT[:, label], scores_NT[:, label]
+        if np.ptp(truth) > 0 and np.isfinite(score).all():
+            result["auroc"][label] = roc_auc_score(truth, score)
+            result["auprc"][label] = average_precision_score(truth, score)
+    return result
+
+
+def interval(scores: Sequence[float]) -> Interval:
+    """Mean and 95 % t-interval over seeds: how far the mean would move with other splits of these labels."""
+    return _t_interval(scores, 1 / max(len(scores), 1))
+
+
+def corrected_interval(differences: Sequence[float], test_to_train: float) -> Interval:
+    """Mean and 95 % interval of paired differences over seeds, for claims that one feature set beats another.
+
+    Training sets of different seeds overlap, so the plain t-interval is too narrow; the variance is multiplied by
+    1/n + n_test/n_train instead of 1/n (Nadeau and Bengio, Machine Learning 52, 2003).
+    """
+    return _t_interval(differences, 1 / max(len(differences), 1) + test_to_train)
+
+
+def _t_interval(scores: Sequence[float], variance_factor: float) -> Interval:
+    values = np.asarray(scores, dtype=np.float64)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    half = float(stats.t.ppf(0.975, len(values) - 1) * np.sqrt(values.var(ddof=1) * variance_factor))
+    return Interval(mean, mean - half, mean + half)
+
+
+def chance(task_metrics: Sequence[str], prevalence: float) -> Mapping[str, float]:
+    """What predictions unrelated to the truth score: 0.5 for AUROC, the mean prevalence for AUPRC, else 0."""
+    return {metric: {"auroc": 0.5, "auprc": prevalence}.get(metric, 0.0) for metric in task_metrics}

@@ -1,0 +1,130 @@
+"""Transcripts as a person would splice them, base by base, and the lines that each annotation format has for them.
+
+A gene model is stated once, on the mature mRNA; formats are written from it, so that a reader of any of them must come
+back to the same sequence and tracks.
+"""
+
+from dataclasses import dataclass
+
+_COMPLEMENT = dict(zip("ACGTN", "TGCAN", strict=True))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A transcript: exons as 0-based half-open intervals on the contig, CDS on the mRNA with its stop codon."""
+
+    transcript_id: str
+    gene_id: str
+    contig: str
+    strand: str
+    exons: tuple[tuple[int, int], ...]
+    cds: tuple[int, int] | None
+
+    def positions(self) -> list[int]:
+        """The contig position of every base of the mRNA, 5'->3'."""
+        forward = [p for start, end in sorted(self.exons) for p in range(start, end)]
+        return forward if self.strand == "+" else forward[::-1]
+
+    def sequence(self, genome: dict[str, str]) -> str:
+        letters = [genome[self.contig][p].upper() for p in self.positions()]
+        return "".join(letters if self.strand == "+" else [_COMPLEMENT[letter] for letter in letters])
+
+    def codon_starts(self) -> list[int]:
+        return list(range(self.cds[0], self.cds[1], 3)) if self.cds else []
+
+    def exon_last_bases(self) -> list[int]:
+        ordered = sorted(self.exons, reverse=self.strand == "-")
+        total, ends = 0, []
+        for start, end in ordered:
+            total += end - start
+            ends.append(total - 1)
+        return ends
+
+    def pieces(self, start: int, end: int) -> list[tuple[int, int]]:
+        """mRNA interval [start, end) as contig intervals, one for each exon that it touches, 5'->3'."""
+        wanted = set(self.positions()[start:end])
+        pieces = []
+        for exon_start, exon_end in sorted(self.exons, reverse=self.strand == "-"):
+            inside = [p for p in range(exon_start, exon_end) if p in wanted]
+            if inside:
+                pieces.append((inside[0], inside[-1] + 1))
+        return pieces
+
+
+def _line(model: Model, kind: str, interval: tuple[int, int], attributes: str) -> str:
+    start, end = interval
+    return "\t".join([model.contig, "test", kind, str(start + 1), str(end), ".", model.strand, ".", attributes])
+
+
+def _span(model: Model) -> tuple[int, int]:
+    return min(start for start, _ in model.exons), max(end for _, end in model.exons)
+
+
+def gtf(model: Model, transcript_row: bool = True, stop_codon: bool = True) -> list[str]:
+    """As Ensembl and GENCODE write GTF: the CDS ends before the stop codon, which has rows of its own."""
+    attributes = f'gene_id "{model.gene_id}"; transcript_id "{model.transcript_id}"; note "a; b=c";'
+    lines = [_line(model, "gene", _span(model), f'gene_id "{model.gene_id}";')]
+    if transcript_row:
+        lines.append(_line(model, "transcript", _span(model), attributes))
+    lines += [_line(model, "exon", exon, attributes) for exon in model.exons]
+    if model.cds:
+        start, end = model.cds
+        stop = max(start, end - 3) if stop_codon else end
+        lines += [_line(model, "CDS", piece, attributes) for piece in model.pieces(start, stop)]
+        lines += [_line(model, "stop_codon", piece, attributes) for piece in model.pieces(stop, end)]
+        lines.append(_line(model, "start_codon", model.pieces(start, end)[0], attributes))
+    return lines
+
+
+def ensembl_gff3(model: Model) -> list[str]:
+    """As Ensembl writes GFF3: typed ids, the CDS with its stop codon, the gene's name on the gene."""
+    gene, transcript = f"gene:{model.gene_id}", f"transcript:{model.transcript_id}"
+    lines = [
+        _line(model, "gene", _span(model), f"ID={gene};Name=N{model.gene_id};gene_id={model.gene_id}"),
+        _line(model, "mRNA", _span(model), f"ID={transcript};Parent={gene};Name=X;transcript_id={model.transcript_id}"),
+    ]
+    lines += [_line(model, "exon", exon, f"Parent={transcript};Name=E") for exon in model.exons]
+    if model.cds:
+        protein = f"ID=CDS:P{model.transcript_id};Parent={transcript};protein_id=P{model.transcript_id}"
+        lines += [_line(model, "CDS", piece, protein) for piece in model.pieces(*model.cds)]
+    return lines
+
+
+def refseq_gff3(model: Model) -> list[str]:
+    """As NCBI writes GFF3: ``rna-`` ids, GeneID cross references, no gene_id, no biotype on the transcript."""
+    number = sum(map(ord, model.gene_id))
+    gene, transcript = f"gene-{model.gene_id}", f"rna-{model.transcript_id}"
+    common = f"Dbxref=GeneID:{number},GenBank:{model.transcript_id},HGNC:HGNC:1;gbkey=mRNA;gene={model.gene_id}"
+    lines = [
+        _line(model, "gene", _span(model), f"ID={gene};Dbxref=GeneID:{number};Name={model.gene_id};gbkey=Gene"),
+        _line(
+            model, "mRNA", _span(model), f"ID={transcript};Parent={gene};{common};transcript_id={model.transcript_id}"
+        ),
+    ]
+    for n, exon in enumerate(model.exons, start=1):
+        lines.append(_line(model, "exon", exon, f"ID=exon-{model.transcript_id}-{n};Parent={transcript};{common}"))
+    if model.cds:
+        protein = f"ID=cds-{model.transcript_id};Parent={transcript};{common};protein_id=NP_{model.transcript_id}"
+        lines += [_line(model, "CDS", piece, protein) for piece in model.pieces(*model.cds)]
+    return lines
+
+
+def bare_gff3(model: Model) -> list[str]:
+    """The least that GFF3 asks for: an ID, a Parent; each CDS row with an ID of its own."""
+    lines = [_line(model, "mRNA", _span(model), f"ID={model.transcript_id}")]
+    lines += [_line(model, "exon", exon, f"Parent={model.transcript_id}") for exon in model.exons]
+    if model.cds:
+        for n, piece in enumerate(model.pieces(*model.cds)):
+            lines.append(_line(model, "CDS", piece, f"ID=c{n}.{model.transcript_id};Parent={model.transcript_id}"))
+    return lines
+
+
+def gtf_without_transcript_rows(model: Model) -> list[str]:
+    return gtf(model, transcript_row=False)
+
+
+def gtf_with_stop_in_cds(model: Model) -> list[str]:
+    return gtf(model, stop_codon=False)
+
+
+FORMATS = (gtf, gtf_without_transcript_rows, gtf_with_stop_in_cds, ensembl_gff3, refseq_gff3, bare_gff3)

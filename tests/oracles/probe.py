@@ -1,0 +1,50 @@
+"""Slow literal versions of the probe's parts."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+
+
+def ridge_test_predictions(
+    features: NDArray[np.float32],
+    target: NDArray[np.float64],
+    sides: Sequence[NDArray[np.int64]],
+    penalties: Sequence[float],
+) -> tuple[NDArray[np.float64], float]:
+    """scikit-learn's ridge fitted anew for each penalty; the one with the least squared error on validation rows."""
+    train, validation, test = sides
+    scaled = StandardScaler().fit(features[train].astype(np.float64)).transform(features.astype(np.float64))
+    best = (np.inf, np.empty(0), np.nan)
+    for penalty in penalties:
+        model = Ridge(alpha=penalty * len(train), solver="svd").fit(scaled[train], target[train])
+        error = np.mean((model.predict(scaled[validation]) - target[validation]) ** 2)
+        if error < best[0]:
+            best = (error, model.predict(scaled[test]), penalty)
+    return best[1], best[2]
+
+
+def logistic_test_scores(
+    features: NDArray[np.float32], target: NDArray[np.int64], sides: Sequence[NDArray[np.int64]], penalty: float
+) -> NDArray[np.float64]:
+    """scikit-learn's decision function (two classes) or log-probabilities (more) on the test rows."""
+    train, _, test = sides
+    scaled = StandardScaler().fit(features[train].astype(np.float64)).transform(features.astype(np.float64))
+    model = LogisticRegression(C=1 / (penalty * len(train)), solver="newton-cg", tol=1e-9, max_iter=1000)
+    model.fit(scaled[train], target[train])
+    if len(model.classes_) == 2:
+        return np.asarray(model.decision_function(scaled[test]))
+    return np.asarray(model.predict_log_proba(scaled[test]))
+
+
+def kmer_frequencies(sequence: str, max_k: int) -> list[float]:
+    """Frequencies of all k-mers by counting slices, windows with an N left out."""
+    frequencies: list[float] = []
+    for k in range(1, max_k + 1):
+        windows = [sequence[i : i + k] for i in range(len(sequence) - k + 1)]
+        windows = [window for window in windows if "N" not in window]
+        frequencies += [windows.count("".join(kmer)) / max(len(windows), 1) for kmer in product("ACGT", repeat=k)]
+    return frequencies

@@ -1,0 +1,239 @@
+"""The commands as a user gives them: the whole path once, and what they say when it cannot be gone."""
+
+import gzip
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from orthrus import MambaEncoder, TranscriptStore
+from orthrus.cli import main
+from orthrus.hub import save_encoder
+from tests.builders import build_store
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder") / "encoder"
+    save_encoder(MambaEncoder(6, 16, 1), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_store(tmp_path_factory.mktemp("cli") / "store", n_genes=40).path
+
+
+@pytest.fixture
+def labels(store: Path, tmp_path: Path) -> Path:
+    opened = TranscriptStore.open(store)
+    lengths = opened.lengths.astype(float)
+    table = pd.DataFrame(
+        {
+            "transcript_id": opened.column("transcript_id"),
+            "gene_name": opened.column("gene_name"),
+            "value": lengths + np.random.default_rng(0).normal(size=len(lengths)),
+            "constant": 1.0,
+            "empty": np.nan,
+        }
+    )
+    path = tmp_path / "labels.tsv"
+    table.to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.fixture
+def embeddings(store: Path, encoder: Path, tmp_path: Path) -> Path:
+    output = tmp_path / "e.parquet"
+    assert main(["embed", f"--checkpoint={encoder}", f"--input={store}", f"--output={output}"]) == 0
+    return output
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *args: object) -> str:
+    """What a refused command says: a line on stderr, without a traceback."""
+    assert main([str(arg) for arg in args]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    line = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(line) == 1
+    return line[0]
+
+
+def test_from_embedding_to_report(
+    store: Path, encoder: Path, embeddings: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    embeddings = embeddings.rename(run / "embeddings.parquet")
+    probe = ["probe", f"--embeddings={embeddings}", f"--labels={labels}", "--target=value", "--task=regression"]
+    assert main([*probe, f"--output={run / 'probe'}", f"--store={store}", "--seeds=3"]) == 0
+    out = capsys.readouterr().out
+    for name in ("embedding", "random-init", "k-mer"):
+        assert name in out
+    assert main(["report", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert "value, Pearson R: " in out
+    assert f"page: {run / 'report.html'}" in out
+    page = (run / "report.html").read_text()
+    assert "<html" in page
+    assert "http-equiv" not in page
+    assert 'src="http' not in page
+
+
+def test_without_a_store_the_missing_controls_are_named(
+    embeddings: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe = ["probe", f"--embeddings={embeddings}", f"--labels={labels}", "--target=value", "--task=regression"]
+    assert main([*probe, f"--output={tmp_path / 'probe'}", "--seeds=3"]) == 0
+    shown = capsys.readouterr()
+    assert "random-init" in shown.out + shown.err
+    assert "--store" in shown.out + shown.err
+
+
+def test_fasta_with_and_without_coordinates_embed(encoder: Path, repository: Path, tmp_path: Path) -> None:
+    demo = repository / "data" / "demo"
+    with gzip.open(demo / "human_short.fa.gz", "rt") as stream:
+        lines = [next(stream) for _ in range(8)]
+    fasta = tmp_path / "some.fa"
+    fasta.write_text("".join(lines))
+    embed = ["embed", f"--checkpoint={encoder}", f"--input={fasta}"]
+    assert main([*embed, f"--output={tmp_path / 'bare.parquet'}"]) == 0
+    coordinates = f"--coordinates={demo / 'human_short.tsv.gz'}"
+    assert main([*embed, coordinates, f"--output={tmp_path / 'known.parquet'}"]) == 0
+    bare, known = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("bare", "known"))
+    assert bare["transcript_id"].to_pylist() == known["transcript_id"].to_pylist()
+    assert bare["embedding"] != known["embedding"]  # the CDS track counts
+
+
+@pytest.mark.shared
+def test_an_annotation_with_its_genome_embeds(encoder: Path, shared: Path, tmp_path: Path) -> None:
+    data = shared / "data" / "mhc4"
+    output = tmp_path / "e.parquet"
+    annotation, genome = (data / f"cat.{name}.gz" for name in ("annotation.gtf", "genome.fa"))
+    args = [f"--checkpoint={encoder}", f"--input={annotation}", f"--genome={genome}", f"--output={output}"]
+    assert main(["embed", *args]) == 0
+    assert len(pq.read_table(output)) >= 24
+
+
+def test_what_cannot_be_embedded_is_said(
+    store: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "e.parquet"
+    given = ["embed", "--checkpoint", encoder, "--input", store, "--output", output]
+
+    def with_(name: str, value: object) -> list[object]:
+        return [value if given[i - 1] == name else part for i, part in enumerate(given)]
+
+    assert "nowhere.ckpt" in refusal(capsys, *with_("--checkpoint", "nowhere.ckpt"))
+    assert "nowhere" in refusal(capsys, *with_("--input", "nowhere"))
+    garbage = tmp_path / "garbage.ckpt"
+    garbage.write_bytes(b"no checkpoint at all")
+    assert "garbage.ckpt" in refusal(capsys, *with_("--checkpoint", garbage))
+    five = tmp_path / "five"
+    save_encoder(MambaEncoder(5, 16, 1), five)
+    assert "n_tracks is 5" in refusal(capsys, *with_("--checkpoint", five))
+    protein = tmp_path / "protein.fa"
+    protein.write_text(">P1\nMKLVFEEQ\n")
+    assert "nucleotide" in refusal(capsys, *with_("--input", protein))
+    assert "token budget" in refusal(capsys, *given, "--token-budget", "0")
+    assert "device" in refusal(capsys, *given, "--device", "cuda:7")
+    assert not output.exists()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_cannot_be_probed_is_said(
+    embeddings: Path, labels: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "probe"
+
+    def probe(target: str = "value", labels: Path = labels, embeddings: Path = embeddings) -> str:
+        given = ["probe", "--embeddings", embeddings, "--labels", labels, "--target", target]
+        return refusal(capsys, *given, "--task", "regression", "--output", output, "--store", store)
+
+    assert "nothing" in probe("nothing")
+    assert "gene_name" in probe("nothing")  # the columns that there are
+    assert "constant" in probe("constant")
+    assert "empty" in probe("empty")
+    strangers = tmp_path / "strangers.tsv"
+    strangers.write_text("transcript_id\tvalue\nX1\t1\nX2\t2\n")
+    said = probe(labels=strangers)
+    assert "0" in said
+    assert "X1" in said
+    assert "nowhere" in probe(labels=tmp_path / "nowhere")
+    assert "nowhere" in probe(embeddings=tmp_path / "nowhere")
+    assert not output.exists()
+
+
+def test_labels_without_a_value_are_dropped_and_counted(
+    embeddings: Path, labels: Path, store: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(labels, sep="\t")
+    table.loc[:9, "value"] = np.nan
+    table.to_csv(labels, sep="\t", index=False)
+    probe = ["probe", f"--embeddings={embeddings}", f"--labels={labels}", "--target=value", "--task=regression"]
+    assert main([*probe, f"--output={tmp_path / 'probe'}", f"--store={store}", "--seeds=2"]) == 0
+    counts = pd.read_json(tmp_path / "probe" / "metrics.json", typ="series")["counts"]
+    assert 10 in counts.values()
+
+
+def test_an_inspected_transcript_shows_its_sequence(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(store), "--transcript", "h0.1", "--verify"]) == 0
+    out = capsys.readouterr().out
+    assert TranscriptStore.open(store).sequence(1)[:40] in out.replace(" ", "")
+    assert "h0.9" in refusal(capsys, "inspect", store, "--transcript", "h0.9")
+
+
+def test_a_resumed_run_of_another_shape_is_refused(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "four.ckpt"
+    four = MambaEncoder(4, 16, 1)
+    state = {f"encoder.{name}": value for name, value in four.state_dict().items()}
+    torch.save({"state_dict": state, "orthrus": {"encoder": four.config}}, checkpoint)
+    said = refusal(
+        capsys, "fit", "--config=conf/fit/demo.yaml", f"--data.store={store}", f"--ckpt_path={checkpoint}",
+        f"--trainer.default_root_dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert "n_tracks 4" in said
+    assert "n_tracks 6" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for name in ("prepare", "inspect", "fit", "validate", "embed", "probe", "report"):
+        assert f"\n    {name} " in out or f"{{{name}" in out or f" {name} " in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_prepare_leaves_nothing(number: signal.Signals, repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("untouched")
+    slow = (
+        "import orthrus.store as s, time; add = s.StoreBuilder.add\n"
+        "def slowly(*a, **k): time.sleep(0.02); add(*a, **k)\n"
+        "s.StoreBuilder.add = slowly\nfrom orthrus.cli import main; import sys; sys.exit(main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow, "prepare", "--config", repository / "conf/prepare/demo.yaml",
+         "--output", tmp_path / "store"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell may ignore it
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".store.*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.glob(".store.*")), "it never began"
+    process.send_signal(number)
+    assert process.wait(timeout=30) in (128 + number, 130)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]

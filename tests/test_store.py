@@ -1,0 +1,181 @@
+import json
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from orthrus import TranscriptStore
+from orthrus.errors import InputError
+from orthrus.genome.codes import annotate, encode_bases
+from orthrus.store import ORTHOLOG_SCHEMA, StoreBuilder
+from tests.builders import build_store
+
+
+def add(builder: StoreBuilder, name: str, sequence: str = "ACGTN", **more: object) -> None:
+    cds = more.pop("cds", None)
+    ends = more.pop("exon_ends", [])
+    codes = annotate(encode_bases(sequence, name), cds, ends)
+    row = {"gene_id": "G", "species": "human"} | more
+    builder.add(codes, transcript_id=name, cds=cds, exon_ends=ends, **row)
+
+
+def write(path: Path, *names: str, overwrite: bool = False, error: type[BaseException] | None = None) -> None:
+    """A store of tiny transcripts; with ``error``, raised before it is finished."""
+    with StoreBuilder(path, overwrite=overwrite) as builder:
+        for name in names:
+            add(builder, name)
+        if error:
+            raise error
+        builder.finish()
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    with StoreBuilder(tmp_path / "s") as builder:
+        add(builder, "A", "ACGTNACG", cds=(1, 7), exon_ends=[3, 8], gene_name="N", biotype="b", source="f")
+        add(builder, "B", "T", species="mouse")
+        builder.finish(meta={"created_by": "a test"})
+    store = TranscriptStore.open(tmp_path / "s")
+    assert len(store) == 2
+    assert store.index_of("B") == 1
+    assert store.sequence(0) == "ACGTNACG"
+    assert store.tracks(0).tolist() == [
+        [1, 0, 0, 0, 0, 1, 0, 0],
+        [0, 1, 0, 0, 0, 0, 1, 0],
+        [0, 0, 1, 0, 0, 0, 0, 1],
+        [0, 0, 0, 1, 0, 0, 0, 0],
+        [0, 1, 0, 0, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0, 0, 0, 1],
+    ]
+    assert store.tracks(1, 4).tolist() == [[0], [0], [0], [1]]
+    assert store.lengths.tolist() == [8, 1]
+    assert store.transcripts.to_pylist()[0] == {
+        "transcript_id": "A",
+        "gene_id": "G",
+        "gene_name": "N",
+        "species": "human",
+        "biotype": "b",
+        "family_id": "human:G",
+        "length": 8,
+        "cds_start": 1,
+        "cds_end": 7,
+        "exon_ends": [3, 8],
+        "source": "f",
+    }
+    assert store.transcripts["cds_start"].to_pylist() == [1, -1]
+    assert store.meta["created_by"] == "a test"
+    assert store.meta["counts"]["transcripts"] == 2
+    store.verify()
+    with pytest.raises(ValueError, match="read-only"):
+        store.codes(0)[0] = 1
+
+
+def test_families_join_orthologs_and_unknown_genes_are_counted(tmp_path: Path) -> None:
+    pairs = [("human", "G", "mouse", "M", "one2one"), ("human", "G", "mouse", "unknown", "one2one")]
+    with StoreBuilder(tmp_path / "s") as builder:
+        for name, gene, species in [("A", "G", "human"), ("B", "M", "mouse"), ("C", "G", "mouse")]:
+            add(builder, name, gene_id=gene, species=species)
+        builder.finish(pa.table([list(c) for c in zip(*pairs, strict=True)], names=ORTHOLOG_SCHEMA.names))
+    store = TranscriptStore.open(tmp_path / "s")
+    assert store.column("family_id") == ["human:G", "human:G", "mouse:G"]
+    assert store.orthologs.num_rows == 1
+    assert store.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 1
+
+
+def test_an_error_or_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    for error in (RuntimeError, KeyboardInterrupt):
+        with pytest.raises(error):
+            write(tmp_path / "s", "A", error=error)
+        assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="no transcript"):
+        write(tmp_path / "s")
+    with pytest.raises(InputError, match="1 transcript ids occur more than once, for example A"):
+        write(tmp_path / "s", "A", "A")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_replacement_leaves_the_old_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = build_store(tmp_path / "s").path
+    with pytest.raises(InputError, match="s exists; choose another output or pass --overwrite"):
+        StoreBuilder(path)
+    with pytest.raises(RuntimeError):
+        write(path, "A", overwrite=True, error=RuntimeError)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.suffix == ".partial":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, "A", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+    TranscriptStore.open(path).verify()
+
+
+def test_overwriting_replaces_a_store_and_nothing_else(tmp_path: Path) -> None:
+    path = build_store(tmp_path / "s").path
+    write(path, "A", overwrite=True)
+    assert len(TranscriptStore.open(path)) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+    (tmp_path / "precious").mkdir()
+    with pytest.raises(InputError, match="is no transcript store; it will not be overwritten"):
+        StoreBuilder(tmp_path / "precious", overwrite=True)
+
+
+def test_a_store_is_readable_as_the_umask_says(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        path = build_store(tmp_path / "s").path
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such folder. Make one with `orthrus prepare`"):
+        TranscriptStore.open(tmp_path / "none")
+    with pytest.raises(InputError, match=r"it holds no meta.json"):
+        TranscriptStore.open(tmp_path)
+    store = build_store(tmp_path / "s")
+    meta = store.path / "meta.json"
+    document = json.loads(meta.read_text())
+    meta.write_text(json.dumps(document | {"format_version": 99}))
+    with pytest.raises(InputError, match=r"store format 99; this version of orthrus reads 1\.\s.*Prepare the store"):
+        TranscriptStore.open(store.path)
+    for broken in ("{", "[]", "{}"):
+        meta.write_text(broken)
+        with pytest.raises(InputError, match="prepare the store again"):
+            TranscriptStore.open(store.path)
+
+
+def test_damaged_files_are_told(tmp_path: Path) -> None:
+    path = build_store(tmp_path / "s").path
+    codes = path / "codes.u8"
+    data = codes.read_bytes()
+    codes.write_bytes(data[:-1])
+    with pytest.raises(InputError, match=r"codes.u8 has [\d,]+ bytes, expected"):
+        TranscriptStore.open(path)
+    codes.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(InputError, match=r"codes.u8 does not match its checksum"):
+        TranscriptStore.open(path).verify()
+    codes.unlink()
+    with pytest.raises(InputError, match=r"codes.u8 is missing"):
+        TranscriptStore.open(path)
+
+
+def test_unknown_ids_name_near_ones(tmp_path: Path) -> None:
+    store = build_store(tmp_path / "s")
+    with pytest.raises(InputError, match=r"no transcript 'h1.9' in .*for example, h1.0, h1.1, h1.2"):
+        store.index_of("h1.9")
+
+
+def test_codes_are_mapped_not_read(tmp_path: Path) -> None:
+    store = build_store(tmp_path / "s")
+    view = store.codes(3)
+    while view.base is not None and not isinstance(view, np.memmap):
+        view = view.base
+    assert isinstance(view, np.memmap)

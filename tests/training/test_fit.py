@@ -1,0 +1,132 @@
+"""Training as a user runs it, on a small store: every recipe, resuming, two processes, refusals."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from orthrus import load_encoder
+from orthrus.cli import main
+from tests.builders import build_store
+
+SMALL = [
+    "--trainer.max_steps=4",
+    "--trainer.val_check_interval=2",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.accelerator=cpu",
+    "--model.encoder.init_args.d_model=16",
+    "--model.encoder.init_args.n_layers=1",
+    "--data.token_budget=6000",
+    "--data.val_fraction=0.4",
+    "--data.num_workers=0",
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_store(tmp_path_factory.mktemp("fit") / "store", n_genes=24, cds_only_species=True).path
+
+
+def fit(run: Path, store: Path, *args: str, recipe: str = "conf/fit/demo.yaml") -> int:
+    return main(
+        ["fit", f"--config={recipe}", f"--trainer.default_root_dir={run}", f"--data.store={store}", *SMALL, *args]
+    )
+
+
+def metrics(run: Path, version: int = 0) -> list[dict[str, str]]:
+    with (run / "metrics" / f"version_{version}" / "metrics.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def losses(run: Path, version: int = 0) -> dict[str, str]:
+    return {row["step"]: row["train/loss"] for row in metrics(run, version) if row["train/loss"]}
+
+
+@pytest.mark.parametrize("recipe", sorted(str(p) for p in Path("conf/fit").glob("*.yaml")))
+def test_every_recipe_trains(recipe: str, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    assert fit(tmp_path / "run", store, recipe=recipe) == 0
+    encoder = load_encoder(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert encoder.d_model == 16
+    rows = metrics(tmp_path / "run")
+    assert rows[0]["step"] == "0"
+    for name in ("train/loss", "val/loss", "val/retrieval_top1", "val/alignment", "val/uniformity", "lr"):
+        assert any(row[name] for row in rows), name
+
+
+def test_a_run_leaves_configuration_metrics_and_checkpoints_that_load_as_weights_only(
+    tmp_path: Path, store: Path
+) -> None:
+    assert fit(tmp_path / "run", store) == 0
+    names = set(metrics(tmp_path / "run")[0])
+    for kind in ("splice", "ortholog"):
+        assert {f"val/retrieval_top1_{kind}", f"val/alignment_{kind}"} <= names
+    assert {"val/effective_rank", "val/retrieval_chance", "val/mlm_accuracy", "perf/nt_per_s", "perf/padding"} <= names
+    assert (tmp_path / "run" / "config.yaml").is_file()
+    for name in ("last.ckpt", "best.ckpt"):
+        torch.load(tmp_path / "run" / "checkpoints" / name, weights_only=True)
+
+
+def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(tmp_path: Path, store: Path) -> None:
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    assert fit(whole, store, "--trainer.max_steps=6") == 0
+    stop = "--trainer.callbacks+=tests.training.stop.StopAt"
+    assert fit(halved, store, "--trainer.max_steps=6", stop, "--trainer.callbacks.step=4") == 0
+    last = halved / "checkpoints" / "last.ckpt"
+    assert fit(halved, store, "--trainer.max_steps=6", f"--ckpt_path={last}") == 0
+    resumed = losses(halved) | losses(halved, version=1)
+    assert list(losses(halved)) == ["0", "1", "2", "3"]
+    assert resumed == losses(whole)
+
+
+def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(tmp_path / "run", store) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert fit(tmp_path / "run", store) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    after = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("--data.stor=x", "--data.stor"),
+        ("--model.encoder.init_args.d_modle=8", "d_modle"),
+        ("--trainer.max_step=8", "max_step"),
+        ("--data.store=nowhere", "nowhere is no transcript store"),
+        ("--data.token_budget=100", "raise data.token_budget to at least"),
+        ("--data.val_fraction=0", "raise data.val_fraction"),
+        ("--data.mlm_fraction=2", "data.mlm_fraction is 2"),
+        ("--data.base_species=[rat]", "it holds human, mouse"),
+        ("--model.encoder.init_args.n_tracks=5", "n_tracks is 5; expected 4"),
+        ("--ckpt_path=nowhere.ckpt", "nowhere.ckpt"),
+        ("--trainer.max_steps=-1", "trainer.max_steps is not set"),
+    ],
+)
+def test_unusable_settings_are_refused_in_a_line(
+    arg: str, message: str, tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(tmp_path / "run", store, arg) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+
+
+@pytest.mark.dist
+def test_two_processes_train_on_different_pairs_of_the_same_batches(tmp_path: Path, store: Path) -> None:
+    command = [sys.executable, "-m", "orthrus.cli", "fit", "--config=conf/fit/demo.yaml", *SMALL]
+    command += [f"--trainer.default_root_dir={tmp_path / 'run'}", f"--data.store={store}"]
+    command += ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(losses(tmp_path / "run")) == 4

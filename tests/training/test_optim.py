@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from orthrus.nn.encoder import MambaEncoder
+from orthrus.objectives import JointObjective
+from orthrus.training.optim import parameter_groups, warmup_cosine
+
+
+def test_decay_reaches_matrices_alone_and_every_parameter_is_in_one_group() -> None:
+    encoder = MambaEncoder(6, 16, 2, bidirectional=True)
+    heads = JointObjective(16)
+    groups = parameter_groups(encoder, heads, 0.1, 0.2)
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert len(decay) == sum(len(group["params"]) for group in groups)
+    for part, expected in ((encoder, 0.1), (heads, 0.2)):
+        for name, parameter in part.named_parameters():
+            matrix = name.endswith(
+                ("in_proj.weight", "out_proj.weight", "x_proj.weight", "dt_proj.weight", "conv1d.weight")
+            ) or (part is heads and parameter.ndim == 2)
+            assert decay.pop(id(parameter)) == (expected if matrix else 0.0), name
+    assert not decay
+
+
+def test_the_learning_rate_rises_linearly_then_falls_as_a_cosine() -> None:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = warmup_cosine(optimizer, warmup_steps=9, total_steps=109)
+    rates = []
+    for _ in range(110):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates[:9] == pytest.approx([(step + 1) / 10 for step in range(9)])
+    assert rates[9] == 1.0
+    assert rates[59] == pytest.approx(0.5)
+    assert rates[109] == pytest.approx(0.0)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
