@@ -187,7 +187,8 @@ def main() -> None:
         for name, build in builds.items():
             for backward in (False, True):
                 before = last.get((name, backward))
-                growth = 1.0 if before is None else (length / before["length"]) ** 2  # what is quadratic in length
+                # A batch has about as many positions at any length, so what is quadratic in length grows in proportion.
+                growth = 1.0 if before is None else length / before["length"]
                 if before is not None and before["seconds"] * growth > arguments.patience:
                     continue
                 row = measure(name, build, backward, rows, length, arguments)

@@ -110,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--seeds", type=int, default=10, help="splits (default: %(default)s)")
     probe.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
+    export = command(
+        "export", _export, "Write a checkpoint's encoder as a folder to share: weights, config, model card."
+    )
+    export.add_argument("--checkpoint", type=Path, required=True, help=".ckpt file, or folder with model.safetensors")
+    export.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to make")
+
     report = command("report", _report, "Make one self-contained HTML page of a run folder.")
     report.add_argument("folder", type=Path, metavar="DIR")
     report.add_argument("--output", type=Path, help="page to write (default: DIR/report.html)")
@@ -212,6 +218,13 @@ def _random_control(encoder_config: dict[str, Any], store: "TranscriptStore", id
     encoder = MambaEncoder.from_config(encoder_config).eval()
     rows = [store.index_of(name) for name in ids]
     return Embeddings(tuple(ids), embed(encoder, store, rows, description="random-init control"))
+
+
+def _export(options: argparse.Namespace) -> None:
+    from orthrus.hub import export_encoder
+
+    export_encoder(options.checkpoint, options.output)
+    print(f"encoder: {options.output}")
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -119,7 +119,7 @@ def _sequence(codes: Codes) -> Text:
     codons = np.flatnonzero(codes & CDS_BIT)
     protein[codons] = [_amino_acid("".join(letters[at : at + 3])) for at in codons.tolist()]
     splice[(codes & SPLICE_BIT) > 0] = "|"
-    text = Text("Sequence; beneath it amino acids at their codons' first bases (CDS track), | at exons' last bases\n")
+    text = Text("Sequence; beneath it amino acids at codon starts, | at exons' last bases\n")
     for start in range(0, len(codes), _LINE):
         stop = min(start + _LINE, len(codes))
         text.append(f"\n{start + 1:>7,}  {''.join(letters[start:stop])}  {stop:,}")

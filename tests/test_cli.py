@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from orthrus import MambaEncoder, TranscriptStore
+from orthrus import MambaEncoder, TranscriptStore, load_encoder
 from orthrus.cli import main
 from orthrus.hub import save_encoder
 from tests.builders import build_store
@@ -189,6 +189,17 @@ def test_an_inspected_transcript_shows_its_sequence(store: Path, capsys: pytest.
     out = capsys.readouterr().out
     assert TranscriptStore.open(store).sequence(1)[:40] in out.replace(" ", "")
     assert "h0.9" in refusal(capsys, "inspect", store, "--transcript", "h0.9")
+
+
+def test_an_exported_encoder_is_read_back_bit_for_bit(
+    encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "shared"
+    assert main(["export", f"--checkpoint={encoder}", f"--output={folder}"]) == 0
+    for name, tensor in load_encoder(folder).state_dict().items():
+        assert torch.equal(tensor, load_encoder(encoder).state_dict()[name])
+    assert (folder / "README.md").is_file()
+    assert "exists" in refusal(capsys, "export", "--checkpoint", encoder, "--output", folder)
 
 
 def test_a_resumed_run_of_another_shape_is_refused(
