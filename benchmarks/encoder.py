@@ -1,7 +1,8 @@
 """Encoders side by side: our scan backends, Hugging Face transformers' Mamba and mambapy, all of one shape.
 
-Speed (nt/s, medians), peak memory and the share of the bound that the layers' own matrix products set in forward,
-measured in the same run. The peers are optional: ``pip install transformers mambapy``.
+Speed (nt/s, medians), peak memory, the share of the bound that the layers' own matrix products set in forward, and the
+share of the processor's peak (of one large matrix product) that their arithmetic, three times it with backward, makes
+up. All in the same run. The peers are optional: ``pip install transformers mambapy``.
 
     python benchmarks/encoder.py                                  # 3 x 256 on the CPU, 512 to 12,288 nt
     python benchmarks/encoder.py --lengths 1024 --patience 900    # also what takes minutes a step
@@ -63,12 +64,21 @@ def mambapy(arguments: argparse.Namespace, rows: int, length: int) -> Case:
     return Mamba(MambaConfig(d_model=arguments.d_model, n_layers=arguments.n_layers)), lambda model: model(hidden)
 
 
+def product_shapes(arguments: argparse.Namespace) -> list[tuple[int, int]]:
+    """Weights of a layer's in_proj, x_proj, dt_proj and out_proj."""
+    width, inner, rank = arguments.d_model, 2 * arguments.d_model, -(-arguments.d_model // 16)
+    return [(width, 2 * inner), (inner, rank + 32), (rank, inner), (inner, width)]
+
+
 def products(arguments: argparse.Namespace, rows: int, length: int) -> Case:
     """The layers' matrix products and nothing else."""
-    width, inner, rank = arguments.d_model, 2 * arguments.d_model, -(-arguments.d_model // 16)
-    shapes = [(width, 2 * inner), (inner, rank + 32), (rank, inner), (inner, width)]
-    weights = [torch.randn(shape, device=arguments.device) for shape in shapes]
-    inputs = [torch.randn(rows * length, source, device=arguments.device) for source, _ in shapes]
+    options: dict[str, Any] = {
+        "device": arguments.device,
+        "dtype": torch.bfloat16 if arguments.bf16 else torch.float32,
+    }
+    shapes = product_shapes(arguments)
+    weights = [torch.randn(shape, **options) for shape in shapes]
+    inputs = [torch.randn(rows * length, source, **options) for source, _ in shapes]
 
     def run(model: nn.Module) -> Tensor:
         for _ in range(arguments.n_layers):
@@ -158,6 +168,13 @@ def measure(
     }
 
 
+def peak_flops(arguments: argparse.Namespace) -> float:
+    """Of one large square product, in the precision of the run."""
+    side = 8192 if arguments.device == "cuda" else 2048
+    square = torch.randn(side, side, device=arguments.device).to(torch.bfloat16 if arguments.bf16 else torch.float32)
+    return 2 * side**3 / seconds(lambda: square @ square, arguments)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--d-model", type=int, default=256)
@@ -178,8 +195,13 @@ def main() -> None:
 
     rows_out: list[dict[str, Any]] = []
     last: dict[tuple[str, bool], dict[str, Any]] = {}
-    print(f"{arguments.n_layers} x {arguments.d_model} on {arguments.device}, {torch.get_num_threads()} threads")
-    print(f"{'model':18} {'pass':17} {'rows x length':>14} {'nt/s':>10} {'of bound':>9} {'peak GiB':>9}")
+    peak = peak_flops(arguments)
+    flops_per_nt = 2 * arguments.n_layers * sum(source * target for source, target in product_shapes(arguments))
+    print(
+        f"{arguments.n_layers} x {arguments.d_model} on {arguments.device}, {torch.get_num_threads()} threads, "
+        f"peak of a matrix product {peak / 1e12:.2f} TFLOP/s"
+    )
+    print(f"{'model':18} {'pass':17} {'rows x length':>14} {'nt/s':>10} {'of bound':>9} {'of peak':>8} {'peak GiB':>9}")
     for length in arguments.lengths:
         rows = max(1, arguments.tokens // length)
         bound = measure("products", products, False, rows, length, arguments)["nt_per_s"]
@@ -193,11 +215,12 @@ def main() -> None:
                     continue
                 row = measure(name, build, backward, rows, length, arguments)
                 row["of_bound"] = row["nt_per_s"] / bound
+                row["of_peak"] = row["nt_per_s"] * flops_per_nt * (3 if backward else 1) / peak
                 last[name, backward] = row
                 rows_out.append(row)
                 print(
                     f"{name:18} {row['pass']:17} {f'{rows} x {length}':>14} {row['nt_per_s']:10,.0f} "
-                    f"{row['of_bound']:9.3f} {row['peak_GiB']:9.2f}",
+                    f"{row['of_bound']:9.3f} {row['of_peak']:8.3f} {row['peak_GiB']:9.2f}",
                     flush=True,
                 )
     if arguments.output:

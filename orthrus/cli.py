@@ -5,6 +5,7 @@ User errors are one line on stderr and exit status 2; anything else is a bug and
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -37,6 +38,7 @@ _NOTES = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for unusable input, 130 when interrupted."""
     args = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
     signal.signal(signal.SIGTERM, _terminate)
     try:
         if args and args[0] in _LIGHTNING_COMMANDS:

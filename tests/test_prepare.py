@@ -312,8 +312,8 @@ def test_recipes_of_real_data(
 def test_recipe_of_the_demo(repository: Path, tmp_path: Path) -> None:
     summary = prepare(repository / "conf" / "prepare" / "demo.yaml", tmp_path / "store")
     store = TranscriptStore.open(tmp_path / "store")
-    assert summary.counts["transcripts"] == 2552
-    for i in range(0, 1052, 25):  # the primates' coding sequences are whole
+    assert summary.counts["transcripts"] == 2127
+    for i in range(0, 627, 15):  # the primates' coding sequences are whole
         start, end = (store.transcripts[name][i].as_py() for name in ("cds_start", "cds_end"))
         assert store.sequence(i)[start : start + 3] == "ATG"
         assert store.sequence(i)[end - 3 : end] in ("TAA", "TAG", "TGA")

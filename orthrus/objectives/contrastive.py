@@ -60,7 +60,7 @@ class DecoupledContrastiveLoss(nn.Module):
         all0_MD, all1_MD, negative_NM = _against(own0_ND, own1_ND, family_N)
         positive_N = (own0_ND * own1_ND).sum(-1) / self.temperature
         if pair_kind_N is not None:
-            positive_N = positive_N * positive_N.new_tensor(self.pair_weights)[pair_kind_N]
+            positive_N = positive_N * positive_N.new_tensor(self.pair_weights)[pair_kind_N.long()]
         loss_N = -positive_N
         for own_ND in (own0_ND, own1_ND):
             for other_MD in (all0_MD, all1_MD):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import dict_to_namespace
+from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -137,7 +137,8 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _component(class_path: str, **init_args: Any) -> Any:
-    return dict_to_namespace({"class_path": class_path, "init_args": init_args})
+    namespace: Any = Namespace  # whose signature is not annotated
+    return namespace(class_path=class_path, init_args=namespace(**init_args))
 
 
 def _wandb_offline_without_login() -> None:

@@ -73,6 +73,12 @@ def test_scale_of_the_views_does_not_matter() -> None:
     torch.testing.assert_close(loss_fn(view0, view1), loss_fn(3 * view0, 0.2 * view1))
 
 
+def test_pair_kinds_may_be_bytes() -> None:
+    view0, view1 = make_views()
+    loss_fn, kind = DecoupledContrastiveLoss(), torch.tensor(KIND)
+    assert torch.equal(loss_fn(view0, view1, kind.to(torch.uint8)), loss_fn(view0, view1, kind))
+
+
 def test_autocast_does_not_cost_precision() -> None:
     view0, view1 = make_views(dtype=torch.float32)
     expected = DecoupledContrastiveLoss()(view0, view1)

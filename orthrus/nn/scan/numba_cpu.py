@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from orthrus.nn.scan import plain
+from orthrus.nn.scan.memory import keep_freed_memory
 from orthrus.nn.scan.numba_kernels import (
     MAX_FILTER,
     MAX_STATES,
@@ -32,6 +33,8 @@ from orthrus.nn.scan.numba_kernels import (
     scan_backward,
     scan_forward,
 )
+
+keep_freed_memory()
 
 ScanInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]
 
