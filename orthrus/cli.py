@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from rich.console import Console
 
 from orthrus.errors import InputError
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
     signal.signal(signal.SIGTERM, _terminate)
+    pa.enable_signal_handlers(False)  # Arrow's own would lose an interrupt that comes as a read ends
     try:
         if args and args[0] in _LIGHTNING_COMMANDS:
             _lightning(args)

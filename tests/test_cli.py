@@ -1,10 +1,6 @@
 """The commands as a user gives them: the whole path once, and what they say when it cannot be gone."""
 
 import gzip
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -225,26 +221,3 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for name in ("prepare", "inspect", "fit", "validate", "embed", "probe", "report"):
         assert f"\n    {name} " in out or f"{{{name}" in out or f" {name} " in out
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_prepare_leaves_nothing(number: signal.Signals, repository: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").write_text("untouched")
-    slow = (
-        "import orthrus.store as s, time; add = s.StoreBuilder.add\n"
-        "def slowly(*a, **k): time.sleep(0.02); add(*a, **k)\n"
-        "s.StoreBuilder.add = slowly\nfrom orthrus.cli import main; import sys; sys.exit(main())"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", slow, "prepare", "--config", repository / "conf/prepare/demo.yaml",
-         "--output", tmp_path / "store"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell may ignore it
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".store.*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert list(tmp_path.glob(".store.*")), "it never began"
-    process.send_signal(number)
-    assert process.wait(timeout=30) in (128 + number, 130)
-    assert [path.name for path in tmp_path.iterdir()] == ["other"]
