@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def ssd(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """x (rows, positions, heads, channels), delta (rows, positions, heads), A (heads), B, C (rows, positions, states)."""
+    """Shapes: x (rows, positions, heads, channels), delta its first three, A (heads), B and C (rows, positions, states)."""
     rows, positions, heads, channels = x.shape
     y = []
     for b in range(rows):
