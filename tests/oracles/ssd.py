@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def ssd(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """Shapes: x (rows, positions, heads, channels), delta its first three, A (heads), B and C (rows, positions, states)."""
+    """Shapes: x (rows, positions, heads, channels), delta its first three, A (heads), B and C (rows, positions, N)."""
     rows, positions, heads, channels = x.shape
     y = []
     for b in range(rows):
