@@ -86,14 +86,15 @@ class OrthrusCLI(LightningCLI):
         trainer = self.config[self.subcommand].trainer
         if self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
             _refuse_another_run(Path(trainer.default_root_dir), self.config.fit.ckpt_path)
-        loggers = [logger for logger in _as_list(trainer.logger) if not isinstance(logger, bool)]
+        loggers = [logger for logger in _without(_CSV_LOGGER, trainer.logger) if not isinstance(logger, bool)]
         if any(logger.class_path.endswith("WandbLogger") for logger in loggers):
             _wandb_offline_without_login()
         trainer.logger = [_component(_CSV_LOGGER, save_dir=trainer.default_root_dir, name="metrics"), *loggers]
         if self.subcommand != "fit":
             trainer.logger = False
+        trainer.callbacks = _without(_PROGRESS_BAR, trainer.callbacks)
         if trainer.enable_progress_bar is not False:
-            trainer.callbacks = [_component(_PROGRESS_BAR), *_as_list(trainer.callbacks)]
+            trainer.callbacks.append(_component(_PROGRESS_BAR))
         if trainer.precision is None:
             has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
             trainer.precision = "bf16-mixed" if has_bf16 else "32-true"
@@ -132,8 +133,10 @@ def _refuse_another_shape(checkpoint: Path, config: dict[str, Any]) -> None:
         )
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+def _without(class_path: str, given: Any) -> list[Any]:
+    """Loggers or callbacks as a list, less those that this module adds itself: a run's own config.yaml has them."""
+    components = given if isinstance(given, list) else [] if given is None else [given]
+    return [component for component in components if getattr(component, "class_path", None) != class_path]
 
 
 def _component(class_path: str, **init_args: Any) -> Any:

@@ -85,6 +85,18 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(tmp_path: Path,
     assert resumed == losses(whole)
 
 
+def test_the_configuration_that_a_run_leaves_resumes_and_validates_it(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert fit(run, store, "--trainer.enable_progress_bar=true") == 0
+    written = [f"--config={run / 'config.yaml'}", f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}"]
+    assert main(["validate", *written]) == 0
+    assert "val/retrieval_top1" in capsys.readouterr().out
+    assert main(["fit", *written, "--trainer.max_steps=6"]) == 0
+    assert list(losses(run, version=1)) == ["4", "5"]
+
+
 def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fit(tmp_path / "run", store) == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
