@@ -149,6 +149,7 @@ def _wandb_offline_without_login() -> None:
 
     if "WANDB_MODE" not in os.environ and not wandb.api.api_key:
         os.environ["WANDB_MODE"] = "offline"
+        wandb.teardown()  # asking for the key has fixed the settings; the next run reads them anew
 
 
 def run(args: list[str]) -> None:

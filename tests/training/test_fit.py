@@ -12,6 +12,7 @@ import torch
 from orthrus import load_encoder
 from orthrus.cli import main
 from tests.builders import build_store
+from tests.conftest import REPOSITORY
 
 SMALL = [
     "--trainer.max_steps=4",
@@ -47,11 +48,17 @@ def losses(run: Path, version: int = 0) -> dict[str, str]:
     return {row["step"]: row["train/loss"] for row in metrics(run, version) if row["train/loss"]}
 
 
-@pytest.mark.parametrize("recipe", sorted(str(p) for p in Path("conf/fit").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "recipe", sorted(str(p.relative_to(REPOSITORY)) for p in (REPOSITORY / "conf/fit").glob("*.yaml"))
+)
 def test_every_recipe_trains(recipe: str, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    assert fit(tmp_path / "run", store, recipe=recipe) == 0
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no_login"))
+    monkeypatch.chdir(tmp_path)  # where W&B writes by default
+    assert fit(tmp_path / "run", store, recipe=str(REPOSITORY / recipe)) == 0
+    if "WandbLogger" in (REPOSITORY / recipe).read_text():  # without a login, offline
+        assert list(tmp_path.rglob("offline-run-*/run-*.wandb"))
     encoder = load_encoder(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert encoder.d_model == 16
     rows = metrics(tmp_path / "run")
