@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from rich.console import Console
+from rich.markup import escape
 
 from orthrus.errors import InputError
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = _parser().parse_args(args)
             options.run(options)
     except InputError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -59,12 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)  # unwinds, so that nothing half-written stays
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -182,11 +177,9 @@ def _embed(options: argparse.Namespace) -> None:
 
 def _probe(options: argparse.Namespace) -> None:
     from orthrus.probe.embeddings import read_embeddings
-    from orthrus.probe.result import refuse_existing
     from orthrus.probe.run import RANDOM_INIT, run_probe
     from orthrus.store import TranscriptStore
 
-    refuse_existing(options.output, options.overwrite)
     embeddings = read_embeddings(options.embeddings)
     store = TranscriptStore.open(options.store) if options.store else None
     controls, missing = {}, {}

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from orthrus.errors import InputError
 from orthrus.objectives.gather import gather_rows, row_counts, world_size
 
-PAIR_KINDS = ("self", "splice", "ortholog")
-
 
 class DecoupledContrastiveLoss(nn.Module):
     """Decoupled contrastive loss (DCL; Yeh et al. 2022, arXiv 2110.06848), with weights by pair kind.
