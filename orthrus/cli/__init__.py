@@ -1,0 +1,61 @@
+"""The command line: one entry point, ``orthrus``, a command for each step from annotation to report.
+
+User errors are one line on stderr and exit status 2; anything else is a bug and keeps its traceback.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+from rich.console import Console
+from rich.markup import escape
+
+from orthrus.cli import data, encoder, evaluation, training
+from orthrus.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 2 for unusable input, 130 when interrupted."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
+    signal.signal(signal.SIGTERM, _terminate)
+    pa.enable_signal_handlers(False)  # Arrow's own would lose an interrupt that comes as a read ends
+    try:
+        if args and args[0] in training.LIGHTNING_COMMANDS:
+            training.run_lightning(args)
+        else:
+            options = _parser().parse_args(args)
+            options.run(options)
+    except InputError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)  # unwinds, so that nothing half-written stays
+
+
+def _parser() -> argparse.ArgumentParser:
+    from importlib.metadata import version
+
+    parser = argparse.ArgumentParser(
+        prog="orthrus", description="Representation learning for mature mRNA, from annotation to a probed embedding."
+    )
+    parser.add_argument("--version", action="version", version=version("orthrus-mrna"))
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], None] | None, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    for module in (data, training, encoder, evaluation):
+        module.add_commands(command)
+    return parser

@@ -1,0 +1,7 @@
+"""``python -m orthrus.cli``."""
+
+import sys
+
+from orthrus.cli import main
+
+sys.exit(main())

@@ -1,0 +1,41 @@
+"""Commands that make and show a transcript store."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from orthrus.cli.commands import AddCommand
+
+
+def add_commands(command: AddCommand) -> None:
+    prepare = command("prepare", _prepare, "Turn annotation + genome, or mRNAs + coordinates, into a transcript store.")
+    prepare.add_argument("--config", type=Path, required=True, metavar="SPEC.yaml", help="what to read (see README)")
+    prepare.add_argument("--output", type=Path, required=True, metavar="STORE", help="folder to make")
+    prepare.add_argument("--overwrite", action="store_true", help="replace an existing store")
+
+    inspect = command("inspect", _inspect, "Print what a store holds.")
+    inspect.add_argument("store", type=Path, metavar="STORE")
+    inspect.add_argument("--transcript", metavar="ID", help="show this transcript with its tracks")
+    inspect.add_argument("--verify", action="store_true", help="compare every file with its checksum first")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from orthrus.inspect import describe_store
+    from orthrus.prepare import prepare
+    from orthrus.store import TranscriptStore
+
+    prepare(options.config, options.output, overwrite=options.overwrite)
+    Console().print(describe_store(TranscriptStore.open(options.output)))
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from orthrus.inspect import describe_store, describe_transcript
+    from orthrus.store import TranscriptStore
+
+    store = TranscriptStore.open(options.store)
+    if options.verify:
+        store.verify()
+        print("all checksums match")
+    described = describe_transcript(store, options.transcript) if options.transcript else describe_store(store)
+    Console().print(described)

@@ -1,0 +1,53 @@
+"""Commands that use a pretrained encoder."""
+
+import argparse
+from pathlib import Path
+
+from orthrus.cli.commands import AddCommand
+
+
+def add_commands(command: AddCommand) -> None:
+    embed = command("embed", _embed, "Embed transcripts with a pretrained encoder.")
+    embed.add_argument("--checkpoint", type=Path, required=True, help=".ckpt file, or folder with model.safetensors")
+    embed.add_argument("--input", type=Path, required=True, help="a store, an mRNA FASTA, or an annotation (GTF, GFF3)")
+    embed.add_argument("--coordinates", type=Path, help="CDS and exons of the FASTA's mRNAs (.tsv; see data/README.md)")
+    embed.add_argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)")
+    embed.add_argument("--output", type=Path, required=True, metavar="E.parquet")
+    embed.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    embed.add_argument("--token-budget", type=int, default=65_536, help="padded nt of a batch (default: %(default)s)")
+    embed.add_argument("--device", default="cuda-if-available", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
+
+    export = command(
+        "export", _export, "Write a checkpoint's encoder as a folder to share: weights, config, model card."
+    )
+    export.add_argument("--checkpoint", type=Path, required=True, help=".ckpt file, or folder with model.safetensors")
+    export.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to make")
+
+
+def _embed(options: argparse.Namespace) -> None:
+    import torch
+
+    from orthrus.embed import embed_to_file
+    from orthrus.prepare import open_or_prepare
+
+    device = options.device
+    if device == "cuda-if-available":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
+        table = embed_to_file(
+            options.checkpoint,
+            store,
+            options.output,
+            input_name=str(options.input),
+            token_budget=options.token_budget,
+            device=device,
+            overwrite=options.overwrite,
+        )
+    print(f"{len(table):,} transcripts embedded: {options.output}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from orthrus.hub import export_encoder
+
+    export_encoder(options.checkpoint, options.output)
+    print(f"encoder: {options.output}")

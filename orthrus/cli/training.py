@@ -1,0 +1,25 @@
+"""Commands that train, through LightningCLI, which parses their arguments itself."""
+
+import logging
+import warnings
+
+from orthrus.cli.commands import AddCommand
+
+LIGHTNING_COMMANDS = ("fit", "validate")
+
+
+def add_commands(command: AddCommand) -> None:
+    command("fit", None, "Pretrain an encoder (LightningCLI: --config, --print_config, --help, any override).")
+    command("validate", None, "Evaluate a checkpoint on the validation families (LightningCLI).")
+
+
+def run_lightning(args: list[str]) -> None:
+    """Run one of :data:`LIGHTNING_COMMANDS`, ``args[0]``, with its arguments."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # inside Lightning, nothing to act on
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    warnings.filterwarnings("ignore", message=r"[\s\S]*deprecated in v4.49.0")  # Lightning's use of jsonargparse
+    warnings.filterwarnings("ignore", message=r"[\s\S]*JsonargparseDeprecationWarning per type")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
+    from orthrus.training.cli import run
+
+    run(args)
