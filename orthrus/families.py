@@ -1,6 +1,7 @@
 """Families: what never straddles a split and is never a negative of its own.
 
-A family is a connected component of genes under 'ortholog of' (a gene's transcripts belong together by themselves).
+A family is a connected component of genes under 'ortholog of' and, where groups of homologous genes are given,
+'homolog of' (a gene's transcripts belong together by themselves).
 Splits hash the family's name, so a family stays on its side when other data is added.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -33,6 +35,17 @@ def family_names(
     for i in sorted(range(n), key=lambda i: (rank[species[i]], gene_ids[i])):
         names[component[i]] = names[component[i]] or f"{species[i]}:{gene_ids[i].removeprefix(f'{species[i]}:')}"
     return [names[c] for c in component]
+
+
+def star_edges(genes: NDArray[np.int64], groups: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Edges (E, 2) that join the members of each group, from its first gene to the others.
+
+    ``genes`` are G indices of genes, ``groups`` (G,) the names of what each belongs to; a gene may be in several.
+    """
+    codes = groups.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    _, first, group = np.unique(codes, return_index=True, return_inverse=True)
+    hub = genes[first[group.reshape(-1)]]
+    return np.stack([hub, genes], axis=1)[hub != genes]
 
 
 def split_of(families: Sequence[str], val: float, test: float, salt: str = "") -> NDArray[np.str_]:

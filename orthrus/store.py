@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
-from orthrus.families import family_names
+from orthrus.families import family_names, star_edges
 from orthrus.genome import codes as coding
 from orthrus.genome.codes import Codes
 
@@ -54,6 +54,7 @@ TRANSCRIPT_SCHEMA = pa.schema(
 ORTHOLOG_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("species_a", "gene_id_a", "species_b", "gene_id_b", "homology_type")]
 )
+HOMOLOG_SCHEMA = pa.schema([(name, pa.string()) for name in ("species", "gene_id", "group")])
 
 _FILES = ("transcripts.parquet", "orthologs.parquet", "codes.u8", "offsets.npy")
 
@@ -235,11 +236,18 @@ class StoreBuilder:
         for name, value in row.items():
             self._columns[name].append(value)
 
-    def finish(self, orthologs: pa.Table | None = None, meta: Mapping[str, Any] | None = None) -> None:
+    def finish(
+        self,
+        orthologs: pa.Table | None = None,
+        homologs: pa.Table | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
         """Compute families, write the tables and move the store into place.
 
-        ``orthologs`` (columns as in :data:`ORTHOLOG_SCHEMA`) may name unknown genes: such pairs are left out and
-        counted in ``meta.json``. Raises InputError if no transcript was added or a transcript id occurs twice.
+        ``orthologs`` (columns as in :data:`ORTHOLOG_SCHEMA`) are pairs and join families; ``homologs`` (columns as in
+        :data:`HOMOLOG_SCHEMA`), genes by the group they belong to, only join families. Both may name unknown genes:
+        these are left out and counted in ``meta.json``. Raises InputError if no transcript was added or a transcript
+        id occurs twice.
         """
         if not self._lengths:
             raise InputError(f"no transcript to write to {self._path}: the filters or the input left none.")
@@ -248,7 +256,8 @@ class StoreBuilder:
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
         if twice:
             raise InputError(f"{len(twice)} transcript ids occur more than once, for example {', '.join(twice[:3])}.")
-        known, n_unknown, families = self._families(orthologs or ORTHOLOG_SCHEMA.empty_table())
+        orthologs, homologs = orthologs or ORTHOLOG_SCHEMA.empty_table(), homologs or HOMOLOG_SCHEMA.empty_table()
+        known, families, unknown = self._families(orthologs, homologs)
         table = pa.table({**self._columns, "family_id": families, "length": self._lengths}, schema=TRANSCRIPT_SCHEMA)
         self._codes.close()
         pq.write_table(table, self._folder / "transcripts.parquet", compression="zstd")
@@ -264,7 +273,7 @@ class StoreBuilder:
                 "families": len(set(families)),
                 "species": len(set(self._columns["species"])),
                 "ortholog_gene_pairs": len(known),
-                "ortholog_gene_pairs_unknown_gene": n_unknown,
+                **unknown,
             },
             "files": {
                 name: {"bytes": (self._folder / name).stat().st_size, "sha256": sha256(self._folder / name)}
@@ -274,29 +283,36 @@ class StoreBuilder:
         (self._folder / "meta.json").write_text(json.dumps(document, indent=2) + "\n")
         self._move_into_place()
 
-    def _families(self, orthologs: pa.Table) -> tuple[pa.Table, int, list[str]]:
-        """Ortholog pairs whose genes are known, how many are not, and the family of each transcript."""
+    def _families(self, orthologs: pa.Table, homologs: pa.Table) -> tuple[pa.Table, list[str], dict[str, int]]:
+        """Ortholog pairs whose genes are known, the family of each transcript, and how many genes are not known."""
         keys = list(zip(self._columns["species"], self._columns["gene_id"], strict=True))
         gene_of: dict[tuple[str, str], int] = {}
         for key in keys:
             gene_of.setdefault(key, len(gene_of))
-        side_a, side_b = ([gene_of.get(key, -1) for key in _gene_keys(orthologs, side)] for side in ("a", "b"))
-        edges = np.array([side_a, side_b], dtype=np.int64).reshape(2, -1).T
-        known = (edges >= 0).all(axis=1)
+
+        def genes(table: pa.Table, side: str = "") -> NDArray[np.int64]:
+            named = zip(table[f"species{side}"].to_pylist(), table[f"gene_id{side}"].to_pylist(), strict=True)
+            return np.array([gene_of.get(key, -1) for key in named], dtype=np.int64)
+
+        pairs = np.stack([genes(orthologs, "_a"), genes(orthologs, "_b")], axis=1)
+        known = (pairs >= 0).all(axis=1)
+        members = genes(homologs)
+        grouped = members >= 0
+        edges = np.concatenate([pairs[known], star_edges(members[grouped], homologs["group"].filter(grouped))])
         species_order = list(dict.fromkeys(self._columns["species"]))
-        names = family_names([k[0] for k in gene_of], [k[1] for k in gene_of], edges[known], species_order)
+        names = family_names([k[0] for k in gene_of], [k[1] for k in gene_of], edges, species_order)
         table = orthologs.select(ORTHOLOG_SCHEMA.names).cast(ORTHOLOG_SCHEMA).filter(pa.array(known))
-        return table, int((~known).sum()), [names[gene_of[key]] for key in keys]
+        unknown = {
+            "ortholog_gene_pairs_unknown_gene": int((~known).sum()),
+            "homologs_unknown_gene": int((~grouped).sum()),
+        }
+        return table, [names[gene_of[key]] for key in keys], unknown
 
     def _move_into_place(self) -> None:
         self._folder.chmod(0o777 & ~_umask())  # mkdtemp made it private
         if self._path.exists():
             self._path.rename(self._replaced)
         self._folder.rename(self._path)
-
-
-def _gene_keys(orthologs: pa.Table, side: str) -> Iterable[tuple[str, str]]:
-    return zip(orthologs[f"species_{side}"].to_pylist(), orthologs[f"gene_id_{side}"].to_pylist(), strict=True)
 
 
 def _umask() -> int:

@@ -1,8 +1,9 @@
 import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orthrus.families import family_names, split_of
+from orthrus.families import family_names, split_of, star_edges
 
 
 @given(st.integers(1, 12), st.data())
@@ -32,3 +33,16 @@ def test_splits_stay_when_data_is_added_and_have_their_share() -> None:
     assert abs(share["test"] - 0.2) < 0.02
     assert (split_of(names, val=0.1, test=0.2, salt="other") != sides).any()
     assert set(split_of(names, val=0, test=0).tolist()) == {"train"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from("abc")), max_size=12))
+def test_groups_join_their_members_and_nothing_else(members: list[tuple[int, str]]) -> None:
+    genes = np.array([gene for gene, _ in members], dtype=np.int64)
+    edges = star_edges(genes, pa.chunked_array([pa.array([group for _, group in members], pa.string())]))
+    pairs = [(a, b) for a, g in members for b, h in members if g == h]
+    together, linked = (
+        family_names(["x"] * 7, list("0123456"), np.array(some, dtype=np.int64).reshape(-1, 2), ["x"])
+        for some in (pairs, edges)
+    )
+    assert together == linked
+    assert len(edges) < max(len(members), 1)

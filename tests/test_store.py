@@ -10,7 +10,7 @@ import pytest
 from orthrus import TranscriptStore
 from orthrus.errors import InputError
 from orthrus.genome.codes import annotate, encode_bases
-from orthrus.store import ORTHOLOG_SCHEMA, StoreBuilder
+from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, StoreBuilder
 from tests.builders import build_store
 
 
@@ -82,6 +82,18 @@ def test_families_join_orthologs_and_unknown_genes_are_counted(tmp_path: Path) -
     assert store.column("family_id") == ["human:G", "human:G", "mouse:G"]
     assert store.orthologs.num_rows == 1
     assert store.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 1
+
+
+def test_homologs_join_families_but_are_no_pairs(tmp_path: Path) -> None:
+    groups = [("human", "A", "1"), ("human", "B", "1"), ("mouse", "B", "1"), ("mouse", "C", "2"), ("cat", "A", "2")]
+    with StoreBuilder(tmp_path / "s") as builder:
+        for species, gene in [("human", "A"), ("human", "B"), ("human", "C"), ("mouse", "C"), ("mouse", "B")]:
+            add(builder, f"{species}.{gene}", gene_id=gene, species=species)
+        builder.finish(homologs=pa.table([list(c) for c in zip(*groups, strict=True)], schema=HOMOLOG_SCHEMA))
+    store = TranscriptStore.open(tmp_path / "s")
+    assert store.column("family_id") == ["human:A", "human:A", "human:C", "mouse:C", "human:A"]
+    assert store.orthologs.num_rows == 0
+    assert store.meta["counts"]["homologs_unknown_gene"] == 1
 
 
 def test_an_error_or_interrupt_leaves_nothing(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _build(builder: StoreBuilder, spec: Spec, orthologs: pa.Table, findings: Fin
             " filters of the spec, or its input."
         )
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(intake.known_orthologs(orthologs), _provenance(spec, findings))
+    builder.finish(intake.known_orthologs(orthologs), meta=_provenance(spec, findings))
     progress.update(task, total=0)
 
 
