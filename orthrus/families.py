@@ -45,7 +45,8 @@ def star_edges(genes: NDArray[np.int64], groups: pa.ChunkedArray) -> NDArray[np.
     codes = groups.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     _, first, group = np.unique(codes, return_index=True, return_inverse=True)
     hub = genes[first[group.reshape(-1)]]
-    return np.stack([hub, genes], axis=1)[hub != genes]
+    apart = hub != genes
+    return np.stack([hub[apart], genes[apart]], axis=1)
 
 
 def split_of(families: Sequence[str], val: float, test: float, salt: str = "") -> NDArray[np.str_]:
