@@ -13,12 +13,21 @@ if TYPE_CHECKING:
     from orthrus.hub import load_encoder
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.objectives import DecoupledContrastiveLoss
+    from orthrus.pretrained import PretrainedEncoder
 
-__all__ = ["DecoupledContrastiveLoss", "InputError", "MambaEncoder", "TranscriptStore", "load_encoder"]
+__all__ = [
+    "DecoupledContrastiveLoss",
+    "InputError",
+    "MambaEncoder",
+    "PretrainedEncoder",
+    "TranscriptStore",
+    "load_encoder",
+]
 
 _WITH_TORCH = {
     "DecoupledContrastiveLoss": "orthrus.objectives",
     "MambaEncoder": "orthrus.nn.encoder",
+    "PretrainedEncoder": "orthrus.pretrained",
     "load_encoder": "orthrus.hub",
 }
 

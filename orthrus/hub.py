@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,7 +19,8 @@ from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
-_WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")
+EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
+WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")
 _PREFIXES = ("encoder.", "model.", "")  # ours, the published Lightning module's, a bare encoder's
 
 
@@ -30,36 +31,18 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> MambaE
     aside), or a folder with ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``. Raises InputError if it
     is missing, damaged, no checkpoint, or if its names or shapes do not fit an encoder (all of them are listed).
     """
+    return load_as(MambaEncoder, path, device)
+
+
+def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch.device) -> EncoderT:
+    """As :func:`load_encoder`, of a class derived from MambaEncoder."""
     path = Path(path)
     content = _read(path)
     weights = _encoder_weights(content.get("state_dict", content), path)
-    encoder = MambaEncoder.from_config(_stored_config(content, path) or _infer_config(weights, path))
+    encoder = encoder_class.from_config(_stored_config(content, path) or _infer_config(weights, path))
     _refuse_misfit(encoder.state_dict(), weights, path)
     encoder.load_state_dict(weights)
     return encoder.to(device).eval()
-
-
-def from_pretrained(name: str | Path, revision: str | None = None, device: str | torch.device = "cpu") -> MambaEncoder:
-    """The encoder in a folder, or in the Hugging Face repository ``owner/name`` (needs the extra ``hub``).
-
-    Raises InputError as ``load_encoder`` does, and if the repository cannot be reached.
-    """
-    if Path(name).exists():
-        return load_encoder(name, device)
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise InputError(
-            f"no folder at {name}; to download it, install the extra: pip install 'orthrus-mrna[hub]'"
-        ) from error
-    try:
-        folder = snapshot_download(str(name), revision=revision, allow_patterns=[CONFIG_FILE, *_WEIGHTS_FILES])
-    except (OSError, ValueError) as error:  # huggingface_hub's errors of network, access and naming
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"no folder at {name}, and no such repository on Hugging Face could be read ({reason})"
-        ) from error
-    return load_encoder(folder, device)
 
 
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
@@ -78,14 +61,19 @@ def save_encoder(encoder: MambaEncoder, folder: str | Path, source: str | None =
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        (partial / CONFIG_FILE).write_text(json.dumps({"orthrus": {"encoder": encoder.config}}, indent=2) + "\n")
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-        save_file(state, partial / WEIGHTS_FILE, metadata={"format": "pt"})
-        (partial / CARD_FILE).write_text(_model_card(encoder, folder.name, source))
+        write_files(encoder, partial, folder.name, source)
         partial.chmod(0o755)  # mkdtemp makes it private
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None) -> None:
+    """Configuration, weights and model card of an encoder called ``name`` into a folder that is there."""
+    (folder / CONFIG_FILE).write_text(json.dumps({"orthrus": {"encoder": encoder.config}}, indent=2) + "\n")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    (folder / CARD_FILE).write_text(_model_card(encoder, name, source))
 
 
 def _model_card(encoder: MambaEncoder, name: str, source: str | None) -> str:
@@ -108,9 +96,10 @@ An Orthrus encoder of mature mRNA: transcripts in, one vector of {encoder.d_mode
 | weights from | {source or "not stated"} |
 
 ```python
-from orthrus.hub import from_pretrained
+import orthrus
 
-encoder = from_pretrained("{name}")  # this folder, or owner/name on Hugging Face
+encoder = orthrus.load_encoder("{name}")  # this folder
+encoder = orthrus.PretrainedEncoder.from_pretrained("owner/{name}")  # a repository on Hugging Face
 vectors_BD = encoder.represent(tracks_BCL, lengths_B)
 ```
 
@@ -124,9 +113,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"no checkpoint at {path}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
     if not path.is_dir():
         return _read_file(path)
-    weights_path = next((path / name for name in _WEIGHTS_FILES if (path / name).exists()), None)
+    weights_path = next((path / name for name in WEIGHTS_FILES if (path / name).exists()), None)
     if weights_path is None:
-        raise InputError(f"{path} holds neither {' nor '.join(_WEIGHTS_FILES)}: it is no encoder's folder")
+        raise InputError(f"{path} holds neither {' nor '.join(WEIGHTS_FILES)}: it is no encoder's folder")
     content = {"state_dict": _read_file(weights_path)}
     config_path = path / CONFIG_FILE
     if config_path.exists():

@@ -1,8 +1,6 @@
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from orthrus.errors import InputError
-from orthrus.hub import export_encoder, from_pretrained, load_encoder, save_encoder
+from orthrus.hub import export_encoder, load_encoder, save_encoder
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import Projector
 
@@ -183,48 +181,7 @@ def test_export_of_a_published_checkpoint(tmp_path: Path) -> None:
     card = (tmp_path / "orthrus-small" / "README.md").read_text()
     assert "| weights from | epoch=3.ckpt |" in card
     assert f"| parameters | {encoder.n_parameters:,} |" in card
-    assert_same(from_pretrained(tmp_path / "orthrus-small"), encoder)
-
-
-def fake_hub(monkeypatch: pytest.MonkeyPatch, download: Callable[..., str]) -> None:
-    module = ModuleType("huggingface_hub")
-    module.snapshot_download = download  # type: ignore[attr-defined]  # a module made up here
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-
-
-def test_from_pretrained_downloads_weights_and_configuration_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoder = make_encoder()
-    save_encoder(encoder, tmp_path / "snapshot")
-    asked = {}
-
-    def download(name: str, **options: Any) -> str:
-        asked.update(name=name, **options)
-        return str(tmp_path / "snapshot")
-
-    fake_hub(monkeypatch, download)
-    assert_same(from_pretrained("lab/orthrus-small", revision="v1"), encoder)
-    assert asked == {
-        "name": "lab/orthrus-small",
-        "revision": "v1",
-        "allow_patterns": ["config.json", "model.safetensors", "pytorch_model.bin"],
-    }
-
-
-def test_from_pretrained_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(InputError, match=r"no folder at lab/small; .*pip install 'orthrus-mrna\[hub\]'"):
-        from_pretrained("lab/small")
-
-
-def test_from_pretrained_of_a_repository_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(name: str, **options: Any) -> str:
-        raise OSError("404 Client Error\nand more")
-
-    fake_hub(monkeypatch, download)
-    with pytest.raises(InputError, match=r"no such repository .*\(404 Client Error\)"):
-        from_pretrained("lab/small")
+    assert_same(load_encoder(tmp_path / "orthrus-small"), encoder)
 
 
 def test_our_entry_without_a_configuration(tmp_path: Path) -> None:

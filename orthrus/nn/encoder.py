@@ -7,7 +7,7 @@ the mean over its own positions. 6 x 512 has 10 M parameters, 3 x 256 has 1.3 M.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from orthrus.errors import InputError
 from orthrus.nn.mamba import Mamba
 from orthrus.nn.mamba2 import Mamba2
 from orthrus.nn.pooling import mean_pool
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MixerFactory = Callable[[int, bool], nn.Module]
 """(d_model, bidirectional) -> a module called with (hidden_BLD, lengths_B) that keeps the shape."""
@@ -84,7 +87,7 @@ class MambaEncoder(nn.Module):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "MambaEncoder":
+    def from_config(cls, config: Mapping[str, Any]) -> "Self":
         """The encoder, freshly initialised, that ``config`` describes; raises InputError for a config of other things.
 
         Only the mixers of this package are built: a config comes with a checkpoint and must not name code to run.
