@@ -1,0 +1,75 @@
+"""YAML files that a person writes: no key twice, no unknown key, and the files they name found.
+
+Paths in them are relative to the file's own folder; ``$VAR``, ``${VAR}`` and ``~`` are expanded. A path that begins
+with a variable is relative to the working folder, as it would be in the shell that set the variable.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orthrus.errors import InputError
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as the spec gives it and where it is."""
+
+    given: str
+    path: Path
+
+
+def load_yaml(path: Path, what: str) -> Any:
+    """The document in a YAML file; raises InputError, which calls it ``what``, if it cannot be read."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise InputError(f"{what} {path} cannot be read ({error.strerror}); check the path.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} {path} is no valid YAML: {' '.join(str(error).split())}.") from None
+
+
+def mapping(document: Any, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    """``document`` as a mapping with no key but ``keys``; raises InputError with the nearest key."""
+    if not isinstance(document, dict):
+        raise InputError(f"{where}: found {document!r}; expected keys and values ({', '.join(keys)}).")
+    for key in document:
+        if key not in keys:
+            near = difflib.get_close_matches(str(key), keys, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise InputError(f"{where}: unknown key {key!r}{hint}; expected {', '.join(keys)}.")
+    return document
+
+
+def find_file(text: Any, folder: Path, where: str) -> File:
+    """The file that a spec in ``folder`` names; raises InputError if it or a variable in it is not there."""
+    if not isinstance(text, str) or not text:
+        raise InputError(f"{where}: found {text!r}; expected the path of a file.")
+    for match in _VARIABLE.finditer(text):
+        if (match[1] or match[2]) not in os.environ:
+            raise InputError(f"{where}: {text!r} needs the variable {match[0]}, which is not set; export it first.")
+    base = Path.cwd() if text.startswith("$") else folder
+    path = base / Path(os.path.expandvars(text)).expanduser()
+    if not path.is_file():
+        what = "is no regular file" if path.exists() else "does not exist"
+        raise InputError(f"{where}: {path} {what}; expected a file (paths are relative to {base}).")
+    return File(text, path)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose mappings name no key twice: PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} occurs twice", node.start_mark)
+        return super().construct_mapping(node, deep)
