@@ -1,143 +1,82 @@
-"""GTF and GFF3 annotation, of Ensembl, GENCODE, NCBI RefSeq and their kin, as transcript models.
+"""Annotation of a genome in any of its formats, as transcript models.
 
-What differs between them ends here: 1-based closed positions, ``chr`` or accession contigs, the stop codon in the CDS
-or beside it, ids with prefixes, exons in any order, transcripts with or without rows of their own.
-
-Transcript ids are the ``transcript_id`` attribute as given (version and ``_PAR_Y`` included), else the GFF3 ID without
-its ``transcript:`` or ``rna-``. A transcript that is given twice keeps both copies, later ones suffixed ``_dup1``, ...
-Gene ids are ``gene_id``, else NCBI's GeneID, else the gene's ID.
+A reader for each format (:data:`FORMATS`) makes :class:`Reading` of a file; what is the same for all is done here:
+which format a file has, which gene a transcript is of where the file does not say, what is refused, unique ids.
+A transcript that is given twice keeps both copies, later ones suffixed ``_dup1``, ...
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
+from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
-from orthrus.genome.attributes import GFF3
+from orthrus.genome.attributes import GFF3, GTF
 from orthrus.genome.findings import Findings
-from orthrus.genome.gxf import GxfRows, read_rows
-from orthrus.genome.models import Rows, TranscriptModels
-from orthrus.genome.structure import Ownership, Structure, assign_parts, build_structure
+from orthrus.genome.genes import read_genes, with_genes
+from orthrus.genome.gxf_models import read_gxf
+from orthrus.genome.models import Reading, TranscriptModels
+from orthrus.genome.toga import are_projections, read_toga
+from orthrus.genome.ucsc import LAYOUTS, read_ucsc, recognise
 
-_ID_PREFIX = r"^(transcript:|gene:|rna-|gene-|id-|cds-|CDS:)"
-_DEPTH = 4  # miRNA -> primary transcript -> gene is the longest chain in use; more would be a cycle
 
-_DROP_REASONS = {
-    "scattered": "transcripts with rows on two strands or contigs",
-    "strandless": "transcripts without a strand",
-    "overlapping": "transcripts with overlapping exons",
-    "cds_outside": "transcripts with a CDS outside their exons",
+def _ucsc(name: str, path: Path, findings: Findings) -> Reading:
+    return read_ucsc(path, LAYOUTS[name])
+
+
+FORMATS: dict[str, Callable[[Path, Findings], Reading]] = {
+    "gtf": partial(read_gxf, dialect=GTF),
+    "gff3": partial(read_gxf, dialect=GFF3),
+    **{name: partial(_ucsc, name) for name in LAYOUTS},
+    "toga": lambda path, findings: read_toga(path),
 }
-_NOTES = {
-    "exonless": "transcripts without exon rows, whose CDS rows are taken as their exons",
-    "polycistronic": "transcripts with several coding sequences, of which the longest is taken",
-}
+"""The reader of each format, by the name it has in a spec."""
 
 
-def read_annotation(path: Path, findings: Findings) -> TranscriptModels:
-    """Transcript models of a GTF or GFF3 file, plain, gzip or bgzip, in the order of the file.
+def read_annotation(
+    path: Path, findings: Findings, *, format: str | None = None, genes: Path | None = None
+) -> TranscriptModels:
+    """Transcript models of an annotation file, plain, gzip or bgzip, in the order of the file.
 
-    What is dropped (transcripts on two strands, without a strand, with overlapping exons, with a CDS outside their
-    exons) and what is doubtful goes to ``findings``. Raises InputError, naming the line, for a file that cannot be
-    read, or that holds no transcript.
+    ``format`` is one of :data:`FORMATS`, told by content if None; ``genes`` a table of the transcripts' genes
+    (:func:`orthrus.genome.genes.read_genes`). What is dropped (transcripts on two strands, without a strand, with
+    overlapping exons, with a CDS outside their exons) and what is doubtful goes to ``findings``. Raises InputError,
+    naming the line, for a file that cannot be read, or that holds no usable transcript.
     """
-    rows = _named_parts(read_rows(path), path, findings)
-    ownership = assign_parts(rows)
-    structure = build_structure(rows, ownership)
-    models = _models(rows, ownership, structure)
+    table = read_genes(genes) if genes else None
+    reading = (FORMATS[format] if format else _reader_of(path))(path, findings)
+    models = reading.models
     keep = np.ones(len(models), dtype=bool)
-    for name, reason in _DROP_REASONS.items():
-        found = getattr(structure, name) & keep
-        findings.dropped.add(reason, models.transcript_id.filter(pa.array(found)).to_pylist())
+    for reason, found in {**reading.refused, **_refused(models)}.items():
+        findings.dropped.add(reason, models.transcript_id.filter(pa.array(found & keep)).to_pylist())
         keep &= ~found
-    for name, note in _NOTES.items():
-        found = getattr(structure, name) & keep
-        findings.noted.add(note, models.transcript_id.filter(pa.array(found)).to_pylist())
+    for note, found in reading.doubtful.items():
+        findings.noted.add(note, models.transcript_id.filter(pa.array(found & keep)).to_pylist())
     if not keep.any():
         raise InputError(f"{path} holds no usable transcript: {'; '.join(findings.dropped.lines())}.")
-    return _with_unique_ids(models.take(np.flatnonzero(keep)), findings)
+    return _with_unique_ids(with_genes(models.take(np.flatnonzero(keep)), table, findings), findings)
 
 
-def _named_parts(rows: GxfRows, path: Path, findings: Findings) -> GxfRows:
-    """The rows without parts that name no transcript."""
-    if not len(rows.parts):
-        raise InputError(f"{path} has no exon or CDS rows; expected an annotation of transcripts with their exons.")
-    named = pc.is_valid(rows.parts["key"])
-    nameless = rows.parts.filter(pc.invert(named))
-    places = zip(nameless["contig"].to_pylist(), nameless["start"].to_pylist(), strict=True)
-    findings.noted.add(
-        "exon or CDS rows that name no transcript, ignored", [f"{contig}:{start + 1}" for contig, start in places]
-    )
-    if not pc.any(named).as_py():
-        raise InputError(f"{path}: no exon or CDS row has the {rows.dialect.name} attribute {rows.dialect.parent}.")
-    return GxfRows(rows.parts.filter(named), rows.nodes, rows.witnesses, rows.chromosomes, rows.dialect)
+def _reader_of(path: Path) -> Callable[[Path, Findings], Reading]:
+    """The reader of a file by its content: UCSC's tables by their columns, TOGA by its names, else GTF or GFF3."""
+    recognised = recognise(path)
+    if recognised is None:
+        return read_gxf
+    name, first_names = recognised
+    return FORMATS["toga" if are_projections(first_names) else name]
 
 
-def _models(rows: GxfRows, ownership: Ownership, structure: Structure) -> TranscriptModels:
-    """The transcripts with what their rows say of them, and of their genes."""
-    nodes = pa.concat_tables([rows.nodes, rows.witnesses]).unify_dictionaries().combine_chunks()
-    own = nodes.take(pa.array(ownership.node))
-    gene = nodes.take(pa.array(_roots(nodes)[ownership.node]))
-    place = rows.parts.select(["contig", "strand"]).take(pa.array(ownership.first_part))
-    gene_key, own_key = (pc.replace_substring_regex(table["key"], _ID_PREFIX, "") for table in (gene, own))
-    texts = {
-        "transcript_id": pc.coalesce(own["transcript_id"], own_key),
-        "gene_id": pc.coalesce(own["gene_id"], gene["gene_id"], gene_key),
-        "gene_name": pc.coalesce(own["gene_name"], gene["gene_name"], gene["name"], ""),
+def _refused(models: TranscriptModels) -> dict[str, NDArray[np.bool_]]:
+    """What no transcript may be, whatever its format."""
+    owner = np.repeat(np.arange(len(models)), np.diff(models.exon_offsets))
+    overlap = (owner[1:] == owner[:-1]) & (models.exon_starts[1:] < models.exon_ends[:-1])
+    return {
+        "transcripts without a strand": models.strand == 0,
+        "transcripts with overlapping exons": np.bincount(owner[1:][overlap], minlength=len(models)) > 0,
     }
-    if rows.dialect is GFF3:
-        texts = {name: _unescaped(column) for name, column in texts.items()}
-    return TranscriptModels(
-        **{name: column.combine_chunks() for name, column in texts.items()},
-        biotype=_biotypes(own, gene, structure.cds_start >= 0).combine_chunks(),
-        contig=place["contig"].cast(pa.string()).combine_chunks(),
-        chromosomes=rows.chromosomes,
-        strand=place["strand"].to_numpy().astype(np.int8),
-        cds_start=structure.cds_start,
-        cds_end=structure.cds_end,
-        exon_starts=structure.exon_starts,
-        exon_ends=structure.exon_ends,
-        exon_offsets=structure.exon_offsets,
-    )
-
-
-def _roots(nodes: pa.Table) -> Rows:
-    """The row that each row descends from, itself where it has no parent."""
-    parent = np.asarray(pc.fill_null(pc.index_in(nodes["parent"], value_set=nodes["key"]), -1), dtype=np.int64)
-    root = np.arange(len(nodes))
-    for _ in range(_DEPTH):
-        root = np.where(parent[root] >= 0, parent[root], root)
-    return root
-
-
-def _biotypes(own: pa.Table, gene: pa.Table, coding: NDArray[np.bool_]) -> pa.ChunkedArray:
-    """What kind each transcript is, in Ensembl's words where the annotation has them.
-
-    In turn: the transcript's biotype; column 2 in Ensembl's GTFs up to release 76, told by a `protein_coding` there;
-    the type of a GFF3 row, where it says more than `transcript`; the gene's; whether there is a CDS.
-    """
-    stated = own["biotype"]
-    source, kind = own["source"].cast(pa.string()), own["type"].cast(pa.string())
-    if stated.null_count == len(stated) and pc.any(pc.equal(source, "protein_coding")).as_py():
-        stated = source
-    plain = pc.match_substring_regex(kind, r"^(transcript|exon|CDS|stop_codon|gene|.*_gene|pseudogene)$")
-    of_gene = pc.coalesce(own["gene_biotype"], gene["gene_biotype"], gene["biotype"])
-    noncoding = pc.if_else(pc.equal(of_gene, "protein_coding"), None, of_gene)
-    guessed = pc.if_else(pa.array(coding), pc.coalesce(of_gene, "protein_coding"), pc.coalesce(noncoding, "non_coding"))
-    biotype = pc.coalesce(stated, pc.if_else(plain, guessed, kind))
-    return pc.if_else(pc.equal(biotype, "mRNA"), "protein_coding", biotype)  # as NCBI calls it
-
-
-def _unescaped(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """GFF3 writes reserved characters as %3B and the like."""
-    if not pc.any(pc.match_substring(column, "%")).as_py():
-        return column
-    return pa.chunked_array([pa.array([unquote(text) for text in column.to_pylist()], pa.string())])
 
 
 def _with_unique_ids(models: TranscriptModels, findings: Findings) -> TranscriptModels:

@@ -51,14 +51,13 @@ class GxfRows:
     dialect: Dialect
 
 
-def read_rows(path: Path) -> GxfRows:
+def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
     """Read a GTF or GFF3 file, plain, gzip or bgzip, CRLF or LF; the two are told apart by their attributes.
 
     Raises InputError, naming the line, if it cannot be read.
     """
     tables: dict[str, list[pa.Table]] = {"parts": [], "nodes": [], "witnesses": []}
     chromosomes: dict[str, str] = {}
-    dialect: Dialect | None = None
     n_rows = 0
     with open_bytes(path) as stream:
         for block in _blocks(stream, path):

@@ -6,7 +6,7 @@ strand; a transcript's exons ascend there, whatever its strand. In memory a huma
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +70,12 @@ class TranscriptModels:
         """The same transcripts by other ids."""
         return replace(self, transcript_id=pa.array(transcript_ids, pa.string()))
 
+    def with_genes(
+        self, gene_id: pa.StringArray, gene_name: pa.StringArray, biotype: pa.StringArray
+    ) -> "TranscriptModels":
+        """The same transcripts of other genes."""
+        return replace(self, gene_id=gene_id, gene_name=gene_name, biotype=biotype)
+
     def mrna_cds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The coding intervals on the mature mRNAs, 5'->3', 0-based half-open, two int64 (T,), -1 without one."""
         left, right = (self._spliced_position(position) for position in (self.cds_start, self.cds_end))
@@ -85,6 +91,25 @@ class TranscriptModels:
         return per_transcript_sum(
             np.clip(of_exon - self.exon_starts, 0, self.exon_ends - self.exon_starts), self.exon_offsets
         )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader made of a file: models, a null gene id where the format names no gene, and what it found of them.
+
+    ``refused`` and ``doubtful`` hold bool (T,) by reason: transcripts not to be used, and those to be told of.
+    """
+
+    models: TranscriptModels
+    refused: Mapping[str, NDArray[np.bool_]]
+    doubtful: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+def inside_exons(models: TranscriptModels, position: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the base of the contig at ``position`` (T,) lies in an exon of each transcript, bool (T,)."""
+    at = np.repeat(position, np.diff(models.exon_offsets))
+    hits = (models.exon_starts <= at) & (at < models.exon_ends)
+    return per_transcript_sum(hits.astype(np.int64), models.exon_offsets) > 0
 
 
 def per_transcript_sum(values: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -48,8 +48,8 @@ class Structure:
     """Exons of T transcripts end to end, ascending in each, and coding intervals, -1 without one.
 
     The bool (T,) arrays tell what was found: ``scattered`` (parts on two strands or contigs, or not on that of the
-    transcript's row), ``strandless``, ``overlapping`` exons, ``cds_outside`` the exons; ``exonless`` (exons made from
-    CDS rows) and ``polycistronic`` (several proteins, the longest coding sequence taken).
+    transcript's row), a CDS row outside the exons (``cds_outside``); ``exonless`` (exons made from CDS rows) and
+    ``polycistronic`` (several proteins, the longest coding sequence taken).
     """
 
     exon_starts: Rows
@@ -58,8 +58,6 @@ class Structure:
     cds_start: Rows
     cds_end: Rows
     scattered: NDArray[np.bool_]
-    strandless: NDArray[np.bool_]
-    overlapping: NDArray[np.bool_]
     cds_outside: NDArray[np.bool_]
     exonless: NDArray[np.bool_]
     polycistronic: NDArray[np.bool_]
@@ -155,7 +153,6 @@ def build_structure(rows: GxfRows, ownership: Ownership) -> Structure:
     exonless = np.bincount(owner[kind == EXON], minlength=n) == 0
     exons = np.concatenate([interval[:, kind == EXON], _exons_of_cds(interval, kind, exonless[owner])], axis=1)
     exons = exons[:, np.lexsort(exons[::-1])]
-    overlap = (exons[0, 1:] == exons[0, :-1]) & (exons[1, 1:] < exons[2, :-1])
     cds_start, cds_end, polycistronic = _coding_intervals(rows.parts["cds_id"], interval, kind, exons, n)
     return Structure(
         exon_starts=exons[1],
@@ -164,8 +161,6 @@ def build_structure(rows: GxfRows, ownership: Ownership) -> Structure:
         cds_start=cds_start,
         cds_end=cds_end,
         scattered=np.bincount(owner[astray], minlength=n) > 0,
-        strandless=strand == 0,
-        overlapping=np.bincount(exons[0, 1:][overlap], minlength=n) > 0,
         cds_outside=np.bincount(_outside(interval[:, kind != EXON], exons), minlength=n) > 0,
         exonless=exonless,
         polycistronic=polycistronic,

@@ -11,6 +11,13 @@ from orthrus.errors import InputError
 from orthrus.genome.files import open_bytes
 
 
+def read_header(path: Path) -> list[str]:
+    """The fields of a table's first line, without a ``#`` in front; [""] of an empty file."""
+    with open_bytes(path) as stream:
+        line = stream.readline(1 << 20).removeprefix(b"\xef\xbb\xbf")
+    return line.decode("utf-8", "replace").rstrip("\r\n").removeprefix("#").split("\t")
+
+
 def read_tsv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pa.Table:
     """The ``required`` and those of the ``optional`` columns that are there, all as strings; others are ignored.
 
@@ -24,7 +31,7 @@ def read_tsv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line}: not UTF-8 text; expected a tab-separated table.") from None
     first_line, _, body = data.partition(b"\n")
-    header = first_line.decode().rstrip("\r").split("\t")
+    header = first_line.decode().rstrip("\r").removeprefix("#").split("\t")
     _check_header(path, header, required, optional)
     if not body.strip():
         raise InputError(f"{path} has a header and no rows; expected some.")

@@ -32,14 +32,22 @@ class Transcript(NamedTuple):
 
 
 def annotated_transcripts(
-    annotation: Path, genome: Path, species: str, filters: Filters, findings: Findings
+    annotation: Path,
+    genome: Path,
+    species: str,
+    filters: Filters,
+    findings: Findings,
+    *,
+    format: str | None = None,
+    genes: Path | None = None,
 ) -> Iterator[Transcript]:
-    """Transcripts of a GTF or GFF3 annotation, spliced from a FASTA or 2bit genome.
+    """Transcripts of an annotation, spliced from a FASTA or 2bit genome.
 
     They come contig by contig in the genome's order, within a contig in the annotation's. Contigs that the genome
-    lacks are counted in ``findings``. Raises InputError as :func:`read_annotation` and :func:`read_genome` do.
+    lacks are counted in ``findings``. ``format`` and ``genes`` are as in :func:`read_annotation`. Raises InputError as
+    that and :func:`read_genome` do.
     """
-    models = read_annotation(annotation, findings)
+    models = read_annotation(annotation, findings, format=format, genes=genes)
     rows = filters.keep(
         findings.dropped,
         transcript_ids=models.transcript_id.to_pylist(),

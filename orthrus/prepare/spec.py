@@ -6,21 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from orthrus.errors import InputError
+from orthrus.genome.annotation import FORMATS
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.transcripts import Transcript, annotated_transcripts, listed_transcripts
 from orthrus.spec_file import File, find_file, load_yaml, mapping
 
 _ANNOTATED = ("annotation", "genome")
+_OF_ANNOTATION = ("format", "genes")
 _LISTED = ("transcripts", "coordinates")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where transcripts of a species come from: ``files`` by their key in the spec."""
+    """Where transcripts of a species come from: ``files`` by their key in the spec.
+
+    ``format`` is that of the annotation (:data:`orthrus.genome.annotation.FORMATS`), None to be told by content.
+    """
 
     species: str
     files: Mapping[str, File]
+    format: str | None = None
 
     @property
     def name(self) -> str:
@@ -40,7 +46,15 @@ class Source:
         """The source's transcripts, streamed."""
         path = {key: file.path for key, file in self.files.items()}
         if "annotation" in path:
-            return annotated_transcripts(path["annotation"], path["genome"], self.species, filters, findings)
+            return annotated_transcripts(
+                path["annotation"],
+                path["genome"],
+                self.species,
+                filters,
+                findings,
+                format=self.format,
+                genes=path.get("genes"),
+            )
         return listed_transcripts(path["transcripts"], path["coordinates"], self.species, filters, findings)
 
 
@@ -79,13 +93,23 @@ def load_spec(path: Path) -> Spec:
 
 
 def _source(species: str, document: Any, folder: Path, where: str) -> Source:
-    fields = mapping(document, where, (*_ANNOTATED, *_LISTED))
-    if set(fields) not in (set(_ANNOTATED), set(_LISTED)):
+    fields = dict(mapping(document, where, (*_ANNOTATED, *_OF_ANNOTATION, *_LISTED)))
+    optional = _OF_ANNOTATION if "annotation" in fields else ()
+    if {key for key in fields if key not in optional} not in (set(_ANNOTATED), set(_LISTED)):
         raise InputError(
             f"{where}: it has {', '.join(fields) or 'nothing'}; expected `annotation` and `genome`, or `transcripts`"
             " and `coordinates`."
         )
-    return Source(species, {key: find_file(text, folder, f"{where}, {key}") for key, text in fields.items()})
+    format = _format(fields.pop("format", None), where)
+    files = {key: find_file(text, folder, f"{where}, {key}") for key, text in fields.items()}
+    return Source(species, files, format)
+
+
+def _format(given: Any, where: str) -> str | None:
+    names = {name.lower(): name for name in FORMATS}
+    if given is not None and str(given).lower() not in names:
+        raise InputError(f"{where}: format is {given!r}; expected one of {', '.join(FORMATS)}, or none to detect it.")
+    return names[str(given).lower()] if given is not None else None
 
 
 def _filters(document: Any, where: str) -> Filters:

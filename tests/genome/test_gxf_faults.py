@@ -63,7 +63,7 @@ def test_the_line_is_named_far_into_the_file(tmp_path: Path) -> None:
         (GFF.replace(b"Parent=a", b"Name=a"), "no exon or CDS row has the GFF3 attribute Parent"),
         (GOOD.replace(b'gene_id "G"; transcript_id "T";', b"."), "neither GTF"),
         (b">chr1 description\nACGTACGT\n", "header of a FASTA"),
-        (b"chr1\t0\t9\tT\t0\t+\t0\t9\t0\t1\t9,\t0,\n", "12 tab-separated columns"),
+        (b"chr1\t0\t9\tT\t0\t+\n", "6 tab-separated columns"),
         (bytes(range(256)) * 50, "2 tab-separated columns"),
         (b"\x89PNG\x0d\x0a" * 50, "not UTF-8 text"),
         (b"\x00" * 1000, "1 tab-separated columns"),

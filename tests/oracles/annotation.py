@@ -127,4 +127,62 @@ def gtf_with_stop_in_cds(model: Model) -> list[str]:
     return gtf(model, stop_codon=False)
 
 
-FORMATS = (gtf, gtf_without_transcript_rows, gtf_with_stop_in_cds, ensembl_gff3, refseq_gff3, bare_gff3)
+def genepred(model: Model) -> list[str]:
+    """UCSC's genePred; a transcript without CDS has an empty one at its end."""
+    starts, ends = zip(*sorted(model.exons), strict=True)
+    cds = (ends[-1], ends[-1])
+    if model.cds:
+        pieces = model.pieces(*model.cds)
+        cds = (min(start for start, _ in pieces), max(end for _, end in pieces))
+    lists = ("".join(f"{n}," for n in numbers) for numbers in (starts, ends))
+    return [
+        "\t".join(
+            map(str, (model.transcript_id, model.contig, model.strand, starts[0], ends[-1], *cds, len(starts), *lists))
+        )
+    ]
+
+
+def genepred_ext(model: Model) -> list[str]:
+    """With the gene in name2, as `gtfToGenePred -genePredExt` writes it."""
+    (row,) = genepred(model)
+    frames, done = {}, 0
+    for piece in model.pieces(*(model.cds or (0, 0))):  # in the order of transcription
+        frames[piece] = done % 3
+        done += piece[1] - piece[0]
+    by_exon = (
+        next((frame for (a, b), frame in frames.items() if s <= a and b <= e), -1) for s, e in sorted(model.exons)
+    )
+    state = "cmpl" if model.cds else "none"
+    return [f"{row}\t0\t{model.gene_id}\t{state}\t{state}\t{''.join(f'{frame},' for frame in by_exon)}"]
+
+
+def ucsc_bin(start: int, end: int) -> int:
+    """The smallest of the bins of 2^29, 2^26, ..., 2^17 bases that holds the interval, numbered level by level."""
+    first = 0
+    bins = []
+    for bits in range(29, 16, -3):
+        if start >> bits == (end - 1) >> bits:
+            bins.append(first + (start >> bits))
+        first = 8 * first + 1
+    return bins[-1]
+
+
+def genepred_ext_bin(model: Model) -> list[str]:
+    """As in UCSC's database dumps, such as refGene.txt."""
+    return [f"{ucsc_bin(*_span(model))}\t{row}" for row in genepred_ext(model)]
+
+
+def ref_flat(model: Model) -> list[str]:
+    return [f"{model.gene_id}\t{row}" for row in genepred(model)]
+
+
+def bed12(model: Model) -> list[str]:
+    name, contig, strand, start, end, cds_start, cds_end, n, *_ = genepred(model)[0].split("\t")
+    exons = sorted(model.exons)
+    sizes = "".join(f"{b - a}," for a, b in exons)
+    offsets = "".join(f"{a - exons[0][0]}," for a, _ in exons)
+    return ["\t".join([contig, start, end, name, "0", strand, cds_start, cds_end, "0", n, sizes, offsets])]
+
+
+UCSC_FORMATS = (genepred, genepred_ext, genepred_ext_bin, ref_flat, bed12)
+FORMATS = (gtf, gtf_without_transcript_rows, gtf_with_stop_in_cds, ensembl_gff3, refseq_gff3, bare_gff3, *UCSC_FORMATS)

@@ -1,0 +1,298 @@
+"""UCSC's tables of transcripts: genePred, genePredExt, refFlat and BED12, one row a transcript, exons as lists.
+
+=============  =======================================================================================================
+genePred       name, chrom, strand, txStart, txEnd, cdsStart, cdsEnd, exonCount, exonStarts, exonEnds; knownGene adds
+               proteinID and alignID
+genePredExt    and score, name2 (the gene), cdsStartStat, cdsEndStat, exonFrames
+refFlat        genePred behind a column geneName
+BED12          chrom, chromStart, chromEnd, name, score, strand, thickStart, thickEnd, itemRgb, blockCount,
+               blockSizes, chromStarts (relative to chromStart); bigGenePred adds, among others, the gene
+=============  =======================================================================================================
+
+Each may have UCSC's ``bin`` in front, and a ``#`` header that names the columns. Coordinates are 0-based, half-open;
+the CDS holds its stop codon; where it is empty there is none. Format specification: genome.ucsc.edu/FAQ/FAQformat.
+
+250 k transcripts are read in about 3 s.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from orthrus.errors import InputError
+from orthrus.genome.files import open_bytes
+from orthrus.genome.models import Reading, Rows, TranscriptModels, inside_exons
+
+Layout = tuple[str, ...]
+
+_GENE_PRED = (
+    *("name", "chrom", "strand", "txStart", "txEnd", "cdsStart", "cdsEnd"),
+    *("exonCount", "exonStarts", "exonEnds"),
+)
+_BED12 = (
+    *("chrom", "chromStart", "chromEnd", "name", "score", "strand", "thickStart", "thickEnd", "itemRgb"),
+    *("blockCount", "blockSizes", "chromStarts"),
+)
+_EXTENSION = ("score", "name2", "cdsStartStat", "cdsEndStat", "exonFrames")
+_BIG = ("name2", "cdsStartStat", "cdsEndStat", "exonFrames", "type", "geneName", "geneName2", "geneType")
+
+
+def _with_bin(*layouts: Layout) -> tuple[Layout, ...]:
+    return (*layouts, *(("bin", *layout) for layout in layouts))
+
+
+LAYOUTS: dict[str, tuple[Layout, ...]] = {
+    "bed12": _with_bin((*_BED12, *_BIG), _BED12),
+    "genePredExt": _with_bin((*_GENE_PRED, *_EXTENSION)),
+    "genePred": _with_bin(_GENE_PRED, (*_GENE_PRED, "proteinID", "alignID")),
+    "refFlat": _with_bin(("geneName", *_GENE_PRED)),
+}
+"""The columns that each format may have."""
+
+_BED_NAMES = {  # what BED calls the columns of genePred
+    **{"chromStart": "txStart", "chromEnd": "txEnd", "thickStart": "cdsStart", "thickEnd": "cdsEnd"},
+    **{"blockCount": "exonCount", "blockSizes": "exonEnds", "chromStarts": "exonStarts"},
+}
+_NUMBERS = ("txStart", "txEnd", "cdsStart", "cdsEnd", "exonCount")
+_NUMBER, _LIST = r"^\d{1,12}$", r"^\d{1,12}(,\d{1,12})*,?$"
+_STRANDS = ("+", "-", ".")
+_IGNORED = ("#", "track ", "browser ")
+_HEAD = 1 << 20
+_N_NAMES = 100
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a file, all text, in columns by genePred's names, and what tells their lines."""
+
+    path: Path
+    lines: list[str]
+    table: pa.Table
+    layout: Layout
+
+    def require(self, good: pa.Array | NDArray[np.bool_], fault: Callable[[int], str]) -> None:
+        """Raises InputError with what ``fault`` says of the first row that is not ``good``, naming its line."""
+        mask = np.asarray(good)
+        if not mask.all():
+            row = int(mask.argmin())
+            numbers = (number for number, line in enumerate(self.lines, start=1) if _is_row(line))
+            raise InputError(f"{self.path}, line {next(islice(numbers, row, None))}: {fault(row)}.")
+
+    def text(self, name: str) -> pa.StringArray:
+        return self.table[name].combine_chunks()
+
+
+def recognise(path: Path) -> tuple[str, pa.StringArray] | None:
+    """Which format of :data:`LAYOUTS` a file has, by its ``#`` header or its first row, and the first rows' names.
+
+    None if it has none of them.
+    """
+    with open_bytes(path) as stream:
+        lines = _lines(stream.read(_HEAD))
+    for name, layouts in LAYOUTS.items():
+        if layout := _layout(lines, layouts):
+            rows = [row for row in lines[:-1] or lines if _is_row(row)][:_N_NAMES]
+            at = layout.index("name")
+            return name, pa.array([row.split("\t")[at] for row in rows if row.count("\t") >= at], pa.string())
+    return None
+
+
+def read_ucsc(path: Path, layouts: Sequence[Layout]) -> Reading:
+    """Transcript models of a file with one of ``layouts``, plain, gzip or bgzip, in the order of the file.
+
+    The gene is null where the file names none. Raises InputError, naming the line, for rows that contradict
+    themselves: other columns than the first row, what is no number, other numbers of exons than they say.
+    """
+    rows = _parse(path, layouts)
+    name, strand = rows.text("name"), rows.text("strand")
+    rows.require(pc.not_equal(name, ""), lambda row: "it has no name; expected the transcript's id")
+    rows.require(
+        pc.is_in(strand, pa.array(_STRANDS)),
+        lambda row: f"strand is {strand[row].as_py()[:30]!r}; expected one of {' '.join(_STRANDS)}",
+    )
+    start, end, cds_start, cds_end, _ = numbers = [_numbers(rows, column) for column in _NUMBERS]
+    rows.require(start < end, lambda row: f"the transcript ends at {end[row]}, not after its start, {start[row]}")
+    rows.require(
+        cds_start <= cds_end, lambda row: f"the CDS ends at {cds_end[row]}, before its start, {cds_start[row]}"
+    )
+    exon_starts, exon_ends, offsets = _exons(rows, numbers)
+    coding = cds_start < cds_end
+    gene_id, gene_name = _genes(rows)
+    models = TranscriptModels(
+        transcript_id=name,
+        gene_id=gene_id,
+        gene_name=gene_name,
+        biotype=pc.if_else(pa.array(coding), "protein_coding", "non_coding"),
+        contig=rows.text("chrom"),
+        chromosomes={},
+        strand=(np.asarray(pc.equal(strand, "+")).astype(np.int8) - np.asarray(pc.equal(strand, "-"))).astype(np.int8),
+        cds_start=np.where(coding, cds_start, -1),
+        cds_end=np.where(coding, cds_end, -1),
+        exon_starts=exon_starts,
+        exon_ends=exon_ends,
+        exon_offsets=offsets,
+    )
+    outside = coding & ~(inside_exons(models, cds_start) & inside_exons(models, cds_end - 1))
+    return Reading(models, refused={"transcripts with a CDS outside their exons": outside})
+
+
+def _lines(data: bytes) -> list[str]:
+    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    return [line.rstrip("\r") for line in text.split("\n")]
+
+
+def _is_row(line: str) -> bool:
+    return bool(line) and not line.startswith(_IGNORED)
+
+
+def _layout(lines: list[str], layouts: Sequence[Layout]) -> Layout | None:
+    row = next((line.split("\t") for line in lines if _is_row(line)), [])
+    if lines[0].startswith("#"):  # as UCSC's table browser writes it, perhaps with the table's name
+        header = tuple(name.strip().rpartition(".")[2] for name in lines[0].lstrip("#").split("\t"))
+        header = tuple("chromStarts" if name == "blockStarts" else name for name in header)
+        if len(set(header)) == len(row) and any(set(header) >= _needed(layout) for layout in layouts):
+            return header
+    return next((_extended(layout, row) for layout in layouts if _fits(layout, row)), None)
+
+
+def _needed(layout: Layout) -> set[str]:
+    """The columns that no table of the format goes without."""
+    bed = "thickStart" in layout
+    return {
+        *(set(_BED12) - {"score", "itemRgb"} if bed else _GENE_PRED),
+        *(["geneName"] if _is_ref_flat(layout) else []),
+    }
+
+
+def _is_ref_flat(layout: Layout) -> bool:
+    return "geneName" in layout and "thickStart" not in layout
+
+
+def _extended(layout: Layout, row: list[str]) -> Layout:
+    """BED may have further columns."""
+    return (*layout, *(f"column {n + 1}" for n in range(len(layout), len(row))))
+
+
+def _fits(layout: Layout, row: list[str]) -> bool:
+    """Whether a row looks like one of ``layout``."""
+    if len(row) != len(layout) and not ("thickStart" in layout and len(row) > len(layout)):
+        return False
+    value = dict(zip((_BED_NAMES.get(name, name) for name in layout), row, strict=False))
+    numbers = [value[name] for name in _NUMBERS] + ([value["bin"]] if "bin" in value else [])
+    if value["strand"] not in _STRANDS or not all(text.isascii() and text.isdigit() for text in numbers):
+        return False
+    if "exonFrames" in value and len(value["exonFrames"].rstrip(",").split(",")) != int(value["exonCount"]):
+        return False
+    return "bin" not in value or int(value["bin"]) == _bin(int(value["txStart"]), int(value["txEnd"]))
+
+
+def _bin(start: int, end: int) -> int:
+    """UCSC's number of the smallest bin that holds an interval: bins of 128 kb, and of 8, 64, ... times as much.
+
+    Kent et al. 2002, Genome Research 12:996; beyond 512 Mb a further level and an offset, as UCSC's binRange.c has it.
+    """
+    levels, base = ((585, 73, 9, 1, 0), 0) if end <= 1 << 29 else ((4681, 585, 73, 9, 1, 0), 4681)
+    first, last = start >> 17, (end - 1) >> 17
+    for offset in levels:
+        if first == last:
+            return base + offset + first
+        first, last = first >> 3, last >> 3
+    return -1
+
+
+def _parse(path: Path, layouts: Sequence[Layout]) -> _Rows:
+    with open_bytes(path) as stream:
+        data = stream.read()
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {number}: not UTF-8 text; expected a table of transcripts.") from None
+    lines = _lines(data)
+    layout = _layout(lines, layouts)
+    rows = [line for line in lines if _is_row(line)]
+    if layout is None:
+        state = f"begins with {rows[0][:40]!r}" if rows else "has no rows"
+        expected = " or ".join(str(n) for n in sorted({len(columns) for columns in layouts}))
+        raise InputError(f"{path} {state}; expected the {expected} tab-separated columns of its format.")
+    names = [_BED_NAMES.get(name, name) if "thickStart" in layout else name for name in layout]
+    wanted = [name for name in names if name in {*_GENE_PRED, "name2", "geneName"}]
+    try:
+        table = csv.read_csv(
+            pa.BufferReader("\n".join(rows).encode()),
+            csv.ReadOptions(column_names=names, block_size=max(1 << 24, len(data) // 8)),
+            csv.ParseOptions(delimiter="\t", quote_char=False, double_quote=False),
+            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), include_columns=wanted, null_values=[]),
+        )
+    except pa.ArrowInvalid as error:
+        for number, line in enumerate(lines, start=1):
+            found = len(line.split("\t"))
+            if _is_row(line) and found != len(names):
+                raise InputError(
+                    f"{path}, line {number}: {found} tab-separated columns; expected {len(names)} as in the first row."
+                ) from None
+        raise InputError(f"{path} cannot be read as a table ({' '.join(str(error).split())}).") from None
+    return _Rows(path, lines, table, layout)
+
+
+def _numbers(rows: _Rows, column: str) -> Rows:
+    text = rows.text(column)
+    rows.require(
+        pc.match_substring_regex(text, _NUMBER),
+        lambda row: f"{column} is {text[row].as_py()[:30]!r}; expected a whole number below 10^12",
+    )
+    numbers: Rows = pc.cast(text, pa.int64()).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _exons(rows: _Rows, numbers: Sequence[Rows]) -> tuple[Rows, Rows, Rows]:
+    """Starts, ends and offsets of all exons, ascending in each transcript."""
+    start, end, _, _, count = numbers
+    starts, ends = (_lists(rows, column, count) for column in ("exonStarts", "exonEnds"))
+    owner = np.repeat(np.arange(len(count)), count)
+    if "thickStart" in rows.layout:  # relative to the first, and sizes for ends
+        starts = starts + start[owner]
+        ends = starts + ends
+    order = np.lexsort([ends, starts, owner])
+    starts, ends = starts[order], ends[order]
+    offsets = np.concatenate([[0], np.cumsum(count)])
+    empty = np.bincount(owner[starts >= ends], minlength=len(count)) > 0
+    rows.require(~empty, lambda row: "an exon has no length; expected each to end after its start")
+    low, high = starts[offsets[:-1]], np.maximum.reduceat(ends, offsets[:-1])
+    rows.require(
+        (low == start) & (high == end),
+        lambda row: f"its exons span {low[row]}-{high[row]}, but the transcript {start[row]}-{end[row]}",
+    )
+    return starts, ends, offsets
+
+
+def _lists(rows: _Rows, column: str, count: Rows) -> Rows:
+    """Numbers joined by commas, ``count`` (T,) of them in each row, end to end."""
+    text = rows.text(column)
+    shown = next((bed for bed, name in _BED_NAMES.items() if name == column and bed in rows.layout), column)
+    rows.require(
+        pc.match_substring_regex(text, _LIST),
+        lambda row: f"{shown} is {text[row].as_py()[:30]!r}; expected numbers joined by commas",
+    )
+    parts = pc.split_pattern(pc.utf8_rtrim(text, ","), ",")
+    found = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
+    rows.require(found == count, lambda row: f"{shown} has {found[row]} numbers; expected {count[row]}, one an exon")
+    flat: Rows = pc.cast(pc.list_flatten(parts), pa.int64()).to_numpy(zero_copy_only=False)
+    return flat
+
+
+def _genes(rows: _Rows) -> tuple[pa.StringArray, pa.StringArray]:
+    """The gene's id, null without one, and its name, where that is another than an Ensembl id."""
+    absent = pa.nulls(len(rows.table), pa.string())
+    columns = [rows.text(name) for name in ("geneName", "name2") if name in rows.table.column_names]
+    given = [pc.if_else(pc.is_in(column, pa.array(["", "none", "n/a"])), None, column) for column in columns]
+    gene = pc.coalesce(*given, absent)
+    is_id = pc.match_substring_regex(gene, r"^ENS[A-Z]*G\d{11}")
+    return gene, pc.coalesce(pc.if_else(is_id, None, gene), "")
