@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orthrus.errors import InputError
-from orthrus.genome.codes import check_n_tracks
-from orthrus.hub import load_encoder
+from orthrus.genome.codes import Codes, check_n_tracks
+from orthrus.hub import WEIGHTS_FILE, load_encoder
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.tracks import codes_to_tracks
@@ -44,10 +44,10 @@ def embed(
     """
     chosen = np.asarray(indices, dtype=np.int64)
     vectors = np.empty((len(chosen), encoder.d_model), dtype=np.float32)
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(description, total=len(chosen))
-        for rows in _batches(store.lengths[chosen], token_budget):
-            vectors[rows] = _forward(encoder, store, chosen[rows])
+        for rows in batches(store.lengths[chosen], token_budget):
+            vectors[rows] = encode(encoder, [store.codes(int(i)) for i in chosen[rows]])
             progress.advance(task, len(rows))
     return vectors
 
@@ -79,14 +79,14 @@ def embed_to_file(
     metadata = {
         "encoder": encoder.config,
         "checkpoint": str(checkpoint),
-        "checkpoint_sha256": _checkpoint_sha256(checkpoint),
+        "checkpoint_sha256": checkpoint_sha256(checkpoint),
         "input": input_name,
     }
     parts = output.with_name(output.name + ".partial")
     job = metadata | {"files": store.meta["files"], "token_budget": token_budget}
     _open_parts(parts, job, overwrite)
     vectors = np.empty((len(store), encoder.d_model), dtype=np.float32)
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("embedding", total=len(store))
         for number, rows in enumerate(_parts(store.lengths, token_budget)):
             vectors[np.concatenate(rows)] = _part(parts / f"{number:06d}.npy", encoder, store, rows)
@@ -111,13 +111,13 @@ def check_device(name: str) -> torch.device:
 
 
 def _part(
-    path: Path, encoder: MambaEncoder, store: TranscriptStore, batches: list[NDArray[np.int64]]
+    path: Path, encoder: MambaEncoder, store: TranscriptStore, part: list[NDArray[np.int64]]
 ) -> NDArray[np.float32]:
     """Vectors of a part, from its file if an earlier run wrote it."""
     if path.exists():
         done: NDArray[np.float32] = np.load(path)
         return done
-    vectors = np.concatenate([_forward(encoder, store, rows) for rows in batches])
+    vectors = np.concatenate([encode(encoder, [store.codes(int(i)) for i in rows]) for rows in part])
     scratch = path.with_suffix(".scratch")
     with scratch.open("wb") as stream:
         np.save(stream, vectors)
@@ -125,8 +125,9 @@ def _part(
     return vectors
 
 
-def _forward(encoder: MambaEncoder, store: TranscriptStore, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    codes_BL, lengths_B = pad([store.codes(int(i)) for i in indices])
+def encode(encoder: MambaEncoder, sequences: Sequence[Codes]) -> NDArray[np.float32]:
+    """Vectors of a batch of annotated codes, float32 (B, D)."""
+    codes_BL, lengths_B = pad(sequences)
     device = encoder.norm_f.weight.device
     with torch.inference_mode():
         tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
@@ -135,7 +136,7 @@ def _forward(encoder: MambaEncoder, store: TranscriptStore, indices: NDArray[np.
     return vectors
 
 
-def _batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:
+def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:
     """Positions into ``lengths`` batch by batch, the longest first."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
@@ -147,7 +148,7 @@ def _batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[
 
 def _parts(lengths: NDArray[np.int64], token_budget: int) -> Iterator[list[NDArray[np.int64]]]:
     part: list[NDArray[np.int64]] = []
-    for rows in _batches(lengths, token_budget):
+    for rows in batches(lengths, token_budget):
         part.append(rows)
         if sum(int(lengths[r].sum()) for r in part) >= _PART_NT:
             yield part
@@ -185,15 +186,20 @@ def _list_array(vectors: NDArray[np.float32]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
 
 
-def _checkpoint_sha256(checkpoint: Path) -> str:
-    return sha256(checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint)
+def checkpoint_sha256(checkpoint: Path) -> str:
+    """Hex SHA-256 of a checkpoint's weights, a file or in a folder; raises InputError if there are none."""
+    weights = checkpoint / WEIGHTS_FILE if checkpoint.is_dir() else checkpoint
+    if not weights.is_file():
+        raise InputError(f"no checkpoint at {weights}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
+    return sha256(weights)
 
 
-def _progress() -> Progress:
+def progress_bar(unit: str = "transcripts") -> Progress:
+    """A bar that counts in ``unit``."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("transcripts"),
+        TextColumn(unit),
         TimeRemainingColumn(),
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.heads import N_BASES, MaskedLanguageHead
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
@@ -43,6 +44,25 @@ def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch
     _refuse_misfit(encoder.state_dict(), weights, path)
     encoder.load_state_dict(weights)
     return encoder.to(device).eval()
+
+
+def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> MaskedLanguageHead | None:
+    """The masked-base head that was trained with the encoder of a Lightning checkpoint of ours, in eval mode.
+
+    None where the checkpoint has none: trained without, exported, or published elsewhere. Raises InputError if the file
+    is missing or damaged.
+    """
+    state = _read(Path(path)).get("state_dict", {})
+    prefixes = [
+        name.removesuffix("weight")
+        for name, weight in state.items()
+        if name.startswith("objective.") and name.endswith(".head.weight") and len(weight) == N_BASES
+    ]
+    if not prefixes:
+        return None
+    head = MaskedLanguageHead(state[f"{prefixes[0]}weight"].shape[1])
+    head.load_state_dict({name: state[prefixes[0] + name] for name in ("weight", "bias")})
+    return head.to(device).eval()
 
 
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:

@@ -65,7 +65,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(embedding, "_PART_NT", 600)
     run(checkpoint, store, tmp_path / "whole.parquet")
-    output, forward, calls = tmp_path / "e.parquet", embedding._forward, []
+    output, forward, calls = tmp_path / "e.parquet", embedding.encode, []
 
     def forward_until_interrupted(*args: object) -> np.ndarray:
         calls.append(1)
@@ -73,13 +73,13 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return forward(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(embedding, "_forward", forward_until_interrupted)
+    monkeypatch.setattr(embedding, "encode", forward_until_interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(checkpoint, store, output)
     assert not output.exists()
     done = len(list((tmp_path / "e.parquet.partial").glob("*.npy")))
     assert done >= 1
-    monkeypatch.setattr(embedding, "_forward", forward)
+    monkeypatch.setattr(embedding, "encode", forward)
     run(checkpoint, store, output)
     assert pq.read_table(output).equals(pq.read_table(tmp_path / "whole.parquet"))
     assert not (tmp_path / "e.parquet.partial").exists()

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from orthrus.errors import InputError
-from orthrus.hub import export_encoder, load_encoder, save_encoder
+from orthrus.hub import export_encoder, load_encoder, load_mlm_head, save_encoder
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.heads import Projector
+from orthrus.nn.heads import MaskedLanguageHead, Projector
 
 
 class Exploit:
@@ -189,3 +189,19 @@ def test_our_entry_without_a_configuration(tmp_path: Path) -> None:
     torch.save(content, tmp_path / "odd.ckpt")
     with pytest.raises(InputError, match="without the encoder's configuration"):
         load_encoder(tmp_path / "odd.ckpt")
+
+
+@pytest.mark.parametrize("prefix", ["objective.masked.head.", "objective.head."])
+def test_the_masked_base_head_of_our_checkpoint(tmp_path: Path, prefix: str) -> None:
+    head = MaskedLanguageHead(16)
+    state = published_state(make_encoder()) | {f"{prefix}{name}": x for name, x in head.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "ours.ckpt")
+    loaded = load_mlm_head(tmp_path / "ours.ckpt")
+    assert loaded is not None
+    hidden = torch.randn(3, 16)
+    torch.testing.assert_close(loaded(hidden), head(hidden), rtol=0, atol=0)
+
+
+def test_no_masked_base_head(tmp_path: Path) -> None:
+    torch.save({"state_dict": published_state(make_encoder())}, tmp_path / "published.ckpt")
+    assert load_mlm_head(tmp_path / "published.ckpt") is None

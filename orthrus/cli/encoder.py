@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from orthrus.cli.commands import AddCommand
+from orthrus.cli.commands import AddCommand, add_device, chosen_device
 
 
 def add_commands(command: AddCommand) -> None:
@@ -15,7 +15,7 @@ def add_commands(command: AddCommand) -> None:
     embed.add_argument("--output", type=Path, required=True, metavar="E.parquet")
     embed.add_argument("--overwrite", action="store_true", help="replace an existing output")
     embed.add_argument("--token-budget", type=int, default=65_536, help="padded nt of a batch (default: %(default)s)")
-    embed.add_argument("--device", default="cuda-if-available", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
+    add_device(embed)
 
     export = command(
         "export", _export, "Write a checkpoint's encoder as a folder to share: weights, config, model card."
@@ -25,14 +25,9 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _embed(options: argparse.Namespace) -> None:
-    import torch
-
     from orthrus.embed import embed_to_file
     from orthrus.prepare import open_or_prepare
 
-    device = options.device
-    if device == "cuda-if-available":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
         table = embed_to_file(
             options.checkpoint,
@@ -40,7 +35,7 @@ def _embed(options: argparse.Namespace) -> None:
             options.output,
             input_name=str(options.input),
             token_budget=options.token_budget,
-            device=device,
+            device=chosen_device(options),
             overwrite=options.overwrite,
         )
     print(f"{len(table):,} transcripts embedded: {options.output}")

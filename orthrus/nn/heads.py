@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+N_BASES = 4
+
 
 class Projector(nn.Module):
     """The published projection head, (N, D) -> (N, d_out): D -> d_hidden -> d_hidden -> d_out.
@@ -33,4 +35,4 @@ class MaskedLanguageHead(nn.Linear):
     """Hidden states (B, L, D) -> logits (B, L, 4) over A, C, G, T."""
 
     def __init__(self, d_model: int) -> None:
-        super().__init__(d_model, 4)
+        super().__init__(d_model, N_BASES)

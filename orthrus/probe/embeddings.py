@@ -1,8 +1,8 @@
 """Embeddings files: one vector a transcript, in Parquet.
 
-Columns ``transcript_id`` (string) and ``embedding`` (list of float); ``species``, ``gene_name`` and ``family_id`` are
-kept where the file has them. The schema's metadata key ``orthrus`` holds JSON on where the vectors come from.
-Reading 24 k x 512 takes a fraction of a second and 50 MB.
+Columns ``transcript_id`` (string) and ``embedding`` (list of float); ``species``, ``gene_id``, ``gene_name`` and
+``family_id`` are kept where the file has them. The schema's metadata key ``orthrus`` holds JSON on where the vectors
+come from. Reading 24 k x 512 takes a fraction of a second and 50 MB.
 """
 
 import json
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
+from orthrus.store import TranscriptStore
 
 METADATA_KEY = b"orthrus"
 
@@ -33,6 +34,7 @@ class Embeddings:
     matrix: NDArray[np.float32]
     metadata: dict[str, Any] = field(default_factory=dict)
     species: tuple[str | None, ...] | None = None
+    gene_id: tuple[str | None, ...] | None = None
     gene_name: tuple[str | None, ...] | None = None
     family_id: tuple[str | None, ...] | None = None
 
@@ -70,7 +72,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
                 f"{path} has no column {' and no column '.join(map(repr, missing))}; it has {', '.join(found)}."
                 " Expected an embeddings file as `orthrus embed` writes it."
             )
-        wanted = ("transcript_id", "embedding", "species", "gene_name", "family_id")
+        wanted = ("transcript_id", "embedding", "species", "gene_id", "gene_name", "family_id")
         table = parquet.read(columns=[name for name in wanted if name in found])
     except (pa.ArrowException, OSError) as error:
         reason = str(error).split("\n")[0].rstrip(".")
@@ -82,10 +84,18 @@ def read_embeddings(path: str | Path) -> Embeddings:
         metadata=_metadata(path, table.schema.metadata or {}),
         **{
             name: tuple(table[name].cast(pa.string()).to_pylist())
-            for name in ("species", "gene_name", "family_id")
+            for name in ("species", "gene_id", "gene_name", "family_id")
             if name in table.column_names
         },
     )
+
+
+def of_store(store: TranscriptStore, matrix: NDArray[np.float32]) -> Embeddings:
+    """Vectors (N, D) of a store's transcripts, with what the store says of them."""
+    columns: dict[str, Any] = {
+        name: tuple(store.column(name)) for name in ("species", "gene_id", "gene_name", "family_id")
+    }
+    return Embeddings(tuple(store.column("transcript_id")), matrix, **columns)
 
 
 def _unique_ids(path: Path, column: pa.ChunkedArray) -> tuple[str, ...]:

@@ -1,0 +1,72 @@
+"""Commands that put a pretrained encoder to use: neighbours."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from orthrus.cli.commands import AddCommand, add_device, chosen_device
+
+
+def add_commands(command: AddCommand) -> None:
+    neighbours = command("neighbours", _neighbours, "Find the nearest transcripts of queries among embedded ones.")
+    neighbours.add_argument(
+        "--query", type=Path, required=True, help="mRNA FASTA, store, annotation or embeddings file"
+    )
+    neighbours.add_argument("--coordinates", type=Path, help="CDS and exons of the FASTA's mRNAs (.tsv)")
+    neighbours.add_argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)")
+    neighbours.add_argument("--embeddings", type=Path, required=True, metavar="E.parquet", help="what to search")
+    neighbours.add_argument(
+        "--checkpoint", type=Path, help="embeds the queries (default: the one that the embeddings file names)"
+    )
+    neighbours.add_argument("--output", type=Path, required=True, metavar="N.tsv", help="table, .tsv or .parquet")
+    neighbours.add_argument("--k", type=int, default=10, help="neighbours of each query (default: %(default)s)")
+    neighbours.add_argument("--measure", choices=("cosine", "euclidean"), default="cosine", help="default: cosine")
+    neighbours.add_argument("--metrics", type=Path, metavar="M.json", help="write the retrieval metrics here too")
+    neighbours.add_argument("--overwrite", action="store_true", help="replace existing output")
+    add_device(neighbours)
+
+
+def _neighbours(options: argparse.Namespace) -> None:
+    import json
+
+    from orthrus.embed import embed
+    from orthrus.neighbours import nearest, neighbour_table, retrieval, same_encoder
+    from orthrus.output import refuse_output, write_table, write_text
+    from orthrus.prepare import open_or_prepare
+    from orthrus.probe.embeddings import of_store, read_embeddings
+
+    refuse_output(options.output, options.overwrite)
+    if options.metrics:
+        refuse_output(options.metrics, options.overwrite, (".json",))
+    candidates = read_embeddings(options.embeddings)
+    if options.query.suffix == ".parquet":
+        queries = read_embeddings(options.query)
+    else:
+        encoder = same_encoder(options.checkpoint, candidates, chosen_device(options))
+        with open_or_prepare(options.query, genome=options.genome, coordinates=options.coordinates) as store:
+            queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
+    found = nearest(queries, candidates, options.k, options.measure)
+    table = neighbour_table(queries, candidates, found, options.measure)
+    metrics = retrieval(queries, candidates, found)
+    write_table(table, options.output)
+    if options.metrics:
+        write_text(json.dumps(metrics, indent=2) + "\n", options.metrics)
+    _print_retrieval(metrics)
+    print(f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}")
+
+
+def _print_retrieval(metrics: dict[str, dict[str, float]]) -> None:
+    if not metrics:
+        print("no query shares a known gene or family with the candidates: no retrieval metrics")
+        return
+    table = Table(title="Retrieval of relatives", caption="chance: the same, were the candidates in random order")
+    table.add_column("")
+    for kind in metrics:
+        table.add_column(f"same {kind}", justify="right")
+    for name in next(iter(metrics.values())):
+        table.add_row(
+            name, *(format(scores[name], ",.0f" if name == "queries" else ".3f") for scores in metrics.values())
+        )
+    Console().print(table)
