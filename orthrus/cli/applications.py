@@ -1,4 +1,4 @@
-"""Commands that put a pretrained encoder to use: neighbours."""
+"""Commands that put a pretrained encoder to use: neighbours, variant."""
 
 import argparse
 from pathlib import Path
@@ -26,6 +26,20 @@ def add_commands(command: AddCommand) -> None:
     neighbours.add_argument("--metrics", type=Path, metavar="M.json", help="write the retrieval metrics here too")
     neighbours.add_argument("--overwrite", action="store_true", help="replace existing output")
     add_device(neighbours)
+
+    variant = command("variant", _variant, "Score substitutions and indels in transcripts, without training.")
+    variant.add_argument("--checkpoint", type=Path, required=True, help=".ckpt file, or folder with model.safetensors")
+    variant.add_argument("--input", type=Path, required=True, help="a store, an mRNA FASTA, or an annotation")
+    variant.add_argument("--coordinates", type=Path, help="CDS and exons of the FASTA's mRNAs (.tsv)")
+    variant.add_argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)")
+    variant.add_argument(
+        "--variants", type=Path, required=True, metavar="V.tsv",
+        help="columns transcript_id, pos (from 1, on the transcript), ref, alt; or a VCF whose contigs are transcripts",
+    )  # fmt: skip
+    variant.add_argument("--output", type=Path, required=True, metavar="S.tsv", help="table, .tsv or .parquet")
+    variant.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    variant.add_argument("--token-budget", type=int, default=65_536, help="padded nt of a batch (default: %(default)s)")
+    add_device(variant)
 
 
 def _neighbours(options: argparse.Namespace) -> None:
@@ -70,3 +84,24 @@ def _print_retrieval(metrics: dict[str, dict[str, float]]) -> None:
             name, *(format(scores[name], ",.0f" if name == "queries" else ".3f") for scores in metrics.values())
         )
     Console().print(table)
+
+
+def _variant(options: argparse.Namespace) -> None:
+    from orthrus.embed import check_device
+    from orthrus.hub import load_encoder, load_mlm_head
+    from orthrus.output import refuse_output, write_table
+    from orthrus.prepare import open_or_prepare
+    from orthrus.variant import read_variants, score_variants
+
+    refuse_output(options.output, options.overwrite)
+    variants = read_variants(options.variants)
+    device = check_device(chosen_device(options))
+    encoder, head = load_encoder(options.checkpoint, device), load_mlm_head(options.checkpoint, device)
+    with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
+        table = score_variants(
+            encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
+        )
+    write_table(table, options.output)
+    if head is None:
+        print(f"mlm_log_ratio is empty: {options.checkpoint} has no masked-base head (a training checkpoint may)")
+    print(f"{len(table):,} variants scored: {options.output}")
