@@ -1,16 +1,16 @@
 """Families: what never straddles a split and is never a negative of its own.
 
-A family is a connected component of genes under 'ortholog of' and, where groups of homologous genes are given,
-'homolog of' (a gene's transcripts belong together by themselves).
-Splits hash the family's name, so a family stays on its side when other data is added.
+A family is a connected component of genes under 'ortholog of' and 'homolog of' (a gene's transcripts belong together by
+themselves). Splits hash the family's name, so a family stays on its side when other data is added.
 """
 
 import hashlib
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -18,23 +18,36 @@ from scipy.sparse.csgraph import connected_components
 Split = Literal["train", "val", "test"]
 
 
-def family_names(
-    species: Sequence[str], gene_ids: Sequence[str], edges: NDArray[np.int64], species_order: Sequence[str]
-) -> list[str]:
-    """The family of each of G genes, as a name.
+class Families(NamedTuple):
+    """``number``: int32 (G,), the family of each gene, numbered as they first occur; ``names``: of the F families."""
+
+    number: NDArray[np.int32]
+    names: pa.StringArray
+
+
+def join_families(
+    species: NDArray[np.integer], species_names: list[str], gene_ids: pa.StringArray, edges: NDArray[np.integer]
+) -> Families:
+    """The families of G genes, whose ``species`` (G,) are numbers into ``species_names``.
 
     ``edges`` is int (E, 2), pairs of gene indices that are orthologs or homologs. A family is named
-    ``species:gene_id`` after its member of the earliest species in ``species_order``, the smallest ``gene_id`` among
-    several, so that data of further species leaves the names as they are.
+    ``species:gene_id`` after its member of the earliest species, the smallest ``gene_id`` among several, so that data
+    of further species leaves the names as they are.
     """
     n = len(gene_ids)
     links = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(n, n))
-    _, component = connected_components(links, directed=False)
-    rank = {name: i for i, name in enumerate(species_order)}
-    names = [""] * int(component.max() + 1) if n else []
-    for i in sorted(range(n), key=lambda i: (rank[species[i]], gene_ids[i])):
-        names[component[i]] = names[component[i]] or f"{species[i]}:{gene_ids[i].removeprefix(f'{species[i]}:')}"
-    return [names[c] for c in component]
+    _, number = connected_components(links, directed=False)
+    table = pa.table({"species": species, "gene_id": gene_ids})
+    order = pc.sort_indices(table, sort_keys=[("species", "ascending"), ("gene_id", "ascending")]).to_numpy()
+    _, first = np.unique(number[order], return_index=True)
+    named_after = order[first]
+    prefixes = pa.array(species_names, pa.string()).take(pa.array(species[named_after]))
+    bare = [
+        gene.removeprefix(f"{prefix}:") if ":" in gene else gene
+        for prefix, gene in zip(prefixes.to_pylist(), gene_ids.take(pa.array(named_after)).to_pylist(), strict=True)
+    ]
+    names = pc.binary_join_element_wise(prefixes, pa.array(bare, pa.string()), ":")
+    return Families(number.astype(np.int32), names)
 
 
 def star_edges(genes: NDArray[np.int64], groups: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -49,15 +62,16 @@ def star_edges(genes: NDArray[np.int64], groups: pa.ChunkedArray) -> NDArray[np.
     return np.stack([hub[apart], genes[apart]], axis=1)
 
 
-def split_of(families: Sequence[str], val: float, test: float, salt: str = "") -> NDArray[np.str_]:
-    """The side of each family, 'train', 'val' or 'test', by a hash of its name alone.
+def split_of(families: Iterable[str] | pa.Array, val: float, test: float, salt: str = "") -> NDArray[np.str_]:
+    """The side of each of F families, 'train', 'val' or 'test', by a hash of its name alone; of transcripts,
+    ``split_of(store.family_names, ...)[store.family]``.
 
     ``val`` and ``test`` are the expected fractions of families, ``salt`` another draw.
     """
-    sides: dict[str, Split] = {}
-    for name in families:
-        if name not in sides:
-            digest = hashlib.blake2b(f"{salt}\0{name}".encode(), digest_size=8).digest()
-            position = int.from_bytes(digest, "big") / 2**64
-            sides[name] = "test" if position < test else "val" if position < test + val else "train"
-    return np.array([sides[name] for name in families], dtype=np.str_)
+    names = families.to_pylist() if isinstance(families, pa.Array) else families
+    sides: list[Split] = []
+    for name in names:
+        digest = hashlib.blake2b(f"{salt}\0{name}".encode(), digest_size=8).digest()
+        position = int.from_bytes(digest, "big") / 2**64
+        sides.append("test" if position < test else "val" if position < test + val else "train")
+    return np.array(sides, dtype=np.str_)

@@ -27,7 +27,6 @@ def describe_store(store: TranscriptStore) -> RenderableType:
     """Tables of a store's species, positive pairs, lengths and families, of what was left out, and of its sources."""
     meta = store.meta
     pairs = PairIndex(store).count()
-    dropped = sorted(meta.get("dropped", {}).items(), key=lambda item: -item[1])
     sources = [(source["path"], source["bytes"], source["sha256"][:12]) for source in meta.get("sources", ())]
     parts: list[RenderableType] = [
         Text.assemble((str(store.path), "bold"), f"  {len(store):,} transcripts, {store.lengths.sum():,} nt"),
@@ -36,8 +35,9 @@ def describe_store(store: TranscriptStore) -> RenderableType:
         _length_table(store),
         _family_table(store),
     ]
-    if dropped:
-        parts.append(_table("Left out", ("transcripts", "why"), [(n, reason) for reason, n in dropped]))
+    if dropped := store.table("dropped").sort_by([("count", "descending")]).to_pylist():
+        rows = [(row["count"], row["reason"], row["source"], ", ".join(row["examples"])) for row in dropped]
+        parts.append(_table("Left out", ("transcripts", "why", "source", "for example"), rows))
     parts.extend(Text.assemble(("note  ", "yellow"), line) for line in meta.get("warnings", ()))
     if sources:
         parts.append(_table("Sources", ("file", "bytes", "sha256"), sources))
@@ -73,26 +73,29 @@ def describe_transcript(store: TranscriptStore, transcript_id: str) -> Renderabl
 
 
 def _species_table(store: TranscriptStore) -> Table:
-    frame = store.transcripts.select(["species", "gene_id", "cds_start"]).to_pandas()
-    frame["gene"] = frame["species"] + "\t" + frame["gene_id"]
-    largest = frame["species"].value_counts().index
+    """A line a species, the largest first, the smallest ones together."""
+    names = np.array(store.species_names)
+    members, first = store.array("members"), store.array("first")
+    isoforms = np.diff(first)
+    of_gene = store.species[members[first[:-1]]]  # (G,)
+    with_cds = np.bincount(store.species, weights=store.cds[:, 0] >= 0, minlength=len(names))
+    transcripts = np.bincount(store.species, minlength=len(names))
+    largest = np.argsort(-transcripts, kind="stable")
+    shown = [(str(names[i]), np.array([i])) for i in largest[:_SPECIES_SHOWN]]
     if len(largest) > _SPECIES_SHOWN:
-        rest = f"({len(largest) - _SPECIES_SHOWN} others)"
-        frame["species"] = frame["species"].where(frame["species"].isin(largest[:_SPECIES_SHOWN]), rest)
-        largest = largest[:_SPECIES_SHOWN].append(largest[:0].insert(0, rest))
+        shown.append((f"({len(largest) - _SPECIES_SHOWN} others)", largest[_SPECIES_SHOWN:]))
     rows: list[tuple[str | int | float, ...]] = []
-    for species in largest:
-        mine = frame[frame["species"] == species]
-        isoforms = mine["gene"].value_counts()
+    for name, species in shown:
+        mine = isoforms[np.isin(of_gene, species)]
         rows.append(
             (
-                species,
+                name,
+                int(transcripts[species].sum()),
+                int(with_cds[species].sum()),
                 len(mine),
-                int((mine["cds_start"] >= 0).sum()),
-                len(isoforms),
-                int((isoforms > 1).sum()),
-                float(isoforms.mean()),
-                int(isoforms.max()),
+                int((mine > 1).sum()),
+                float(mine.mean()),
+                int(mine.max()),
             )
         )
     header = ("species", "transcripts", "with CDS", "genes", "with isoforms", "isoforms/gene", "most")
@@ -105,9 +108,11 @@ def _length_table(store: TranscriptStore) -> Table:
 
 
 def _family_table(store: TranscriptStore) -> Table:
-    frame = store.transcripts.select(["family_id", "species"]).to_pandas()
-    families = frame.groupby("family_id")["species"].agg(["size", "nunique"])
-    row = (len(families), int((families["nunique"] > 1).sum()), int(families["size"].max()), families["size"].idxmax())
+    size = np.bincount(store.family)
+    pairs = np.unique(store.family.astype(np.int64) * len(store.species_names) + store.species)
+    n_species = np.bincount(pairs // len(store.species_names))
+    largest = int(size.argmax())
+    row = (len(size), int((n_species > 1).sum()), int(size[largest]), store.family_names[largest].as_py())
     header = ("families", "multi-species", "most transcripts", "in family")
     return _table("Families, the unit of every split", header, [row])
 

@@ -1,14 +1,12 @@
 """Positive pairs: for each transcript, another of its gene or of an orthologous gene.
 
-All adjacency is flat arrays (compressed rows), so that drawing a partner costs O(1) and a store of millions of
-transcripts holds no Python object a transcript.
+All adjacency is flat arrays (compressed rows) of the store, memory-mapped: drawing a partner costs O(1), an index costs
+no memory of its own, and worker processes share its pages.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from orthrus.store import TranscriptStore
@@ -26,40 +24,29 @@ class Pairs(NamedTuple):
 
 
 class PairIndex:
-    """Isoforms and orthologs of every transcript of a store.
-
-    ``family`` is an int64 (n,) number a family, ``n_isoforms`` and ``n_ortholog_genes`` int64 (n,) count the other
-    transcripts of a transcript's gene and the genes orthologous to it.
-    """
+    """Isoforms and orthologs of every transcript of a store; ``family`` is its int32 (n,) number a family."""
 
     def __init__(self, store: TranscriptStore) -> None:
-        table = store.transcripts
-        self.family = _numbers(table["family_id"])
-        gene_keys = _gene_keys(table["species"], table["gene_id"])
-        self._gene = _numbers(gene_keys)
-        n_genes = int(self._gene.max()) + 1
+        self._store = store
+        self.family = store.family
+        self._gene = store.array("gene")
+        self._members, self._first = store.array("members"), store.array("first")
+        self._neighbours, self._edge = store.array("neighbours"), store.array("edge")
 
-        # transcripts grouped by gene: those of gene g are _members[_first[g] : _first[g + 1]]
-        self._members = np.argsort(self._gene, kind="stable")
-        self._first = np.searchsorted(self._gene[self._members], np.arange(n_genes + 1))
-        self._position = np.empty_like(self._members)  # of a transcript within its gene
-        self._position[self._members] = np.arange(len(self._members)) - self._first[self._gene[self._members]]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PairIndex, (self._store,)
 
-        # orthologous genes of gene g are _neighbours[_edge[g] : _edge[g + 1]]; pairs hold in both directions, once
-        gene_names = pc.unique(gene_keys)
-        pairs = store.orthologs
-        side_a, side_b = (
-            pc.index_in(_gene_keys(pairs[f"species_{s}"], pairs[f"gene_id_{s}"]), gene_names).to_numpy() for s in "ab"
-        )
-        edges = np.unique(
-            np.stack([np.concatenate([side_a, side_b]), np.concatenate([side_b, side_a])], axis=1), axis=0
-        )
-        edges = edges[edges[:, 0] != edges[:, 1]]
-        self._neighbours = edges[:, 1].astype(np.int64)
-        self._edge = np.searchsorted(edges[:, 0], np.arange(n_genes + 1))
+    @property
+    def n_isoforms(self) -> NDArray[np.int64]:
+        """The number of other transcripts of each transcript's gene, int64 (n,), computed."""
+        counts: NDArray[np.int64] = np.diff(self._first)[self._gene] - 1
+        return counts
 
-        self.n_isoforms = np.diff(self._first)[self._gene] - 1
-        self.n_ortholog_genes = np.diff(self._edge)[self._gene]
+    @property
+    def n_ortholog_genes(self) -> NDArray[np.int64]:
+        """The number of genes orthologous to each transcript's, int64 (n,), computed."""
+        counts: NDArray[np.int64] = np.diff(self._edge)[self._gene]
+        return counts
 
     def sample(self, base_P: NDArray[np.int64], ortholog_probability: float, generator: np.random.Generator) -> Pairs:
         """Draw a partner for each base transcript.
@@ -67,21 +54,24 @@ class PairIndex:
         Where a base has both, an ortholog is drawn with ``ortholog_probability`` (a gene uniformly, then one of its
         transcripts) and else another isoform of its gene, uniformly; where it has neither, it is its own partner.
         """
-        isoforms_P, orthologs_P = self.n_isoforms[base_P], self.n_ortholog_genes[base_P]
+        gene_P = self._gene[base_P]
+        isoforms_P = self._first[gene_P + 1] - self._first[gene_P] - 1
+        orthologs_P = self._edge[gene_P + 1] - self._edge[gene_P]
         wanted_P = generator.random(len(base_P)) < ortholog_probability
         kind_P = np.where(
             (orthologs_P > 0) & (wanted_P | (isoforms_P == 0)), ORTHOLOG, np.where(isoforms_P > 0, SPLICE, SELF)
         ).astype(np.int8)
         first_P, second_P = generator.random((2, len(base_P)))
+        partner_P = np.array(base_P, dtype=np.int64)
 
-        gene_P = self._gene[base_P]
-        choice_P = (first_P * isoforms_P).astype(np.int64)
-        choice_P += choice_P >= self._position[base_P]  # skip the base itself
+        # one of the gene's transcripts but the last, which stands in where that is the base itself
         splice = kind_P == SPLICE
-        ortholog = kind_P == ORTHOLOG
-        partner_P = base_P.copy()
-        partner_P[splice] = self._members[self._first[gene_P[splice]] + choice_P[splice]]
+        start = self._first[gene_P[splice]]
+        chosen = self._members[start + (first_P[splice] * isoforms_P[splice]).astype(np.int64)]
+        last = self._members[start + isoforms_P[splice]]
+        partner_P[splice] = np.where(chosen == base_P[splice], last, chosen)
 
+        ortholog = kind_P == ORTHOLOG
         edge = self._edge[gene_P[ortholog]] + (first_P[ortholog] * orthologs_P[ortholog]).astype(np.int64)
         gene = self._neighbours[edge]
         size = self._first[gene + 1] - self._first[gene]
@@ -90,21 +80,10 @@ class PairIndex:
 
     def count(self) -> dict[str, int]:
         """Unordered pairs of transcripts by kind; ``self`` counts the transcripts that have no other partner."""
-        size = np.diff(self._first)
-        source = np.repeat(np.arange(len(size)), np.diff(self._edge))
+        size, degree = np.diff(self._first), np.diff(self._edge)
+        source = np.repeat(np.arange(len(size)), degree)
         return {
-            "self": int(((self.n_isoforms == 0) & (self.n_ortholog_genes == 0)).sum()),
+            "self": int(((size == 1) & (degree == 0)).sum()),
             "splice": int((size * (size - 1) // 2).sum()),
             "ortholog": int((size[source] * size[self._neighbours]).sum() // 2),
         }
-
-
-def _numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Distinct values numbered by first appearance, int64 (n,)."""
-    encoded = column.combine_chunks().dictionary_encode()
-    numbers: NDArray[np.int64] = encoded.indices.to_numpy().astype(np.int64)
-    return numbers
-
-
-def _gene_keys(species: pa.ChunkedArray, gene_id: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.binary_join_element_wise(species, gene_id, "\t")

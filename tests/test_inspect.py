@@ -6,6 +6,7 @@ from rich.console import Console, RenderableType
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import annotate, encode_bases
+from orthrus.genome.findings import Findings
 from orthrus.inspect import describe_store, describe_transcript
 from orthrus.store import StoreBuilder, TranscriptStore
 from tests.builders import build_store
@@ -36,12 +37,15 @@ def test_many_species_are_summed_up(tmp_path: Path) -> None:
             for isoform in range(1 + (n == 0)):
                 codes = annotate(encode_bases("ACGT", "x"), None, ())
                 builder.add(codes, transcript_id=f"t{n}.{isoform}", gene_id="G", species=f"species{n}")
-        builder.finish(meta={"dropped": {"shorter than 200 nt": 7}, "warnings": ["mind this"]})
+        findings = Findings()
+        findings.dropped.add("shorter than 200 nt", ["short"] * 7)
+        findings.noted.add("to mind", ["this"])
+        builder.finish(findings={"a.gtf": findings})
     lines = shown(describe_store(TranscriptStore.open(tmp_path / "s")))
     assert cells(lines, "species0")[1:] == ["2", "0", "1", "1", "2.00", "2"]
     assert cells(lines, "(8 others)")[2:] == ["8", "0", "8", "0", "1.00", "1"]
-    assert any(line.endswith("7  shorter than 200 nt") for line in lines)
-    assert "note  mind this" in lines
+    assert any(line.split() == ["7", "shorter", "than", "200", "nt", "a.gtf", "short"] for line in lines)
+    assert "note  1 to mind (for example this)" in lines
 
 
 def test_a_transcript_with_its_tracks_aligned(tmp_path: Path) -> None:

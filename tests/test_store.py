@@ -1,16 +1,22 @@
 import json
 import os
+import pickle
 import stat
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orthrus import TranscriptStore
 from orthrus.errors import InputError
 from orthrus.genome.codes import annotate, encode_bases
-from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, StoreBuilder
+from orthrus.genome.findings import Tally
+from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, ChunkWriter, StoreBuilder
+from orthrus.store.ids import make_unique
 from tests.builders import build_store
 
 
@@ -103,8 +109,6 @@ def test_an_error_or_interrupt_leaves_nothing(tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="no transcript"):
         write(tmp_path / "s")
-    with pytest.raises(InputError, match="1 transcript ids occur more than once, for example A"):
-        write(tmp_path / "s", "A", "A")
     assert not list(tmp_path.iterdir())
 
 
@@ -156,7 +160,7 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     meta = store.path / "meta.json"
     document = json.loads(meta.read_text())
     meta.write_text(json.dumps(document | {"format_version": 99}))
-    with pytest.raises(InputError, match=r"store format 99; this version of orthrus reads 1\.\s.*Prepare the store"):
+    with pytest.raises(InputError, match=r"store format 99; this version of orthrus reads 2\.\s.*Prepare the store"):
         TranscriptStore.open(store.path)
     for broken in ("{", "[]", "{}"):
         meta.write_text(broken)
@@ -191,3 +195,104 @@ def test_codes_are_mapped_not_read(tmp_path: Path) -> None:
     while view.base is not None and not isinstance(view, np.memmap):
         view = view.base
     assert isinstance(view, np.memmap)
+
+
+def literal_arrays(store: TranscriptStore) -> dict[str, list[object]]:
+    """What the arrays hold, read off the table row by row."""
+    rows = store.transcripts.to_pylist()
+    return {
+        "lengths": [row["length"] for row in rows],
+        "cds": [[row["cds_start"], row["cds_end"]] for row in rows],
+        "family": [row["family_id"] for row in rows],
+        "species": [row["species"] for row in rows],
+        "ids": [row["transcript_id"] for row in rows],
+    }
+
+
+def test_arrays_say_what_the_table_says(tmp_path: Path) -> None:
+    store = build_store(tmp_path / "s")
+    assert literal_arrays(store) == {
+        "lengths": store.lengths.tolist(),
+        "cds": store.cds.tolist(),
+        "family": [store.family_names[i].as_py() for i in store.family.tolist()],
+        "species": [store.species_names[i] for i in store.species.tolist()],
+        "ids": store.transcript_ids.to_pylist(),
+    }
+    assert [store.index_of(name) for name in store.column("transcript_id")] == list(range(len(store)))
+    types = (store.lengths.dtype, store.cds.dtype, store.family.dtype, store.species.dtype)
+    assert types == (np.int64, np.int32, np.int32, np.uint16)
+
+
+def test_arrays_are_mapped_also_in_a_worker(tmp_path: Path) -> None:
+    store = build_store(tmp_path / "s")
+    assert len(pickle.dumps(store)) < 1000
+    for opened in (store, pickle.loads(pickle.dumps(store))):
+        for array in (opened.lengths, opened.cds, opened.family, opened.species, opened.array("members")):
+            assert isinstance(array.base, np.memmap)
+            assert not array.flags.writeable
+
+
+IDS = st.lists(
+    st.tuples(st.sampled_from(["human", "mouse"]), st.sampled_from(["A", "B", "mouse:A", "A_dup1", "mouse:A_dup1"])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(IDS)
+def test_ids_are_unique_and_the_first_of_a_name_keeps_it(rows: list[tuple[str, str]]) -> None:
+    names = [name for _, name in rows]
+    species = np.array([["human", "mouse"].index(kind) for kind, _ in rows])
+    noted = Tally()
+    ids = make_unique(pa.chunked_array([pa.array(names, pa.large_string())]), species, ["human", "mouse"], noted)
+    new = ids.names.to_pylist()
+    assert len(set(new)) == len(new)
+    assert [new[i] for i in ids.order] == sorted(new)
+    changed = [i for i in range(len(names)) if new[i] != names[i]]
+    assert changed == [i for i in range(len(names)) if names[i] in names[:i]]
+    assert sum(noted.counts.values()) == len(changed)
+    for i in changed:
+        own = species[names.index(names[i])] == species[i]
+        assert new[i].startswith(f"{names[i]}_dup" if own else f"{rows[i][0]}:{names[i]}")
+
+
+def test_ids_that_clash_are_renamed_and_noted(tmp_path: Path) -> None:
+    with StoreBuilder(tmp_path / "s") as builder:
+        for species in ("human", "human", "mouse", "cat", "cat"):
+            add(builder, "A", species=species)
+        builder.finish()
+    store = TranscriptStore.open(tmp_path / "s")
+    assert store.column("transcript_id") == ["A", "A_dup1", "mouse:A", "cat:A", "cat:A_dup1"]
+    assert [row["count"] for row in store.table("noted").to_pylist()] == [1, 3]
+    assert store.index_of("cat:A_dup1") == 4
+
+
+def test_pairs_that_miss_a_gene_are_kept_apart(tmp_path: Path) -> None:
+    pairs = [("human", "G", "mouse", "M", "one"), ("cat", "C", "human", "G", "one"), ("cat", "C", "human", "G", "one")]
+    with StoreBuilder(tmp_path / "s") as builder:
+        add(builder, "A")
+        add(builder, "B", species="mouse", gene_id="M")
+        builder.finish(pa.table([list(c) for c in zip(*pairs, strict=True)], names=ORTHOLOG_SCHEMA.names))
+    store = TranscriptStore.open(tmp_path / "s")
+    assert [tuple(row.values()) for row in store.orthologs.to_pylist()] == pairs[:1]
+    assert [tuple(row.values()) for row in store.table("unmatched_orthologs").to_pylist()] == pairs[1:2]
+    assert "cat:C" in store.meta["warnings"][0]
+
+
+def test_many_rows_come_out_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are written in groups, whatever the sizes they come in."""
+    monkeypatch.setattr("orthrus.store.builder._ROWS", 7)
+    names = [f"T{i:03d}" for i in range(50)]
+    chunk = ChunkWriter()
+    with StoreBuilder(tmp_path / "s") as builder:
+        for start, stop in [(0, 1), (1, 22), (22, 22), (22, 30)]:
+            for name in names[start:stop]:
+                chunk.add(encode_bases("ACGT", name), transcript_id=name, gene_id=name, species="x")
+            builder.extend(chunk.take())
+        for name in names[30:]:
+            add(builder, name, "ACGT", gene_id=name, species="x")
+        builder.finish()
+    store = TranscriptStore.open(tmp_path / "s")
+    assert store.column("transcript_id") == names
+    assert store.column("family_id") == [f"x:{name}" for name in names]
+    assert pq.ParquetFile(store.path / "transcripts.parquet").num_row_groups == 8

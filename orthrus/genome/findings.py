@@ -17,11 +17,20 @@ class Tally:
     def add(self, reason: str, names: Iterable[str]) -> None:
         """Count ``names`` under ``reason``; no names leave no trace."""
         names = list(names)
-        if names:
-            self.counts[reason] = self.counts.get(reason, 0) + len(names)
+        self.add_counted(reason, len(names), names)
+
+    def add_counted(self, reason: str, count: int, examples: Iterable[str]) -> None:
+        """Count ``count`` more under ``reason``, of which ``examples`` are the first."""
+        if count:
+            self.counts[reason] = self.counts.get(reason, 0) + count
             seen = self.examples.setdefault(reason, [])
-            new = (name for name in dict.fromkeys(names) if name not in seen)
+            new = (name for name in dict.fromkeys(examples) if name not in seen)
             seen.extend(islice(new, _EXAMPLES - len(seen)))
+
+    def update(self, other: "Tally") -> None:
+        """Count what ``other`` counted too."""
+        for reason, count in other.counts.items():
+            self.add_counted(reason, count, other.examples[reason])
 
     def lines(self) -> list[str]:
         """One line a reason, such as ``12 overlapping exons (for example A, B, C)``."""

@@ -61,7 +61,7 @@ class PairDataset(Dataset[PairBatch]):
             torch.from_numpy(targets_VL),
             torch.from_numpy(lengths_V),
             torch.from_numpy(plan.kind_P.astype(np.int64)),
-            torch.from_numpy(self._planner.index.family[plan.base_P]),
+            torch.from_numpy(self._planner.index.family[plan.base_P].astype(np.int64)),
         )
 
     def _partner(self, base: int, partner: int, grafted: bool) -> Codes:

@@ -86,8 +86,8 @@ class PairDataModule(LightningDataModule):
             return
         self._store = TranscriptStore.open(self._store_path)
         self._index = PairIndex(self._store)
-        self._cds = np.stack([self._store.transcripts[c].to_numpy() for c in ("cds_start", "cds_end")], axis=1)
-        self._side = split_of(self._store.column("family_id"), *self._fractions)
+        self._cds = self._store.cds
+        self._side = split_of(self._store.family_names, *self._fractions)
 
     def train_dataloader(self) -> DataLoader[PairBatch]:
         """Endless batches of training families."""
@@ -136,16 +136,16 @@ class PairDataModule(LightningDataModule):
 
     def _bases(self, side: Split) -> np.ndarray:
         assert self._store is not None
-        chosen = self._side == side
+        chosen = (self._side == side)[self._store.family]
         if self.base_species is not None:
-            species = np.array(self._store.column("species"))
-            unknown = set(self.base_species) - set(species)
+            names = self._store.species_names
+            unknown = set(self.base_species) - set(names)
             if unknown:
                 raise InputError(
                     f"data.base_species names {', '.join(sorted(unknown))}, which {self._store.path} does not hold;"
-                    f" it holds {', '.join(sorted(set(species)))}"
+                    f" it holds {', '.join(sorted(names))}"
                 )
-            chosen &= np.isin(species, self.base_species)
+            chosen &= np.isin(names, self.base_species)[self._store.species]
         bases = np.flatnonzero(chosen)
         if len(bases) < 2:
             raise InputError(

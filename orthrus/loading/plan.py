@@ -36,7 +36,7 @@ class Planner:
     Args:
         index: isoforms and orthologs.
         lengths: int64 (n,), nt of every transcript.
-        cds: int64 (n, 2), half-open CDS on the mRNA, -1 without.
+        cds: int32 (n, 2), half-open CDS on the mRNA, -1 without.
         bases: int64 (m,), the transcripts that an epoch passes once each.
         token_budget: padded positions of both views of a batch on one rank.
         ortholog_probability: of an ortholog where a base also has isoforms.
@@ -52,7 +52,7 @@ class Planner:
         self,
         index: PairIndex,
         lengths: NDArray[np.int64],
-        cds: NDArray[np.int64],
+        cds: NDArray[np.int32],
         bases: NDArray[np.int64],
         *,
         token_budget: int,
@@ -116,7 +116,7 @@ class Planner:
 
 @njit(cache=True)
 def pack(
-    length_P: NDArray[np.int64], family_P: NDArray[np.int64], token_budget: int, world_size: int
+    length_P: NDArray[np.int64], family_P: NDArray[np.int32], token_budget: int, world_size: int
 ) -> NDArray[np.int64]:
     """The batch of each pair, first fit in the order given, int64 (P,), numbered by first pair.
 

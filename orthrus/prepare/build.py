@@ -1,6 +1,5 @@
-"""Building a store: ids made unique, orthologs joined, provenance written down."""
+"""Building a store: sources one by one, ortholog tables, provenance."""
 
-import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,6 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextCol
 from rich.text import Text
 
 from orthrus.errors import InputError
-from orthrus.genome.annotation import unused_id
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.tables import read_tsv
@@ -25,7 +23,6 @@ from orthrus.prepare.spec import Spec, load_spec
 from orthrus.store import ORTHOLOG_SCHEMA, StoreBuilder, TranscriptStore, sha256
 
 _EVERYTHING = Filters(biotypes=None, min_length=1, max_length=2**31 - 1)
-_VERSIONED_GENE = re.compile(r"^(ENS[A-Z]*G\d{11})\.\d+(_\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -52,36 +49,51 @@ def prepare(spec_path: Path, output: Path, overwrite: bool = False) -> PrepareSu
     started = time.monotonic()
     spec = load_spec(Path(spec_path))
     orthologs = _read_orthologs(spec)
-    findings = Findings()
     try:
         with StoreBuilder(output, overwrite=overwrite) as builder, _progress() as progress:
-            _build(builder, spec, orthologs, findings, progress)
+            _build(builder, spec, orthologs, progress)
     except OSError as error:
         raise InputError(f"the store {output} cannot be written ({error}); nothing is left of it.") from None
-    store = TranscriptStore.open(output)
+    meta = TranscriptStore.open(output).meta
     return PrepareSummary(
         path=Path(output),
-        counts=store.meta["counts"],
-        dropped=findings.dropped.counts,
-        warnings=findings.noted.lines(),
+        counts=meta["counts"],
+        dropped=meta["dropped"],
+        warnings=meta["warnings"],
         seconds=time.monotonic() - started,
     )
 
 
-def _build(builder: StoreBuilder, spec: Spec, orthologs: pa.Table, findings: Findings, progress: Progress) -> None:
-    intake = _Intake(builder, findings)
+def _build(builder: StoreBuilder, spec: Spec, orthologs: pa.Table, progress: Progress) -> None:
+    findings: dict[str, Findings] = {}
     for source in spec.sources:
-        transcripts = source.transcripts(spec.filters, findings)
-        for transcript in _counted(transcripts, progress, f"{source.species}, {source.short_name}"):
-            intake.add(transcript, source.name)
+        found = findings.setdefault(source.name, Findings())
+        transcripts = source.transcripts(spec.filters, found)
+        _add(builder, _counted(transcripts, progress, f"{source.species}, {source.short_name}"), source.name)
     if not len(builder):
+        lines = [line for found in findings.values() for line in found.dropped.lines()]
         raise InputError(
-            f"no transcript is left to write: {'; '.join(findings.dropped.lines()) or 'none was read'}. Change the"
-            " filters of the spec, or its input."
+            f"no transcript is left to write: {'; '.join(lines) or 'none was read'}. Change the filters of the spec,"
+            " or its input."
         )
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(intake.known_orthologs(orthologs), meta=_provenance(spec, findings))
+    builder.finish(orthologs, findings=findings, meta=_provenance(spec))
     progress.update(task, total=0)
+
+
+def _add(builder: StoreBuilder, transcripts: Iterable[Transcript], source: str) -> None:
+    for transcript_id, gene_id, gene_name, species, biotype, mrna in transcripts:
+        builder.add(
+            mrna.codes,
+            transcript_id=transcript_id,
+            gene_id=gene_id,
+            gene_name=gene_name,
+            species=species,
+            biotype=biotype,
+            cds=mrna.cds,
+            exon_ends=mrna.exon_ends,
+            source=source,
+        )
 
 
 @contextmanager
@@ -111,69 +123,12 @@ def open_or_prepare(
         transcripts = bare_transcripts(path)
     with tempfile.TemporaryDirectory(prefix="orthrus-") as folder:
         with StoreBuilder(Path(folder) / "store") as builder, _progress() as progress:
-            intake = _Intake(builder, findings)
-            for transcript in _counted(transcripts, progress, path.name):
-                intake.add(transcript, path.name)
-            builder.finish()
-        for line in findings.dropped.lines() + findings.noted.lines():
+            _add(builder, _counted(transcripts, progress, path.name), path.name)
+            builder.finish(findings={path.name: findings})
+        store = TranscriptStore.open(Path(folder) / "store")
+        for line in findings.dropped.lines() + store.meta["warnings"]:
             Console(stderr=True).print(line, style="yellow", highlight=False)
-        yield TranscriptStore.open(Path(folder) / "store")
-
-
-class _Intake:
-    """Puts transcripts into a store under ids of their own, and knows the genes that came."""
-
-    def __init__(self, builder: StoreBuilder, findings: Findings) -> None:
-        self._builder = builder
-        self._noted = findings.noted
-        self._species_of: dict[str, str] = {}
-        self._genes: dict[tuple[str, str], str] = {}  # by species and id, also by an Ensembl id without its version
-
-    def add(self, transcript: Transcript, source: str) -> None:
-        name, gene_id, gene_name, species, biotype, mrna = transcript
-        if name in self._species_of:
-            name = self._other_id(name, species)
-        self._species_of[name] = species
-        self._genes[species, gene_id] = gene_id
-        if versioned := _VERSIONED_GENE.match(gene_id):
-            self._genes.setdefault((species, versioned[1]), gene_id)
-        self._builder.add(
-            mrna.codes,
-            transcript_id=name,
-            gene_id=gene_id,
-            gene_name=gene_name,
-            species=species,
-            biotype=biotype,
-            cds=mrna.cds,
-            exon_ends=mrna.exon_ends,
-            source=source,
-        )
-
-    def _other_id(self, name: str, species: str) -> str:
-        if self._species_of[name] == species:
-            self._noted.add("transcript ids that a source gives again for the species, suffixed _dup1, ...", [name])
-        else:
-            self._noted.add("transcript ids that another species has, written as species:id", [name])
-            name = f"{species}:{name}"
-        return unused_id(name, self._species_of) if name in self._species_of else name
-
-    def known_orthologs(self, pairs: pa.Table) -> pa.Table:
-        """``pairs`` by the gene ids of the store; of the others, which the store counts too, examples are noted."""
-        sides = {}
-        for side in "ab":
-            keys = zip(pairs[f"species_{side}"].to_pylist(), pairs[f"gene_id_{side}"].to_pylist(), strict=True)
-            sides[side] = [(key, self._genes.get(key)) for key in keys]
-        unknown = [
-            f"{species}:{gene}"
-            for pair in zip(sides["a"], sides["b"], strict=True)
-            for (species, gene), found in next(([side] for side in pair if side[1] is None), [])
-        ]
-        self._noted.add("ortholog pairs of a gene that is not in the store, ignored", unknown)
-        for side, genes in sides.items():
-            names = [found or gene for (_, gene), found in genes]
-            index = pairs.column_names.index(f"gene_id_{side}")
-            pairs = pairs.set_column(index, f"gene_id_{side}", pa.array(names, pa.string()))
-        return pairs
+        yield store
 
 
 def _read_orthologs(spec: Spec) -> pa.Table:
@@ -181,7 +136,7 @@ def _read_orthologs(spec: Spec) -> pa.Table:
     return pa.concat_tables([ORTHOLOG_SCHEMA.empty_table(), *(t.select(ORTHOLOG_SCHEMA.names) for t in tables)])
 
 
-def _provenance(spec: Spec, findings: Findings) -> dict[str, Any]:
+def _provenance(spec: Spec) -> dict[str, Any]:
     try:
         created_by = f"orthrus {version('orthrus-mrna')}"
     except PackageNotFoundError:  # run from a checkout
@@ -197,8 +152,6 @@ def _provenance(spec: Spec, findings: Findings) -> dict[str, Any]:
             "biotypes": sorted(filters["biotypes"]) if spec.filters.biotypes is not None else "all",
             "skip_species": sorted(filters["skip_species"]),
         },
-        "dropped": findings.dropped.counts,
-        "warnings": findings.noted.lines(),
     }
 
 

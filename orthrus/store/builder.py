@@ -1,0 +1,167 @@
+"""Building a store in a folder beside its place, and moving it there whole."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from orthrus.errors import InputError
+from orthrus.genome.codes import Codes
+from orthrus.genome.findings import Findings
+from orthrus.store.chunk import Chunk, ChunkWriter
+from orthrus.store.finish import SPOOL, small_columns, write_relations
+from orthrus.store.layout import FILES, FORMAT_VERSION, ROW_SCHEMA, sha256
+
+_ROWS = 1 << 16  # of a row group
+_PENDING = 1 << 12  # transcripts added one by one that are written together
+
+
+class StoreBuilder:
+    """Builds a store in a temporary folder beside ``path`` and moves it there whole.
+
+    Use as a context manager: :meth:`add` or :meth:`extend`, then :meth:`finish`. Leaving without ``finish``, by an
+    error or an interrupt, removes the temporary folder; ``path`` is never half-written. An existing ``path`` is
+    refused with InputError unless ``overwrite``, and then replaced only by a finished store. In memory are numbers and
+    the id of each transcript, about 60 bytes a transcript.
+    """
+
+    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+        self._path = Path(path)
+        if self._path.exists() and not overwrite:
+            raise InputError(f"{self._path} exists; choose another output or pass --overwrite to replace it.")
+        if self._path.exists() and not (self._path / "meta.json").is_file():
+            raise InputError(f"{self._path} exists and is no transcript store; it will not be overwritten.")
+        self._pending = ChunkWriter()
+        self._rows: list[pa.Table] = []  # less than a row group
+        self._columns: list[pa.Table] = []
+        self._n = 0
+
+    def __enter__(self) -> "StoreBuilder":
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f".{self._path.name}.", suffix=".partial", dir=self._path.parent))
+        self._replaced = self.folder.with_suffix(".old")
+        (self.folder / "arrays").mkdir()
+        self._codes = (self.folder / "codes.u8").open("wb")
+        self._spool = pq.ParquetWriter(self.folder / SPOOL, ROW_SCHEMA, compression="lz4")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for stream in (self._codes, self._spool):
+                try:
+                    stream.close()
+                except OSError:  # a full disk again; the first error is on its way
+                    if kind is None:
+                        raise
+        finally:
+            if self._replaced.exists() and not self._path.exists():  # interrupted while moving into place
+                self._replaced.rename(self._path)
+            for folder in (self.folder, self._replaced):
+                if folder.exists():
+                    shutil.rmtree(folder)
+
+    def __len__(self) -> int:
+        return self._n + len(self._pending)
+
+    def add(
+        self,
+        codes: Codes,
+        *,
+        transcript_id: str,
+        gene_id: str,
+        species: str,
+        gene_name: str = "",
+        biotype: str = "",
+        cds: tuple[int, int] | None = None,
+        exon_ends: Sequence[int] | NDArray[np.int32] = (),
+        source: str = "",
+    ) -> None:
+        """Append a transcript: annotated ``codes``, uint8 (L,), and what the table says of it."""
+        self._pending.add(
+            codes,
+            transcript_id=transcript_id,
+            gene_id=gene_id,
+            species=species,
+            gene_name=gene_name,
+            biotype=biotype,
+            cds=cds,
+            exon_ends=exon_ends,
+            source=source,
+        )
+        if len(self._pending) == _PENDING:
+            self._write(self._pending.take())
+
+    def extend(self, chunk: Chunk) -> None:
+        """Append transcripts."""
+        self._write(self._pending.take())
+        self._write(chunk)
+
+    def _write(self, chunk: Chunk) -> None:
+        self._codes.write(chunk.codes)
+        self._add_rows(chunk.rows)
+
+    def _add_rows(self, rows: pa.Table) -> None:
+        if not len(rows):
+            return
+        self._n += len(rows)
+        self._columns.append(small_columns(rows))
+        self._rows.append(rows)
+        if sum(map(len, self._rows)) >= _ROWS:
+            waiting = pa.concat_tables(self._rows).combine_chunks()
+            whole = len(waiting) // _ROWS * _ROWS
+            self._spool.write_table(waiting.slice(0, whole), row_group_size=_ROWS)
+            self._rows = [waiting.slice(whole)]
+
+    def finish(
+        self,
+        orthologs: pa.Table | None = None,
+        homologs: pa.Table | None = None,
+        findings: Mapping[str, Findings] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Give ids, compute families and adjacency, write the tables and move the store into place.
+
+        ``orthologs`` (columns of ORTHOLOG_SCHEMA) and ``homologs`` (of HOMOLOG_SCHEMA: genes of one ``group`` are of
+        one family) may name genes that are not here; such pairs are counted, and kept for a merge. A transcript id
+        that occurs again is changed (:func:`orthrus.store.ids.make_unique`). ``findings`` are those of each source.
+        Raises InputError if no transcript was added.
+        """
+        self._write(self._pending.take())
+        if not self._n:
+            raise InputError(f"no transcript to write to {self._path}: the filters or the input left none.")
+        self._codes.close()
+        self._spool.write_table(pa.concat_tables(self._rows))
+        self._spool.close()
+        columns = pa.concat_tables(self._columns).unify_dictionaries()
+        self._columns.clear()
+        facts = write_relations(self.folder, columns, orthologs, homologs, findings or {})
+        (self.folder / SPOOL).unlink()
+        files = {
+            name: {"bytes": (self.folder / name).stat().st_size, "sha256": sha256(self.folder / name)} for name in FILES
+        }
+        document = {"format_version": FORMAT_VERSION, **(meta or {}), **facts, "files": files}
+        (self.folder / "meta.json").write_text(json.dumps(document, indent=2) + "\n")
+        self._move_into_place()
+
+    def _move_into_place(self) -> None:
+        self.folder.chmod(0o777 & ~_umask())  # mkdtemp made it private
+        if self._path.exists():
+            self._path.rename(self._replaced)
+        self.folder.rename(self._path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

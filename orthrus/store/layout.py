@@ -1,0 +1,71 @@
+"""The files of a store: their names, their columns, and how they are written and checked."""
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+
+FORMAT_VERSION = 2
+
+_STRING = pa.string()
+
+TRANSCRIPT_SCHEMA = pa.schema(
+    [
+        ("transcript_id", _STRING),
+        ("gene_id", _STRING),
+        ("gene_name", _STRING),
+        ("species", _STRING),
+        ("biotype", _STRING),
+        ("family_id", _STRING),
+        ("length", pa.int32()),
+        ("cds_start", pa.int32()),  # -1 without a CDS
+        ("cds_end", pa.int32()),
+        ("exon_ends", pa.list_(pa.int32())),  # empty: unknown
+        ("source", _STRING),
+    ]
+)
+ROW_SCHEMA = pa.schema([column for column in TRANSCRIPT_SCHEMA if column.name != "family_id"])
+"""The columns that a transcript brings along; its family follows from all the others."""
+
+ORTHOLOG_SCHEMA = pa.schema(
+    [(name, _STRING) for name in ("species_a", "gene_id_a", "species_b", "gene_id_b", "homology_type")]
+)
+HOMOLOG_SCHEMA = pa.schema([(name, _STRING) for name in ("species", "gene_id", "group")])
+FINDING_SCHEMA = pa.schema(
+    [("source", _STRING), ("reason", _STRING), ("count", pa.int64()), ("examples", pa.list_(_STRING))]
+)
+
+TABLES = ("transcripts", "orthologs", "unmatched_orthologs", "homologs", "dropped", "noted")
+ARRAYS = (
+    *("offsets", "lengths", "cds", "species", "family", "gene"),
+    *("members", "first", "neighbours", "edge", "id_order"),
+)
+NAMES = ("transcript_ids", "family_names")
+
+FILES = (
+    "codes.u8",
+    *(f"{name}.parquet" for name in TABLES),
+    *(f"arrays/{name}.npy" for name in ARRAYS),
+    *(f"arrays/{name}.arrow" for name in NAMES),
+)
+
+
+def write_names(path: Path, names: pa.Array) -> None:
+    """Write strings as one Arrow record batch, which :func:`map_names` maps."""
+    batch = pa.record_batch([names.cast(pa.large_string())], names=["name"])
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def map_names(path: Path) -> pa.LargeStringArray:
+    """The strings of :func:`write_names`, memory-mapped."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0).column(0)
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,176 @@
+"""A store, opened: everything that grows with the number of transcripts stays on disk, mapped and shared."""
+
+import json
+from bisect import bisect_left
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from orthrus.errors import InputError
+from orthrus.genome import codes as coding
+from orthrus.genome.codes import Codes
+from orthrus.store.layout import FILES, FORMAT_VERSION, map_names, sha256
+
+
+class TranscriptStore:
+    """Transcripts of a store, by index 0..n-1 in the order of ``transcripts``.
+
+    Coordinates are 0-based, half-open, on the mature mRNA; the CDS includes the stop codon. Arrays are read-only maps.
+    A store is pickled as its path, so that a worker process maps the same pages.
+    """
+
+    def __init__(self, path: Path, meta: dict[str, Any]) -> None:
+        self.path = path
+        self.meta = meta
+
+    @classmethod
+    def open(cls, path: str | Path) -> "TranscriptStore":
+        """Open the store at ``path``.
+
+        Raises InputError if there is none, if it is incomplete, or of another format version.
+        """
+        path = Path(path)
+        if not (path / "meta.json").is_file():
+            what = "no such folder" if not path.exists() else "it holds no meta.json"
+            raise InputError(f"{path} is no transcript store: {what}. Make one with `orthrus prepare`.")
+        try:
+            meta = json.loads((path / "meta.json").read_text())
+            version = meta["format_version"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path / 'meta.json'} cannot be read ({error}); prepare the store again.") from None
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{path} has store format {version}; this version of orthrus reads {FORMAT_VERSION}."
+                " Prepare the store again, or use the orthrus version that made it"
+                f" ({meta.get('created_by', 'unknown')})."
+            )
+        for name in FILES:
+            size = meta["files"][name]["bytes"]
+            found = (path / name).stat().st_size if (path / name).is_file() else None
+            if found != size:
+                state = "is missing" if found is None else f"has {found:,} bytes"
+                raise InputError(f"{path / name} {state}, expected {size:,} bytes; copy or prepare the store again.")
+        return cls(path, meta)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TranscriptStore.open, (self.path,)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        return f"TranscriptStore({str(self.path)!r}, {len(self):,} transcripts)"
+
+    @cached_property
+    def transcripts(self) -> pa.Table:
+        """One row a transcript, columns as in :data:`orthrus.store.TRANSCRIPT_SCHEMA`, read whole."""
+        return self.table("transcripts")
+
+    @cached_property
+    def orthologs(self) -> pa.Table:
+        """Ortholog gene pairs, columns as in :data:`orthrus.store.ORTHOLOG_SCHEMA`, both genes in the store."""
+        return self.table("orthologs")
+
+    def table(self, name: str) -> pa.Table:
+        """A table of the store by the name of its file, such as ``dropped``."""
+        return pq.read_table(self.path / f"{name}.parquet", memory_map=True)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An array of the store by the name of its file, such as ``members``, mapped."""
+        return np.asarray(np.load(self.path / "arrays" / f"{name}.npy", mmap_mode="r"))
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Lengths in nt, int64 (n,)."""
+        return self.array("lengths")
+
+    @cached_property
+    def cds(self) -> NDArray[np.int32]:
+        """Start and end of each CDS, int32 (n, 2), -1 without one."""
+        return self.array("cds")
+
+    @cached_property
+    def species(self) -> NDArray[np.uint16]:
+        """Number of each transcript's species, uint16 (n,), into :attr:`species_names`."""
+        return self.array("species")
+
+    @property
+    def species_names(self) -> list[str]:
+        """The species, in the order in which they came."""
+        names: list[str] = self.meta["species"]
+        return names
+
+    @cached_property
+    def family(self) -> NDArray[np.int32]:
+        """Number of each transcript's family, int32 (n,), into :attr:`family_names`."""
+        return self.array("family")
+
+    @cached_property
+    def family_names(self) -> pa.LargeStringArray:
+        """Names of the F families, mapped."""
+        return map_names(self.path / "arrays" / "family_names.arrow")
+
+    @cached_property
+    def transcript_ids(self) -> pa.LargeStringArray:
+        """Ids of the n transcripts, mapped."""
+        return map_names(self.path / "arrays" / "transcript_ids.arrow")
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        return self.array("offsets")
+
+    @cached_property
+    def _id_order(self) -> NDArray[np.int64]:
+        return self.array("id_order")
+
+    @cached_property
+    def _codes(self) -> Codes:
+        return np.asarray(np.memmap(self.path / "codes.u8", dtype=np.uint8, mode="r"))
+
+    def column(self, name: str) -> list[Any]:
+        """A column of ``transcripts`` as a list of n Python values."""
+        values: list[Any] = self.transcripts.column(name).to_pylist()
+        return values
+
+    def index_of(self, transcript_id: str) -> int:
+        """Index of a transcript, by bisection of the sorted ids; raises InputError, naming similar ids, without one."""
+        place = self._place(transcript_id)
+        if place < len(self) and self._id_at(place) == transcript_id:
+            return int(self._id_order[place])
+        stem = transcript_id.split(".")[0]
+        following = map(self._id_at, range(self._place(stem), len(self)))
+        near = [name for name in islice(following, 3) if name.startswith(stem)]
+        near = near or list(map(self._id_at, range(min(3, len(self)))))
+        raise InputError(f"no transcript {transcript_id!r} in {self.path}; it holds, for example, {', '.join(near)}")
+
+    def _place(self, name: str) -> int:
+        """How many ids sort before ``name``."""
+        return bisect_left(range(len(self)), name, key=self._id_at)
+
+    def _id_at(self, place: int) -> str:
+        name: str = self.transcript_ids[int(self._id_order[place])].as_py()
+        return name
+
+    def codes(self, i: int) -> Codes:
+        """Codes of transcript ``i``, a read-only view, uint8 (L,)."""
+        return self._codes[self._offsets[i] : self._offsets[i + 1]]
+
+    def sequence(self, i: int) -> str:
+        """Sequence of transcript ``i`` in A, C, G, T and N, 5'->3'."""
+        return coding.decode_bases(self.codes(i))
+
+    def tracks(self, i: int, n_tracks: int = 6) -> Codes:
+        """Tracks of transcript ``i``, uint8 (n_tracks, L): A, C, G, T and, with 6, CDS and splice."""
+        return coding.tracks(self.codes(i), n_tracks)
+
+    def verify(self) -> None:
+        """Compare every file with its checksum; raises InputError naming the first that differs."""
+        for name in FILES:
+            if sha256(self.path / name) != self.meta["files"][name]["sha256"]:
+                raise InputError(f"{self.path / name} does not match its checksum; copy or prepare the store again.")

@@ -1,0 +1,110 @@
+"""Genes of a store and what joins them: orthologs, homologs, and the positive pairs that follow.
+
+Everything is done on whole columns. Shapes: n transcripts, G genes, E directed edges between orthologous genes.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from orthrus.families import star_edges
+from orthrus.store.layout import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA
+
+_VERSION = r"(\tENS[A-Z]*G\d{11})\.\d+(_\d+)?$"  # of an Ensembl gene id, which tables may leave out
+
+Numbers = NDArray[np.int64]
+
+
+class Genes:
+    """G distinct genes; ``keys`` are ``species<tab>gene_id``, as :func:`gene_keys` makes them."""
+
+    def __init__(self, keys: pa.StringArray) -> None:
+        self.keys = keys
+        parts = pc.split_pattern(keys, "\t", max_splits=1)
+        self.species: pa.StringArray = pc.list_element(parts, 0)
+        self.gene_id: pa.StringArray = pc.list_element(parts, 1)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, species: pa.ChunkedArray, gene_id: pa.ChunkedArray) -> Numbers:
+        """Numbers of genes by name, -1 for those that are not here; an Ensembl id matches without its version too."""
+        keys = gene_keys(species, gene_id)
+        found = pc.index_in(keys, value_set=self.keys)
+        if found.null_count:
+            found = pc.coalesce(found, pc.index_in(_unversioned(keys), value_set=_unversioned(self.keys)))
+        return np.asarray(pc.fill_null(found, -1), dtype=np.int64)
+
+
+def gene_keys(species: pa.ChunkedArray, gene_id: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The keys of genes, distinct over species."""
+    return pc.binary_join_element_wise(species, gene_id, "\t")
+
+
+def _unversioned(keys: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.replace_substring_regex(keys, _VERSION, r"\1")
+
+
+class Orthologs(NamedTuple):
+    """``matched`` pairs, under the ids of the store, their genes, ``edges`` (E, 2), and the ``unmatched`` pairs."""
+
+    matched: pa.Table
+    edges: Numbers
+    unmatched: pa.Table
+
+
+def match_orthologs(pairs: pa.Table, genes: Genes) -> Orthologs:
+    """Find the genes of ``pairs``. Each pair is kept once, and sorted, whatever the order it came in."""
+    pairs = pairs.select(ORTHOLOG_SCHEMA.names).cast(ORTHOLOG_SCHEMA)
+    sides = {side: genes.find(pairs[f"species_{side}"], pairs[f"gene_id_{side}"]) for side in "ab"}
+    known = (sides["a"] >= 0) & (sides["b"] >= 0)
+    numbered = _distinct(pa.table({**sides, "homology_type": pairs["homology_type"]}).filter(pa.array(known)))
+    names = {
+        f"{name}_{side}": getattr(genes, name).take(numbered[side]) for side in "ab" for name in ("species", "gene_id")
+    }
+    edges = np.stack([numbered[side].to_numpy() for side in "ab"], axis=1)
+    matched = pa.table({**names, "homology_type": numbered["homology_type"]}).select(ORTHOLOG_SCHEMA.names)
+    return Orthologs(matched, edges, _distinct(pairs.filter(pa.array(~known))))
+
+
+class Homologs(NamedTuple):
+    """All ``rows``, ``edges`` (E, 2) that join the genes of each group, and how many rows name an ``unknown`` gene."""
+
+    rows: pa.Table
+    edges: Numbers
+    unknown: int
+
+
+def match_homologs(homologs: pa.Table, genes: Genes) -> Homologs:
+    """Find the genes of gene groups. Each row is kept once, and sorted, also those of genes that are not here."""
+    rows = _distinct(homologs.select(HOMOLOG_SCHEMA.names).cast(HOMOLOG_SCHEMA))
+    gene = genes.find(rows["species"], rows["gene_id"])
+    known = gene >= 0
+    edges = star_edges(gene[known], rows["group"].filter(pa.array(known)))
+    return Homologs(rows, edges, int((~known).sum()))
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    names = table.column_names
+    distinct = table.group_by(names, use_threads=False).aggregate([]).select(names)
+    return distinct.sort_by([(name, "ascending") for name in names]).combine_chunks()
+
+
+def adjacency(gene: NDArray[np.int32], n_genes: int, orthologs: Numbers) -> dict[str, NDArray[np.integer]]:
+    """The arrays that positive pairs are drawn from: members, first, neighbours, edge (see :mod:`orthrus.store`).
+
+    ``gene`` (n,) is each transcript's, ``orthologs`` (E', 2) pairs of genes, which hold in both directions.
+    """
+    members = np.argsort(gene, kind="stable").astype(np.int32)
+    first = np.searchsorted(gene[members], np.arange(n_genes + 1))
+    a, b = orthologs[orthologs[:, 0] != orthologs[:, 1]].T
+    edges = np.unique(np.concatenate([a * n_genes + b, b * n_genes + a]))
+    return {
+        "members": members,
+        "first": first.astype(np.int64),
+        "neighbours": (edges % max(n_genes, 1)).astype(np.int32),
+        "edge": np.searchsorted(edges, np.arange(n_genes + 1) * n_genes).astype(np.int64),
+    }
