@@ -13,7 +13,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 
-from orthrus.cli import applications, data, encoder, evaluation, training
+from orthrus.cli import applications, data, encoder, evaluation, probing, training
 from orthrus.errors import InputError
 
 
@@ -56,6 +56,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for module in (data, training, encoder, evaluation, applications):
+    for module in (data, training, encoder, probing, evaluation, applications):
         module.add_commands(command)
     return parser

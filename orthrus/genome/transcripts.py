@@ -16,6 +16,7 @@ from orthrus.genome.codes import annotate, encode_bases
 from orthrus.genome.coordinates import read_coordinates
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
+from orthrus.genome.frames import read_frame
 from orthrus.genome.sequence import read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
 
@@ -127,3 +128,10 @@ def bare_transcripts(fasta: Path) -> Iterator[Transcript]:
     for name, sequence in read_fasta(fasta):
         codes = annotate(encode_bases(sequence, f"{fasta}, {name}"), None, ())
         yield Transcript(name, name, "", "", "", Mrna(codes, None, np.empty(0, np.int32)))
+
+
+def framed_transcripts(path: Path) -> Iterator[Transcript]:
+    """Rows of a Parquet data frame (:mod:`orthrus.genome.frames`); one without a gene is its own."""
+    for name, gene, species, mrna in read_frame(path):
+        biotype = "non_coding" if mrna.cds is None else "protein_coding"
+        yield Transcript(name, gene or name, gene, species, biotype, mrna)

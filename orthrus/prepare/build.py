@@ -17,8 +17,15 @@ from rich.text import Text
 from orthrus.errors import InputError
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
+from orthrus.genome.frames import PARQUET_SUFFIXES
 from orthrus.genome.tables import read_tsv
-from orthrus.genome.transcripts import Transcript, annotated_transcripts, bare_transcripts, listed_transcripts
+from orthrus.genome.transcripts import (
+    Transcript,
+    annotated_transcripts,
+    bare_transcripts,
+    framed_transcripts,
+    listed_transcripts,
+)
 from orthrus.prepare.spec import Spec, load_spec
 from orthrus.store import ORTHOLOG_SCHEMA, StoreBuilder, TranscriptStore, sha256
 
@@ -102,7 +109,8 @@ def open_or_prepare(
 ) -> Iterator[TranscriptStore]:
     """The store at ``path``, or one made, for as long as the context lasts, of all transcripts of other input.
 
-    ``path`` is a store, an annotation (with its ``genome``), or an mRNA FASTA, with ``coordinates`` or as it is.
+    ``path`` is a store, an annotation (with its ``genome``), an mRNA FASTA, with ``coordinates`` or as it is, or a
+    Parquet data frame of sequences and their tracks.
     Raises InputError if they do not go together.
     """
     if path.is_dir() or not path.exists():
@@ -119,6 +127,8 @@ def open_or_prepare(
         transcripts = annotated_transcripts(path, genome, "", _EVERYTHING, findings)
     elif coordinates:
         transcripts = listed_transcripts(path, coordinates, "", _EVERYTHING, findings)
+    elif path.suffix in PARQUET_SUFFIXES:
+        transcripts = framed_transcripts(path)
     else:
         transcripts = bare_transcripts(path)
     with tempfile.TemporaryDirectory(prefix="orthrus-") as folder:

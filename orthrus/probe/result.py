@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orthrus.errors import InputError
+from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import (
     LABEL_METRICS,
     REGRESSION_METRICS,
@@ -26,7 +27,7 @@ from orthrus.probe.metrics import (
 )
 from orthrus.probe.plot import draw_bars
 from orthrus.probe.splits import Split
-from orthrus.probe.tasks import Target, Task
+from orthrus.probe.targets import Target, Task
 
 EMBEDDING = "embedding"
 
@@ -165,7 +166,7 @@ def _caption(document: Mapping[str, Any]) -> str:
     if document["differences"]:
         lines.append("vs: embedding minus control, interval widened for the overlap of training sets.")
     lines += [f"Control {name} is missing: {reason}." for name, reason in document["missing_controls"].items()]
-    return "\n".join(lines)
+    return "\n".join(lines + leak_lines(document["leaks"]))
 
 
 def format_interval(value: Mapping[str, Any], sign: bool = False) -> str:

@@ -8,33 +8,44 @@ from rich.console import Console
 
 from orthrus.errors import InputError
 from orthrus.probe.embeddings import Embeddings
-from orthrus.probe.splits import Groups, group_rows
-from orthrus.probe.tasks import Labels, Target, Task, encode_target
+from orthrus.probe.groups import Relations, family_keys, unit_keys
+from orthrus.probe.labels import Labels
+from orthrus.probe.splits import Groups, Split, SplitUnit, group_rows, split_folds, split_groups
+from orthrus.probe.targets import Target, encode_target
+from orthrus.probe.tasks import TaskSpec
 from orthrus.store import TranscriptStore
+
+DEFAULT_SEEDS = 10
 
 
 @dataclass(frozen=True)
 class Rows:
-    """M transcripts with their target and groups; ``counts`` say how many were left out, and where."""
+    """M transcripts with their target and ``splits``; ``counts`` say how many were left out, and where.
+
+    ``families`` groups them by family and gene, None where neither is known; ``grouped_by`` names the keys of a split's
+    unit.
+    """
 
     transcript_ids: list[str]
     target: Target
-    groups: Groups
+    splits: list[Split]
+    families: Groups | None
     grouped_by: list[str]
     counts: dict[str, int]
 
 
 def choose_rows(
     labels: Labels,
-    task: Task,
+    spec: TaskSpec,
     embeddings: Embeddings,
     store: TranscriptStore | None,
     sources: Mapping[str, Sequence[str]],
+    seeds: int | None = None,
 ) -> Rows:
-    """The labelled transcripts that all ``sources`` (name -> transcript ids) have, with their target and groups.
+    """The labelled transcripts that all ``sources`` (name -> transcript ids) have, with their target and splits.
 
-    Groups come from the families and genes of the store, or else of the embeddings, and the labels' genes. Raises
-    InputError if a source has none of the labelled transcripts, or the target or the groups cannot be used.
+    ``seeds`` is the number of splits: 10 unless given, or as many as there are given folds. Raises InputError if a
+    source has none of the labelled transcripts, or the target or the groups cannot be used.
     """
     present = {}
     for name, ids in sources.items():
@@ -48,37 +59,44 @@ def choose_rows(
                 f" example, {', '.join(labels.transcript_ids[:2])}. Use the same transcript ids in both."
             )
     common = np.logical_and.reduce(list(present.values()))
-    target = encode_target(labels, np.flatnonzero(common), task)
-    ids = [labels.transcript_ids[row] for row in target.rows]
-    keys = _group_keys(labels, target, ids, embeddings, store)
-    groups = group_rows(ids, keys)
+    target = encode_target(labels, np.flatnonzero(common), spec.task)
+    related = Relations(labels, target.rows, embeddings, store)
+    ids = related.transcript_ids
+    by_family = family_keys(related)
+    families = group_rows(ids, by_family) if by_family else None
+    if spec.split is SplitUnit.FOLDS:
+        splits, grouped_by, n_groups = _given_folds(labels, target, spec.folds or "", seeds)
+    else:
+        keys = unit_keys(spec.split, related, spec.groups)
+        groups = group_rows(ids, keys)
+        splits = [split_groups(groups, seed) for seed in range(DEFAULT_SEEDS if seeds is None else seeds)]
+        grouped_by, n_groups = list(dict.fromkeys(kind for kind, _ in keys)), len(groups)
     counts = {
         "labels": labels.n_rows,
         "dropped_missing_value": labels.n_missing,
+        "dropped_repeated_row": labels.n_repeated,
         **{f"in_{name}": int(found.sum()) for name, found in present.items()},
         "matched": int(common.sum()),
         "unmatched": int((~common).sum()),
         "rows": len(ids),
-        "groups": len(groups),
+        "groups": n_groups,
     }
-    return Rows(ids, target, groups, list(dict.fromkeys(kind for kind, _ in keys)), counts)
+    return Rows(ids, target, splits, families, grouped_by, counts)
 
 
-def _group_keys(
-    labels: Labels, target: Target, ids: list[str], embeddings: Embeddings, store: TranscriptStore | None
-) -> list[tuple[str, list[str | None]]]:
-    keys: list[tuple[str, list[str | None]]] = []
-    for kind, values in (("family_id", embeddings.family_id), ("gene_name", embeddings.gene_name)):
-        if store is not None:
-            of_id = dict(zip(store.column("transcript_id"), store.column(kind), strict=True))
-        elif values is not None:
-            of_id = dict(zip(embeddings.transcript_ids, values, strict=True))
-        else:
-            continue
-        keys.append((kind, [of_id[name] for name in ids]))
-    if labels.gene_name is not None:
-        keys.append(("gene_name", [labels.gene_name[row] for row in target.rows]))
-    return keys
+def _given_folds(labels: Labels, target: Target, column: str, seeds: int | None) -> tuple[list[Split], list[str], int]:
+    fold_of_row = [labels.column(column)[row] for row in target.rows]
+    without = [row for row, fold in zip(target.rows, fold_of_row, strict=True) if not fold]
+    if without:
+        raise InputError(
+            f"{labels.place(without[0])}: no {column} ({len(without):,} such rows); each row needs a fold."
+        )
+    n_folds = len(set(fold_of_row))
+    if seeds is not None and seeds > n_folds:
+        raise InputError(
+            f"seeds is {seeds}, but {column} of {labels.path} has {n_folds} folds; expected at most as many."
+        )
+    return [split_folds(fold_of_row, seed) for seed in range(seeds or n_folds)], [column], n_folds
 
 
 def tell_what_is_left_out(labels: Labels, rows: Rows, console: Console) -> None:
@@ -92,8 +110,10 @@ def tell_what_is_left_out(labels: Labels, rows: Rows, console: Console) -> None:
         lines.insert(
             0, f"{counts['matched']:,} of {n_labelled:,} labelled transcripts have all features, others left out"
         )
+    if labels.n_repeated:
+        lines.insert(0, f"{labels.n_repeated:,} of {labels.n_rows:,} rows repeat another, left out")
     if labels.n_missing:
         lines.insert(0, f"{labels.n_missing:,} of {labels.n_rows:,} rows have no value, left out")
     for line in lines:
-        text = f"warning: {labels.path}, {labels.target}: {line}."
+        text = f"warning: {labels.path}, {labels.name}: {line}."
         console.print(text, markup=False, highlight=False, soft_wrap=True)

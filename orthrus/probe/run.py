@@ -20,11 +20,14 @@ from orthrus.errors import InputError
 from orthrus.probe import linear, metrics
 from orthrus.probe.controls import kmer_features
 from orthrus.probe.embeddings import Embeddings
+from orthrus.probe.labels import read_labels
+from orthrus.probe.leaks import leak_report
 from orthrus.probe.metrics import SeedScores
 from orthrus.probe.result import EMBEDDING, print_table, refuse_existing, summarise, write_result
 from orthrus.probe.rows import choose_rows, tell_what_is_left_out
-from orthrus.probe.splits import Split, split_groups
-from orthrus.probe.tasks import Target, Task, read_labels
+from orthrus.probe.splits import Split
+from orthrus.probe.targets import Target, Task
+from orthrus.probe.tasks import TaskSpec
 from orthrus.store import TranscriptStore, sha256
 
 Control = Embeddings | Callable[[Sequence[str]], Embeddings]
@@ -43,17 +46,16 @@ class ProbeResult:
 
 def run_probe(
     embeddings: Embeddings,
-    labels_path: Path,
-    target: str,
-    task: Task | str,
+    spec: TaskSpec,
     output: Path,
     store: TranscriptStore | None = None,
     controls: Mapping[str, Control] | None = None,
     missing_controls: Mapping[str, str] | None = None,
-    seeds: int = 10,
+    pretraining: TranscriptStore | None = None,
+    seeds: int | None = None,
     overwrite: bool = False,
 ) -> ProbeResult:
-    """Probe ``embeddings`` for a column of a labels table and write the folder ``output``.
+    """Probe ``embeddings`` for a task and write the folder ``output``.
 
     With a ``store``, its families group the rows and the ``k-mer`` control is computed from its sequences. Other
     ``controls`` are embeddings, or functions that make them for the transcripts they are given: these are called once
@@ -63,9 +65,9 @@ def run_probe(
     """
     output = Path(output)
     refuse_existing(output, overwrite)
-    if seeds < 1:
+    if seeds is not None and seeds < 1:
         raise InputError(f"seeds is {seeds}; expected at least 1, and 2 or more for an interval.")
-    labels = read_labels(labels_path, target)
+    labels = read_labels(spec.labels, spec.targets, spec.id_column)
     feature_sets: dict[str, Control] = {EMBEDDING: embeddings, **(controls or {})}
     if store is not None:
         feature_sets[KMER] = partial(kmer_features, store)
@@ -75,8 +77,8 @@ def run_probe(
     }
     if store is not None:
         sources["store"] = store.column("transcript_id")
-    rows = choose_rows(labels, Task(task), embeddings, store, sources)
-    splits = [split_groups(rows.groups, seed) for seed in range(seeds)]
+    rows = choose_rows(labels, spec, embeddings, store, sources, seeds)
+    splits = rows.splits
     tell_what_is_left_out(labels, rows, console)
     matrices = {name: _matrix(name, each, rows.transcript_ids) for name, each in feature_sets.items()}
     results = _probe_all(matrices, rows.target, splits, console)
@@ -84,7 +86,10 @@ def run_probe(
     document = {
         "format_version": 1,
         "task": rows.target.task.value,
-        "target": target,
+        "target": spec.name,
+        "split": spec.split.value,
+        "source": spec.source,
+        "licence": spec.licence,
         "labels": {"file": str(labels.path), "sha256": sha256(labels.path)},
         "embeddings": embeddings.metadata,
         "store": None if store is None else str(store.path),
@@ -93,6 +98,7 @@ def run_probe(
         "target_names": list(rows.target.names),
         "dropped": rows.target.dropped,
         **summarise(results, n_features, rows.target, splits),
+        "leaks": leak_report(rows.transcript_ids, rows.families, splits, store, pretraining),
         "missing_controls": _missing(feature_sets, store, missing_controls or {}),
     }
     write_result(document, output)

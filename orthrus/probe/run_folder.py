@@ -39,7 +39,7 @@ def read_run_folder(path: Path) -> RunFolder:
     """Find and read what a run left. Raises InputError if there is no such folder or nothing in it to report."""
     if not path.is_dir():
         raise InputError(f"no folder {path}; give the folder of a run (the one with config.yaml and checkpoints/).")
-    config_text, config = _read_config(path / "config.yaml")
+    config_text, config = read_config(path / "config.yaml")
     curves = _read_curves(sorted(path.glob("metrics.csv")) + sorted(path.glob("*/**/metrics.csv"), key=_version))
     files = sorted(path.glob("embeddings*.parquet"))
     probes = {
@@ -72,7 +72,8 @@ def read_run_folder(path: Path) -> RunFolder:
     return RunFolder(path, config_text, config, curves, embeddings, others, probes, store_path, store, tuple(missing))
 
 
-def _read_config(path: Path) -> tuple[str | None, dict[str, Any]]:
+def read_config(path: Path) -> tuple[str | None, dict[str, Any]]:
+    """The text and the content of a run's configuration; None and nothing if there is none."""
     if not path.is_file():
         return None, {}
     text = path.read_text(encoding="utf-8")
@@ -122,9 +123,14 @@ def _worth_mapping(embeddings: Embeddings) -> tuple[int, int]:
 
 
 def _store_of(config: Mapping[str, Any], embeddings: Embeddings | None) -> str | None:
+    store = store_of_config(config)
+    return store or (str(embeddings.metadata["input"]) if embeddings and "input" in embeddings.metadata else None)
+
+
+def store_of_config(config: Mapping[str, Any]) -> str | None:
+    """The store that a run was trained on, by its configuration."""
     data = config.get("data")
-    if isinstance(data, dict):
-        store = data.get("store") or (data.get("init_args") or {}).get("store")
-        if store:
-            return str(store)
-    return str(embeddings.metadata["input"]) if embeddings and "input" in embeddings.metadata else None
+    if not isinstance(data, dict):
+        return None
+    store = data.get("store") or (data.get("init_args") or {}).get("store")
+    return str(store) if store else None

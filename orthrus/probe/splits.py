@@ -2,12 +2,14 @@
 
 Rows that share a family or a gene are one group; a row of which neither is known is a group of its own. Groups are put
 in an order that depends on the seed and their names alone, then cut at 70 % and 85 % of the rows, so a split does not
-depend on the order of rows. Cost: one hash a group and seed.
+depend on the order of rows. Cost: one hash a group and seed. Folds that come with the labels are taken as they are.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,22 @@ from orthrus.errors import InputError
 FRACTIONS = {"train": 0.70, "validation": 0.15, "test": 0.15}
 
 Rows = NDArray[np.int64]
+
+
+class SplitUnit(str, Enum):
+    """What never straddles the sides of a split.
+
+    ``family``: genes joined by orthology, and by homology where the store was prepared with it. ``homology``: families
+    joined by a table of gene groups. ``kmer-cluster``: genes joined by near-identical sequences. ``chromosome``: all
+    genes of one. ``random``: nothing but the row, to see what leaks. ``folds``: given with the labels.
+    """
+
+    FAMILY = "family"
+    HOMOLOGY = "homology"
+    CHROMOSOME = "chromosome"
+    KMER_CLUSTER = "kmer-cluster"
+    RANDOM = "random"
+    FOLDS = "folds"
 
 
 @dataclass(frozen=True)
@@ -99,3 +117,25 @@ def split_groups(groups: Groups, seed: int) -> Split:
     side_of_group[order] = side_in_order
     side = side_of_group[groups.of_row]
     return Split(seed, np.flatnonzero(side == 2), np.flatnonzero(side == 1), np.flatnonzero(side == 0))
+
+
+def split_folds(fold_of_row: Sequence[str], seed: int) -> Split:
+    """Given folds as a split: fold number ``seed`` is the test side, the next one validation, the others training.
+
+    Folds are numbered in the natural order of their names, round and round. Raises InputError with fewer than three.
+    """
+    names = sorted(set(fold_of_row), key=_natural)
+    if len(names) < len(FRACTIONS):
+        raise InputError(
+            f"{len(names)} fold(s) among {len(fold_of_row):,} labelled rows ({', '.join(names)}); training, validation"
+            " and test need at least 3."
+        )
+    fold = np.array([names.index(name) for name in fold_of_row])
+    test, validation = seed % len(names), (seed + 1) % len(names)
+    in_training = (fold != test) & (fold != validation)
+    return Split(seed, np.flatnonzero(in_training), np.flatnonzero(fold == validation), np.flatnonzero(fold == test))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Digits compare as numbers: fold 10 comes after fold 9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]

@@ -9,6 +9,8 @@ import pytest
 from orthrus.errors import InputError
 from orthrus.probe.report import write_report
 from orthrus.probe.run import run_probe
+from orthrus.probe.targets import Task
+from orthrus.probe.tasks import TaskSpec
 from tests.probe.test_run_folder import write_metrics
 
 EVIL = "<b>&evil</b>"
@@ -65,7 +67,7 @@ def run_folder(tmp_path_factory, store, embeddings):
     labels = folder / "labels.tsv"
     rows = zip(embeddings.transcript_ids, embeddings.matrix[:, 0], strict=True)
     labels.write_text("transcript_id\ty\n" + "".join(f"{name}\t{value}\n" for name, value in rows))
-    run_probe(embeddings, labels, "y", "regression", folder / "probe/y", store=store, seeds=3)
+    run_probe(embeddings, TaskSpec(labels, ("y",), Task.REGRESSION), folder / "probe/y", store=store, seeds=3)
     return folder
 
 

@@ -13,6 +13,8 @@ from orthrus.probe import rows as probe_rows
 from orthrus.probe.embeddings import Embeddings
 from orthrus.probe.run import KMER, RANDOM_INIT, run_probe
 from orthrus.probe.splits import split_groups
+from orthrus.probe.targets import Task
+from orthrus.probe.tasks import TaskSpec
 from orthrus.store import StoreBuilder, TranscriptStore
 
 GENERATOR = np.random.default_rng(0)
@@ -29,10 +31,14 @@ def probe(embeddings, write_labels, tmp_path):
 
     def call(values, task="regression", **options):
         labels = write_labels(transcript_id=embeddings.transcript_ids, y=list(values))
-        defaults = {"embeddings": embeddings, "labels_path": labels, "output": tmp_path / "probe", "seeds": 3}
-        return run_probe(target="y", task=task, **(defaults | options)).metrics
+        defaults = {"embeddings": embeddings, "output": tmp_path / "probe", "seeds": 3}
+        return run_probe(spec=spec_of(labels, task), **(defaults | options)).metrics
 
     return call
+
+
+def spec_of(labels, task="regression", target="y", **options):
+    return TaskSpec(labels, (target,), Task(task), **options)
 
 
 def scores(metrics, metric, feature_set="embedding"):
@@ -96,7 +102,7 @@ def test_no_gene_or_family_of_a_test_row_is_in_training(probe, embeddings, store
         seen.append(split_groups(groups, seed))
         return seen[-1]
 
-    monkeypatch.setattr("orthrus.probe.run.split_groups", spy)
+    monkeypatch.setattr("orthrus.probe.rows.split_groups", spy)
     probe(embeddings.matrix[:, 0], store=store)
     assert len(seen) == 3
     for column in ("family_id", "gene_name"):
@@ -110,7 +116,8 @@ def test_all_feature_sets_are_probed_on_the_same_rows(probe, embeddings, store):
     metrics = probe(embeddings.matrix[:, 0], store=store, controls={RANDOM_INIT: half})
     n = len(half)
     assert metrics["counts"] == {
-        "labels": len(embeddings), "dropped_missing_value": 0, "in_embedding": len(embeddings), "in_random-init": n,
+        "labels": len(embeddings), "dropped_missing_value": 0, "dropped_repeated_row": 0,
+        "in_embedding": len(embeddings), "in_random-init": n,
         "in_store": len(embeddings), "matched": n, "unmatched": len(embeddings) - n, "rows": n, "groups": 150,
     }  # fmt: skip
     assert scores(metrics, "pearson_r") == scores(metrics, "pearson_r", RANDOM_INIT), (
@@ -139,7 +146,7 @@ def test_order_of_the_labels_does_not_matter(embeddings, write_labels, tmp_path)
     for name, rows in (("a", np.arange(len(embeddings))), ("b", order)):
         ids = [embeddings.transcript_ids[row] for row in rows]
         labels = write_labels(transcript_id=ids, y=embeddings.matrix[rows, 0])
-        found.append(run_probe(embeddings, labels, "y", "regression", tmp_path / name, seeds=2).metrics)
+        found.append(run_probe(embeddings, spec_of(labels), tmp_path / name, seeds=2).metrics)
     first, second = (scores(metrics, "pearson_r")["per_seed"] for metrics in found)
     assert first == pytest.approx(second, abs=1e-8)
 
@@ -149,7 +156,7 @@ def test_without_a_store_gene_names_group_and_missing_controls_are_named(embeddi
         transcript_id=embeddings.transcript_ids, y=embeddings.matrix[:, 0], gene_name=store.column("gene_name")
     )
     alone = alike(embeddings, family_id=None)
-    metrics = run_probe(alone, labels, "y", "regression", tmp_path / "probe", seeds=2).metrics
+    metrics = run_probe(alone, spec_of(labels), tmp_path / "probe", seeds=2).metrics
     assert metrics["grouped_by"] == ["gene_name"]
     assert metrics["missing_controls"] == dict.fromkeys(
         [KMER, RANDOM_INIT], "needs --store, for the transcripts' sequences"
@@ -196,14 +203,14 @@ def test_scores_file_repeats_the_metrics(probe, embeddings, store, tmp_path):
 def test_ids_that_do_not_match_are_an_error_that_shows_both(embeddings, write_labels, tmp_path, store):
     labels = write_labels(transcript_id=["NM_1", "NM_2"], y=[1, 2], gene_name=["a", "b"])
     with pytest.raises(InputError, match=r"none of the 2 labelled .* it has 375, for example h0\.0.*NM_1, NM_2"):
-        run_probe(embeddings, labels, "y", "regression", tmp_path / "probe", store=store)
+        run_probe(embeddings, spec_of(labels), tmp_path / "probe", store=store)
     assert not (tmp_path / "probe").exists()
 
 
 def test_ids_that_half_match_are_counted(embeddings, write_labels, tmp_path, store, capsys):
     ids = [*embeddings.transcript_ids, *(f"NM_{i}" for i in range(25))]
     labels = write_labels(transcript_id=ids, y=GENERATOR.standard_normal(400))
-    metrics = run_probe(embeddings, labels, "y", "regression", tmp_path / "probe", store=store, seeds=2).metrics
+    metrics = run_probe(embeddings, spec_of(labels), tmp_path / "probe", store=store, seeds=2).metrics
     assert (metrics["counts"]["matched"], metrics["counts"]["unmatched"]) == (375, 25)
     assert "375 of 400 labelled transcripts" in capsys.readouterr().err.replace("\n", " ")
 
@@ -251,9 +258,9 @@ def test_nothing_is_left_when_a_probe_breaks_while_writing(probe, embeddings, st
 def test_too_few_families_and_no_seeds_are_errors(embeddings, write_labels, tmp_path, store):
     labels = write_labels(transcript_id=["h0.0", "h0.1", "m0", "h1.0"], y=[1, 2, 3, 4])
     with pytest.raises(InputError, match="2 group"):
-        run_probe(embeddings, labels, "y", "regression", tmp_path / "probe", store=store)
+        run_probe(embeddings, spec_of(labels), tmp_path / "probe", store=store)
     with pytest.raises(InputError, match="seeds is 0"):
-        run_probe(embeddings, labels, "y", "regression", tmp_path / "probe", store=store, seeds=0)
+        run_probe(embeddings, spec_of(labels), tmp_path / "probe", store=store, seeds=0)
 
 
 @pytest.mark.shared
@@ -262,7 +269,9 @@ def test_composition_predicts_real_half_lives(shared, tmp_path):
     store = human_mrna_store(shared / "data/human_mrna", tmp_path / "store", n_transcripts=2500)
     constant = Embeddings(tuple(store.column("transcript_id")), np.ones((len(store), 1), np.float32))
     labels = shared / "data/human_mrna/halflife.tsv"
-    metrics = run_probe(constant, labels, "half_life_z", "regression", tmp_path / "probe", store=store, seeds=3).metrics
+    metrics = run_probe(
+        constant, spec_of(labels, target="half_life_z"), tmp_path / "probe", store=store, seeds=3
+    ).metrics
     assert 0.5 < scores(metrics, "pearson_r", KMER)["mean"] < 0.65
     assert scores(metrics, "pearson_r")["mean"] == 0
 

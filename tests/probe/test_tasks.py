@@ -1,146 +1,113 @@
-import gzip
+import shutil
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from orthrus.errors import InputError
-from orthrus.probe.tasks import Task, encode_target, read_labels
+from orthrus.probe.labels import read_labels
+from orthrus.probe.splits import SplitUnit
+from orthrus.probe.targets import Task, encode_target
+from orthrus.probe.tasks import read_task
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+OWN = sorted((REPOSITORY / "conf/probe").glob("*.yaml"))
+MRNABENCH = sorted((REPOSITORY / "conf/probe/mrnabench").glob("*.yaml"))
 
 
-def encode(path, task, target="y", **options):
-    labels = read_labels(path, target)
-    return encode_target(labels, np.arange(len(labels.values)), task, **options)
+@pytest.fixture
+def write_task(tmp_path):
+    (tmp_path / "labels.tsv").write_text("transcript_id\ty\na\t1\nb\t2\n")
+
+    def write(**changes):
+        fields = {"labels": "labels.tsv", "target": "y", "task": "regression"} | changes
+        path = tmp_path / "task.yaml"
+        path.write_text(yaml.safe_dump({key: value for key, value in fields.items() if value is not None}))
+        return path
+
+    return write
 
 
-def ids(n):
-    return [f"T{i}" for i in range(n)]
+def test_what_a_task_leaves_out_has_defaults(write_task, tmp_path):
+    spec = read_task(write_task())
+    assert (spec.name, spec.labels, spec.targets) == ("task", tmp_path / "labels.tsv", ("y",))
+    assert (spec.metric, spec.split, spec.id_column) == ("pearson_r", SplitUnit.FAMILY, "transcript_id")
 
 
-def test_missing_values_are_dropped_and_counted(write_labels):
-    path = write_labels(transcript_id=ids(7), y=["1", "", "NaN", "NA", " ", "null", "2.5"], gene_name=list("abcdefg"))
-    labels = read_labels(path, "y")
-    assert labels.transcript_ids == ("T0", "T6")
-    assert (labels.n_rows, labels.n_missing) == (7, 5)
-    assert labels.gene_name == ("a", "g")
-    assert labels.lines == (2, 8)
+def test_changes_replace_what_the_task_says(write_task):
+    spec = read_task(write_task(folds="fold"), split=SplitUnit.FOLDS, targets=None)
+    assert (spec.split, spec.targets) == (SplitUnit.FOLDS, ("y",))
 
 
-@pytest.mark.parametrize("name", ["l.tsv", "l.tsv.gz"])
-def test_gzip_crlf_byte_order_mark_and_blank_lines_are_read(tmp_path, name):
-    text = "\ufefftranscript_id\ty\r\na\t1\r\n\r\nb\t2\r\n".encode()
-    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
-    labels = read_labels(tmp_path / name, "y")
-    assert labels.transcript_ids == ("a", "b")
-    assert labels.lines == (2, 4)
-
-
-UNREADABLE = {
-    "other columns": (b"id\ty\na\t1\n", r"no column 'transcript_id'; it has 'id', 'y'"),
-    "no target": (b"transcript_id\tz\na\t1\n", r"no column 'y'; it has 'transcript_id', 'z'"),
-    "commas": (b"transcript_id,y\na,1\n", "separated by tabs"),
-    "one field too many": (b"transcript_id\ty\na\t1\nb\t2\t3\n", "line 3"),
-    "a field too many throughout": (b"transcript_id\ty\na\t1\t3\nb\t2\t3\n", "cannot be read"),
-    "repeated id": (b"transcript_id\ty\na\t1\n\na\t2\n", "line 4: transcript_id 'a' occurs again"),
-    "no id": (b"transcript_id\ty\na\t1\n\t2\n", "line 3: no transcript_id"),
-    "no value": (b"transcript_id\ty\na\tNA\n", "no value in any of its 1 rows"),
-    "empty": (b"", "cannot be read"),
-    "not text": (bytes(range(256)), "cannot be read"),
+BAD = {
+    "unknown key": ({"metrics": "r2"}, r"unknown key 'metrics' \(did you mean 'metric'\?\)"),
+    "no target": ({"target": None}, "no `target`"),
+    "no such file": ({"labels": "absent.tsv"}, "absent.tsv does not exist"),
+    "no such task": ({"task": "ranking"}, "task is 'ranking'; expected regression, classification or multilabel"),
+    "no such split": ({"split": "genes"}, "split is 'genes'; expected family, homology"),
+    "another task's metric": ({"metric": "auroc"}, "metric 'auroc' does not go with regression"),
+    "folds without a column": ({"split": "folds"}, "needs the column"),
+    "homology without groups": ({"split": "homology"}, "needs a table of gene groups"),
+    "a number": ({"target": 3}, "target is 3; expected a text"),
+    "unset variable": ({"labels": "${NO_SUCH_FOLDER}/l.tsv"}, "NO_SUCH_FOLDER"),
 }
 
 
-@pytest.mark.parametrize(("content", "message"), UNREADABLE.values(), ids=UNREADABLE)
-def test_unreadable_tables_are_named_errors(tmp_path, content, message):
-    path = tmp_path / "labels.tsv"
-    path.write_bytes(content)
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
+def test_a_task_that_cannot_be_meant_is_an_error_that_names_the_file(write_task, changes, message):
+    path = write_task(**changes)
     with pytest.raises(InputError, match=message) as error:
-        read_labels(path, "y")
+        read_task(path)
     assert str(path) in str(error.value)
 
 
-def test_a_truncated_gzip_and_a_missing_file_are_errors(tmp_path):
-    path = tmp_path / "l.tsv.gz"
-    path.write_bytes(gzip.compress(b"transcript_id\ty\n" + b"".join(b"%d\t1\n" % i for i in range(9999)))[:500])
-    with pytest.raises(InputError, match="cannot be read"):
-        read_labels(path, "y")
-    with pytest.raises(InputError, match="no labels file"):
-        read_labels(tmp_path / "absent.tsv", "y")
+@pytest.mark.shared
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_ready_tasks_give_targets(path, shared, monkeypatch):
+    monkeypatch.setenv("ORTHRUS_SHARED", str(shared))
+    spec = read_task(path)
+    assert spec.source
+    assert spec.licence
+    labels = read_labels(spec.labels, spec.targets, spec.id_column)
+    target = encode_target(labels, np.arange(len(labels.transcript_ids)), spec.task)
+    expected = {"half_life": (12571, 1), "go_molecular_function": (16447, 84), "localization": (17870, 7)}
+    if path.stem in expected:
+        assert (labels.n_rows, target.values.shape[1]) == expected[path.stem]
+    if spec.folds:
+        assert len(set(labels.column(spec.folds))) == 10
 
 
-def test_numbers_are_read_and_infinite_ones_dropped(write_labels):
-    path = write_labels(transcript_id=ids(4), y=["1e-3", "-2", "inf", "4"])
-    target = encode(path, Task.REGRESSION)
-    np.testing.assert_array_equal(target.values[:, 0], [1e-3, -2, 4])
-    assert target.rows.tolist() == [0, 1, 3]
-    assert target.dropped == {"infinite values": "1 rows"}
-
-
-def test_text_in_a_numeric_column_is_named_with_its_line(write_labels):
-    path = write_labels(transcript_id=ids(3), y=["1", "", "high"])
-    with pytest.raises(InputError, match=r"line 4: y is 'high', not a number \(1 such rows\)"):
-        encode(path, Task.REGRESSION)
-
-
-@pytest.mark.parametrize("task", list(Task))
-def test_a_constant_target_is_an_error(write_labels, task):
-    path = write_labels(transcript_id=ids(60), y=["1"] * 60)
-    with pytest.raises(InputError, match=r"nothing to (learn|score)"):
-        encode(path, task, min_positives=2)
-
-
-def test_two_classes_are_one_column_of_the_second_name(write_labels):
-    path = write_labels(transcript_id=ids(40), y=["yes", "no"] * 20)
-    target = encode(path, Task.CLASSIFICATION)
-    assert target.names == ("yes",)
-    np.testing.assert_array_equal(target.values[:2, 0], [1, 0])
-
-
-def test_several_classes_are_one_hot_and_rare_ones_dropped(write_labels):
-    path = write_labels(transcript_id=ids(33), y=["a", "b", "c"] * 10 + ["rare"] * 3)
-    target = encode(path, Task.CLASSIFICATION)
-    assert target.names == ("a", "b", "c")
-    assert target.values.shape == (30, 3)
-    assert (target.values.sum(axis=1) == 1).all()
-    assert target.dropped == {"class rare": "3 rows, fewer than 10"}
-
-
-def test_a_number_is_no_class(write_labels):
-    path = write_labels(transcript_id=ids(200), y=[i / 7 for i in range(200)])
-    with pytest.raises(InputError, match=r"200 distinct values.*--task regression"):
-        encode(path, Task.CLASSIFICATION)
-
-
-def test_bits_are_named_from_one_and_constant_ones_dropped_by_name(write_labels):
-    path = write_labels(transcript_id=ids(40), y=["0101", "0110"] * 20)
-    target = encode(path, Task.MULTILABEL)
-    assert target.names == ("bit 3", "bit 4")
-    np.testing.assert_array_equal(target.values[:2], [[0, 1], [1, 0]])
-    assert target.dropped == {"bit 1": "constant, in no row", "bit 2": "constant, in every row"}
-
-
-def test_a_bit_with_two_positives_is_dropped_by_name(write_labels):
-    path = write_labels(transcript_id=ids(40), y=["10"] * 2 + ["01"] * 19 + ["00"] * 19)
-    target = encode(path, Task.MULTILABEL)
-    assert target.names == ("bit 2",)
-    assert target.dropped["bit 1"] == "2 of 40 rows, fewer than 10 with or without it"
-
-
-def test_bit_strings_of_two_lengths_are_an_error_with_both_lines(write_labels):
-    path = write_labels(transcript_id=ids(3), y=["010", "110", "11"])
-    with pytest.raises(InputError, match=r"line 4: y has 2 bits \('11'\), line 2 has 3"):
-        encode(path, Task.MULTILABEL)
-
-
-def test_terms_need_enough_rows_with_and_without_them(write_labels):
-    terms = ["GO:1,GO:2", "GO:1, GO:3", "GO:1,GO:2,"] * 4
-    path = write_labels(transcript_id=ids(12), y=terms)
-    target = encode(path, Task.MULTILABEL, min_positives=4)
-    assert target.names == ("GO:2", "GO:3")  # GO:1 is in every row
-    np.testing.assert_array_equal(target.values[:3], [[1, 0], [0, 1], [1, 0]])
-    assert target.dropped == {"terms": "1 of 3, fewer than 4 rows with or without them"}
-
-
-def test_labels_are_counted_among_the_chosen_rows_alone(write_labels):
-    path = write_labels(transcript_id=ids(60), y=["1"] * 20 + ["0"] * 40)
-    labels = read_labels(path, "y")
-    with pytest.raises(InputError, match="at least 10 rows with it"):
-        encode_target(labels, np.arange(12, 60), Task.MULTILABEL)
+@pytest.mark.parametrize("path", MRNABENCH, ids=lambda path: path.stem)
+def test_mrnabench_tasks_read_a_frame_of_its_layout(path, tmp_path, monkeypatch):
+    """The benchmark keeps DATASET/data_df.parquet and homology_maps/SPECIES_homology_map.csv in its data folder."""
+    given = yaml.safe_load(path.read_text())
+    folder = tmp_path / given["labels"].split("/")[1]
+    targets = given["target"] if isinstance(given["target"], list) else [given["target"]]
+    generator = np.random.default_rng(0)
+    n = 40
+    make = {
+        "regression": lambda: generator.standard_normal(n),
+        "classification": lambda: generator.integers(0, 2, n).astype(bool),
+        "multilabel": lambda: (
+            list(generator.integers(0, 2, (n, 5)).astype(float)) if len(targets) == 1 else generator.integers(0, 2, n)
+        ),
+    }[given["task"]]
+    columns = {"gene": [f"G{i}" for i in range(n)], "chromosome": ["1"] * n, "sequence": ["ACGT"] * n}
+    columns |= {"cds": [[0.0] * 4] * n, "splice": [[0.0] * 4] * n}
+    folder.mkdir()
+    pq.write_table(pa.table(columns | {target: make() for target in targets}), folder / "data_df.parquet")
+    (tmp_path / "homology_maps").mkdir()
+    for species in ("human", "mouse"):
+        (tmp_path / f"homology_maps/{species}_homology_map.csv").write_text("gene_name,gene_group\nG1,1\nG2,1\n")
+    monkeypatch.setenv("MRNABENCH", str(tmp_path))
+    spec = read_task(path)
+    labels = read_labels(spec.labels, spec.targets, spec.id_column)
+    assert labels.transcript_ids == tuple(map(str, range(n)))
+    assert labels.gene_name[:2] == ("G0", "G1")
+    target = encode_target(labels, np.arange(n), spec.task)
+    assert target.task is Task(given["task"])
+    assert len(target.values) == n
+    shutil.rmtree(folder)

@@ -1,0 +1,124 @@
+"""The command that probes embeddings."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orthrus.cli.commands import AddCommand
+from orthrus.errors import InputError
+
+if TYPE_CHECKING:
+    from orthrus.probe.embeddings import Embeddings
+    from orthrus.probe.tasks import TaskSpec
+    from orthrus.store import TranscriptStore
+
+_TASKS = ("regression", "classification", "multilabel")
+_SPLITS = ("family", "homology", "chromosome", "kmer-cluster", "random", "folds")
+
+
+def add_commands(command: AddCommand) -> None:
+    probe = command("probe", _probe, "Probe frozen embeddings with linear models, beside controls.")
+    probe.add_argument("--embeddings", type=Path, required=True, metavar="E.parquet")
+    probe.add_argument(
+        "--task", required=True, metavar="TASK", help=f"a task's YAML (conf/probe/), or {', '.join(_TASKS)}"
+    )
+    probe.add_argument("--labels", type=Path, metavar="L.tsv", help="transcript_id and target columns, without a YAML")
+    probe.add_argument("--target", metavar="COLUMN", help="what to predict, without a YAML")
+    probe.add_argument("--output", type=Path, required=True, metavar="DIR")
+    probe.add_argument("--store", type=Path, help="gives families, and the sequences that the controls need")
+    probe.add_argument("--split", choices=_SPLITS, help="what never straddles sides (default: the task's, or family)")
+    probe.add_argument("--groups", type=Path, metavar="TABLE", help="gene groups or MMseqs2 clusters, for homology")
+    probe.add_argument("--folds", metavar="COLUMN", help="the labels' column of folds, for folds")
+    probe.add_argument("--pretraining", type=Path, metavar="STORE", help="store the encoder was pretrained on")
+    probe.add_argument("--seeds", type=int, help="splits (default: 10, or the number of folds)")
+    probe.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def _probe(options: argparse.Namespace) -> None:
+    from orthrus.probe.embeddings import read_embeddings
+    from orthrus.probe.run import RANDOM_INIT, run_probe
+    from orthrus.store import TranscriptStore
+
+    spec = _task(options)
+    embeddings = read_embeddings(options.embeddings)
+    pretraining = options.pretraining or _store_of_run(embeddings.metadata)
+    with _sequences(options.store, spec.labels) as store:
+        controls, missing = {}, {}
+        if store is None:
+            missing[RANDOM_INIT] = "it embeds the sequences of a store: pass --store"
+        elif "encoder" not in embeddings.metadata:
+            missing[RANDOM_INIT] = f"{options.embeddings} does not say the shape of its encoder"
+        else:
+            controls[RANDOM_INIT] = partial(_random_control, embeddings.metadata["encoder"], store)
+        run_probe(
+            embeddings,
+            spec,
+            options.output,
+            store=store,
+            controls=controls,
+            missing_controls=missing,
+            pretraining=TranscriptStore.open(pretraining) if pretraining else None,
+            seeds=options.seeds,
+            overwrite=options.overwrite,
+        )
+
+
+def _task(options: argparse.Namespace) -> "TaskSpec":
+    """The task that the options name, or make."""
+    from orthrus.probe.splits import SplitUnit
+    from orthrus.probe.targets import Task
+    from orthrus.probe.tasks import TaskSpec, read_task
+
+    changes: dict[str, Any] = {
+        "split": SplitUnit(options.split) if options.split else None,
+        "groups": options.groups,
+        "folds": options.folds,
+    }
+    targets = (options.target,) if options.target else None
+    if options.task not in _TASKS:
+        return read_task(options.task, labels=options.labels, targets=targets, **changes)
+    if options.labels is None or targets is None:
+        raise InputError(f"--task {options.task} needs --labels and --target; a task's YAML names them itself.")
+    given = {key: value for key, value in changes.items() if value is not None}
+    return TaskSpec(options.labels, targets, Task(options.task), **given)
+
+
+@contextmanager
+def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | None]":
+    """The store that is given, or one of the labels' own sequences where these are a data frame."""
+    from orthrus.genome.frames import PARQUET_SUFFIXES
+    from orthrus.prepare import open_or_prepare
+
+    if path is None and labels.suffix not in PARQUET_SUFFIXES:
+        yield None
+        return
+    with open_or_prepare(path or labels) as store:
+        yield store
+
+
+def _store_of_run(metadata: dict[str, Any]) -> Path | None:
+    """The store that a run's configuration names, found from its checkpoint: RUN/checkpoints/last.ckpt."""
+    from orthrus.probe.run_folder import read_config, store_of_config
+
+    if "checkpoint" not in metadata:
+        return None
+    _, config = read_config(Path(metadata["checkpoint"]).parent.parent / "config.yaml")
+    store = store_of_config(config)
+    return Path(store) if store and (Path(store) / "meta.json").is_file() else None
+
+
+def _random_control(encoder_config: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":
+    """Transcripts embedded by an untrained encoder of the same shape."""
+    import torch
+
+    from orthrus.embed import embed
+    from orthrus.nn.encoder import MambaEncoder
+    from orthrus.probe.embeddings import Embeddings
+
+    torch.manual_seed(0)
+    encoder = MambaEncoder.from_config(encoder_config).eval()
+    rows = [store.index_of(name) for name in ids]
+    return Embeddings(tuple(ids), embed(encoder, store, rows, description="random-init control"))

@@ -1,0 +1,75 @@
+"""Data frames of mRNAs in Parquet, as mRNABench keeps them: sequences with their CDS and splice tracks.
+
+Columns ``sequence`` (string) and, if there, ``cds`` and ``splice`` (lists of 0 and 1, one a base: the first base of
+each codon, the last base of each exon), ``transcript_id`` (else the row's number), ``gene`` (or ``gene_name``) and
+``species``. mRNABench (bioRxiv 2025.07.05.662870) keeps one as ``data_df.parquet`` in the folder of each data set.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from orthrus.errors import InputError
+from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, encode_bases
+from orthrus.genome.splice import Mrna
+
+PARQUET_SUFFIXES = (".parquet", ".pq")
+_OPTIONAL = ("transcript_id", "gene", "gene_name", "species", "cds", "splice")
+_BATCH_ROWS = 1000
+
+
+def row_ids(n_rows: int) -> list[str]:
+    """Ids of a frame's rows where it has no column of them: their numbers from 0."""
+    return [str(row) for row in range(n_rows)]
+
+
+def read_frame(path: Path) -> Iterator[tuple[str, str, str, Mrna]]:
+    """``transcript_id``, gene, species and mRNA of each row, in order.
+
+    A CDS track is kept as it is; its interval is from the first codon to the end of the last. Exon ends are known where
+    the splice track marks the last base. Raises InputError if the file is no such frame, or a track does not fit its
+    sequence, naming the row.
+    """
+    try:
+        parquet = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')}).") from None
+    found = parquet.schema_arrow.names
+    if "sequence" not in found:
+        raise InputError(f"{path} has no column 'sequence'; it has {', '.join(found[:12])}.")
+    row = 0
+    for batch in parquet.iter_batches(_BATCH_ROWS, columns=["sequence", *(n for n in _OPTIONAL if n in found)]):
+        for record in batch.to_pylist():
+            name = str(record["transcript_id"]) if record.get("transcript_id") is not None else str(row)
+            gene = record.get("gene") or record.get("gene_name") or ""
+            yield name, str(gene), str(record.get("species") or ""), _mrna(record, f"{path}, row {row}")
+            row += 1
+
+
+def _mrna(record: dict[str, Any], where: str) -> Mrna:
+    sequence = record["sequence"]
+    if not sequence:
+        raise InputError(f"{where}: no sequence; each row needs one.")
+    codes: Codes = encode_bases(sequence, where).copy()
+    codon, end = (_track(record.get(name), len(codes), f"{where}: {name}") for name in ("cds", "splice"))
+    codes[codon] |= CDS_BIT
+    codes[end] |= SPLICE_BIT
+    starts, ends = np.flatnonzero(codon), (np.flatnonzero(end) + 1).astype(np.int32)
+    cds = (int(starts[0]), min(int(starts[-1]) + 3, len(codes))) if len(starts) else None
+    complete = len(ends) and ends[-1] == len(codes)
+    return Mrna(codes, cds, ends if complete else np.empty(0, np.int32))
+
+
+def _track(values: Any, length: int, where: str) -> NDArray[np.bool_]:
+    if values is None:
+        return np.zeros(length, dtype=np.bool_)
+    track = np.asarray(values, dtype=np.float64)
+    if track.shape != (length,) or not np.isin(track, (0, 1)).all():
+        raise InputError(f"{where} has {track.size:,} values for {length:,} nt; expected one 0 or 1 a base.")
+    marked: NDArray[np.bool_] = track == 1
+    return marked

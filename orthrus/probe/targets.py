@@ -1,0 +1,197 @@
+"""What a probe predicts: the texts of labels in, numbers out.
+
+What can be dropped (infinite numbers, labels too rare to score) is dropped, counted and named; what cannot be meant is
+an InputError with its line.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from orthrus.errors import InputError
+from orthrus.probe.labels import Labels
+
+MIN_POSITIVES = 50  # of a term in a comma-separated list; as many rows must lack it
+MIN_OF_CLASS = 10  # of a class, and of either value of a bit: fewer leave some split's test side without any
+MAX_CLASSES = 100
+
+_TRUE, _FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
+
+
+class Task(str, Enum):
+    """What a target is: a number, one class of several, or several yes-or-no labels."""
+
+    REGRESSION = "regression"
+    CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to predict for M rows.
+
+    ``values`` is (M, T): float64 numbers for regression, 0/1 of each label for multilabel, 0/1 of each class
+    (one-hot, or T = 1 for two classes, then of the second) for classification. ``rows`` are the M rows of the labels
+    that were encoded, ``dropped`` says why of each label or class that was left out.
+    """
+
+    task: Task
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    dropped: dict[str, str]
+
+
+def encode_target(labels: Labels, rows: NDArray[np.int64], task: Task, min_positives: int = MIN_POSITIVES) -> Target:
+    """Numbers to predict for the given ``rows`` of the labels.
+
+    Multilabel values are bit strings of one length ("1101010", bits named from 1), comma-separated terms, or several
+    columns of 0 and 1. Labels too rare, or too common, to score are dropped. Raises InputError if a value does not fit
+    the task, if the target is constant, or if nothing is left to predict.
+    """
+    columns = [[values[row] for row in rows] for values in labels.values]
+    if task is Task.REGRESSION:
+        return _numbers(labels, rows, columns)
+    if task is Task.MULTILABEL:
+        return _multilabel(labels, rows, columns, min_positives)
+    if len(columns) > 1:
+        raise InputError(
+            f"{labels.path}: a classification has one target column, not {len(columns)}; columns of 0 and 1 are a"
+            " multilabel task."
+        )
+    return _classes(labels, rows, columns[0])
+
+
+def _numbers(labels: Labels, rows: NDArray[np.int64], columns: Sequence[Sequence[str]]) -> Target:
+    numbers = np.empty((len(rows), len(columns)))
+    for name, values, column in zip(labels.targets, columns, numbers.T, strict=True):
+        column[:] = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
+        text = np.flatnonzero(np.isnan(column))
+        if text.size:
+            raise InputError(
+                f"{labels.place(rows[text[0]])}: {name} is {values[text[0]]!r}, not a number ({text.size:,} such rows);"
+                " a regression target is numeric, or is this a classification or multilabel task?"
+            )
+    finite = np.isfinite(numbers).all(axis=1)
+    numbers = numbers[finite]
+    constant = [
+        name for name, column in zip(labels.targets, numbers.T, strict=True) if not len(column) or not np.ptp(column)
+    ]
+    if constant:
+        what = (
+            f"is {numbers[0, labels.targets.index(constant[0])]:g} in every row"
+            if len(numbers)
+            else "has no finite value"
+        )
+        raise InputError(f"{labels.path}: target {constant[0]!r} {what} that has an embedding; nothing to learn.")
+    n_infinite = int((~finite).sum())
+    dropped = {"infinite values": f"{n_infinite:,} rows"} if n_infinite else {}
+    return Target(Task.REGRESSION, labels.targets, numbers, rows[finite], dropped)
+
+
+def _classes(labels: Labels, rows: NDArray[np.int64], values: Sequence[str]) -> Target:
+    counts = Counter(values)
+    if len(counts) > MAX_CLASSES:
+        raise InputError(
+            f"{labels.path}: target {labels.name!r} has {len(counts):,} distinct values; a classification target has"
+            f" at most {MAX_CLASSES}. If it is a number, the task is regression (--task regression)."
+        )
+    if len(counts) == 1:
+        raise InputError(
+            f"{labels.path}: target {labels.name!r} is {values[0]!r} in every row that has an embedding;"
+            " nothing to learn."
+        )
+    names = sorted(name for name, count in counts.items() if count >= MIN_OF_CLASS)
+    if len(names) < 2:
+        raise InputError(
+            f"{labels.path}: of the {len(counts)} classes of {labels.name!r}, {len(names)} has {MIN_OF_CLASS} or more"
+            " rows with an embedding; at least two are needed."
+        )
+    dropped = {
+        f"class {name}": f"{count} rows, fewer than {MIN_OF_CLASS}"
+        for name, count in sorted(counts.items())
+        if count < MIN_OF_CLASS
+    }
+    kept = np.array([value in names for value in values])
+    one_hot = np.array(values, dtype=object)[kept][:, None] == np.array(names, dtype=object)
+    if len(names) == 2:
+        names, one_hot = names[1:], one_hot[:, 1:]
+    return Target(Task.CLASSIFICATION, tuple(names), one_hot.astype(np.float64), rows[kept], dropped)
+
+
+def _multilabel(
+    labels: Labels, rows: NDArray[np.int64], columns: Sequence[Sequence[str]], min_positives: int
+) -> Target:
+    values = columns[0]
+    if len(columns) > 1:
+        names, matrix = list(labels.targets), _zeros_and_ones(labels, rows, columns)
+        kind, floor = "columns", MIN_OF_CLASS
+    elif all(re.fullmatch("[01]+", value) for value in values):
+        names, matrix = _bits(labels, rows, values)
+        kind, floor = "bits", MIN_OF_CLASS
+    else:
+        names, matrix = _terms(values)
+        kind, floor = "terms", min_positives
+    n_positive = matrix.sum(axis=0)
+    kept = (n_positive >= floor) & (len(values) - n_positive >= floor)
+    if kind != "terms":
+        dropped = dict(_why_dropped(names, n_positive, len(values), floor))
+    elif kept.all():
+        dropped = {}
+    else:  # thousands of rare terms are a count, not a list
+        dropped = {"terms": f"{(~kept).sum():,} of {len(names):,}, fewer than {floor} rows with or without them"}
+    if not kept.any():
+        raise InputError(
+            f"{labels.path}: none of the {len(names):,} labels in {labels.name!r} has at least {floor} rows with it"
+            f" and {floor} without it among the {len(values):,} that have an embedding; nothing to score."
+        )
+    chosen = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
+    return Target(Task.MULTILABEL, chosen, matrix[:, kept].astype(np.float64), rows, dropped)
+
+
+def _bits(labels: Labels, rows: NDArray[np.int64], values: Sequence[str]) -> tuple[list[str], NDArray[np.bool_]]:
+    width = len(values[0])
+    for row, value in zip(rows, values, strict=True):
+        if len(value) != width:
+            raise InputError(
+                f"{labels.place(row)}: {labels.name} has {len(value)} bits ({value!r}), line {labels.lines[rows[0]]}"
+                f" has {width}; expected one length throughout."
+            )
+    letters = np.frombuffer("".join(values).encode(), dtype=np.uint8).reshape(len(values), width)
+    return [f"bit {i + 1}" for i in range(width)], letters == ord("1")
+
+
+def _zeros_and_ones(labels: Labels, rows: NDArray[np.int64], columns: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    matrix = np.zeros((len(rows), len(columns)), dtype=np.bool_)
+    for name, values, column in zip(labels.targets, columns, matrix.T, strict=True):
+        for row, value in enumerate(values):
+            if value.lower() not in _TRUE | _FALSE:
+                raise InputError(f"{labels.place(rows[row])}: {name} is {value!r}; expected 0 or 1 in each column.")
+            column[row] = value.lower() in _TRUE
+    return matrix
+
+
+def _terms(values: Sequence[str]) -> tuple[list[str], NDArray[np.bool_]]:
+    terms_of_row = [{term.strip() for term in value.split(",")} - {""} for value in values]
+    names = sorted(set().union(*terms_of_row))
+    column = {name: i for i, name in enumerate(names)}
+    matrix = np.zeros((len(values), len(names)), dtype=np.bool_)
+    for row, terms in enumerate(terms_of_row):
+        matrix[row, [column[term] for term in terms]] = True
+    return names, matrix
+
+
+def _why_dropped(
+    names: Sequence[str], n_positive: NDArray[np.int64], n_rows: int, floor: int
+) -> Iterator[tuple[str, str]]:
+    for name, positive in zip(names, n_positive, strict=True):
+        if positive in (0, n_rows):
+            yield name, f"constant, {'in every' if positive else 'in no'} row"
+        elif min(positive, n_rows - positive) < floor:
+            yield name, f"{positive} of {n_rows:,} rows, fewer than {floor} with or without it"
