@@ -15,14 +15,6 @@ from torch import Tensor, nn
 from orthrus.nn.scan import causal_conv, selective_scan
 
 
-def reverse_rows(x_BLD: Tensor, lengths_B: Tensor) -> Tensor:
-    """Each row reversed within its own length, the padding after it left where it is; its own inverse."""
-    position_L = torch.arange(x_BLD.shape[1], device=x_BLD.device)
-    mirrored_BL = lengths_B.to(x_BLD.device)[:, None] - 1 - position_L
-    source_BL = torch.where(mirrored_BL >= 0, mirrored_BL, position_L)
-    return x_BLD.gather(1, source_BL[:, :, None].expand_as(x_BLD))
-
-
 class SelectiveSSM(nn.Module):
     """One direction of a mixer: causal convolution, the projections of delta, B and C, and the selective scan."""
 
@@ -39,15 +31,16 @@ class SelectiveSSM(nn.Module):
         with torch.no_grad():
             self.dt_proj.bias.copy_(delta + torch.log(-torch.expm1(-delta)))  # the inverse of softplus
 
-    def scan(self, x_BLD: Tensor, z_BLD: Tensor | None) -> Tensor:
-        """The direction's output (B, L, D), gated by silu(z) where z is given."""
+    def scan(self, x_BLD: Tensor, z_BLD: Tensor, reversed_B: Tensor | None = None) -> Tensor:
+        """The direction's output (B, L, D), gated by silu(z); given ``reversed_B``, the lengths, backwards."""
         d_state, conv_bias_D = self.A_log.shape[1], self.conv1d.bias
         assert conv_bias_D is not None
-        u_BLD = causal_conv(x_BLD, self.conv1d.weight.squeeze(1), conv_bias_D)
+        u_BLD = causal_conv(x_BLD, self.conv1d.weight.squeeze(1), conv_bias_D, reversed_B=reversed_B)
         dt_BLR, B_BLN, C_BLN = self.x_proj(u_BLD).split([self.dt_proj.in_features, d_state, d_state], dim=-1)
         delta_BLD = dt_BLR @ self.dt_proj.weight.T  # the scan adds the bias
         A_DN = -torch.exp(self.A_log.float() if self.A_log.dtype.itemsize < 4 else self.A_log)
-        return selective_scan(u_BLD, delta_BLD, A_DN, B_BLN, C_BLN, self.D, self.dt_proj.bias, z_BLD)
+        inputs = (u_BLD, delta_BLD, A_DN, B_BLN, C_BLN, self.D, self.dt_proj.bias, z_BLD)
+        return selective_scan(*inputs, reversed_B=reversed_B)
 
 
 class Mamba(SelectiveSSM):
@@ -75,7 +68,6 @@ class Mamba(SelectiveSSM):
         x_BLD, z_BLD = (F.linear(hidden_BLM, weight_DM) for weight_DM in self.in_proj.weight.chunk(2))
         y_BLD = self.scan(x_BLD, z_BLD)
         if self.reverse is not None:
-            mirrored_BLD = self.reverse.scan(reverse_rows(x_BLD, lengths_B), reverse_rows(z_BLD, lengths_B))
-            y_BLD = y_BLD + reverse_rows(mirrored_BLD, lengths_B)
+            y_BLD = y_BLD + self.reverse.scan(x_BLD, z_BLD, reversed_B=lengths_B)
         out_BLM: Tensor = self.out_proj(y_BLD)
         return out_BLM

@@ -4,8 +4,8 @@ from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.mamba import reverse_rows
 from orthrus.nn.mamba2 import Mamba2, ssd
+from orthrus.nn.scan.reverse import reverse_rows
 from tests.oracles import ssd as oracle
 
 

@@ -40,19 +40,26 @@ def make_inputs(
     }
 
 
-def run(inputs: Inputs, backend: str, gated: bool = True) -> Tensor:
-    """Convolution, then scan."""
+def run(inputs: Inputs, backend: str, gated: bool = True, reversed_B: Tensor | None = None) -> Tensor:
+    """Convolution, then scan; where rows are read backwards, 0 in the padding, whatever a backend leaves there."""
     states = inputs["A"].shape[1]
     x, z = inputs["uz"].chunk(2, dim=-1)
     _, B, C = inputs["BC"].split([3, states, states], dim=-1)
-    u = causal_conv(x, inputs["weight"], inputs["conv_bias"], backend=backend)
-    gate = z if gated else None
-    return selective_scan(u, inputs["delta"], inputs["A"], B, C, inputs["D"], inputs["bias"], gate, backend=backend)
+    way = {"backend": backend, "reversed_B": reversed_B}
+    u = causal_conv(x, inputs["weight"], inputs["conv_bias"], **way)
+    y = selective_scan(u, inputs["delta"], inputs["A"], B, C, inputs["D"], inputs["bias"], z if gated else None, **way)
+    return y if reversed_B is None else y * own_positions(y, reversed_B)
 
 
-def values_and_gradients(inputs: Inputs, backend: str, dtype: torch.dtype, gated: bool = True) -> Inputs:
+def own_positions(y: Tensor, lengths: Tensor) -> Tensor:
+    return (torch.arange(y.shape[1], device=y.device) < lengths[:, None])[:, :, None]
+
+
+def values_and_gradients(
+    inputs: Inputs, backend: str, dtype: torch.dtype, gated: bool = True, reversed_B: Tensor | None = None
+) -> Inputs:
     leaves = {name: x.detach().to(dtype).requires_grad_() for name, x in inputs.items()}
-    y = run(leaves, backend, gated)
+    y = run(leaves, backend, gated, reversed_B)
     direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
     y.backward(direction.to(dtype))
     return {"y": y.detach(), **{name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}}
@@ -91,6 +98,33 @@ def test_numba_agrees_with_double_precision(rows: int, positions: int, channels:
     inputs = make_inputs(rows, positions, channels, states)
     got = values_and_gradients(inputs, "numba", torch.float32, gated)
     expected = values_and_gradients(inputs, "plain", torch.float64, gated)
+    errors = {name: relative_error(got[name], expected[name]) for name in expected}
+    assert max(errors.values()) < 1e-5, errors
+
+
+@pytest.mark.parametrize("backend", ["plain", "numba"])
+@pytest.mark.parametrize("lengths", [[7, 1], [2, 5], [3, 7]])
+def test_a_row_read_backwards_is_the_reversed_row_read_forwards(backend: str, lengths: list[int]) -> None:
+    """Row by row: cut to its own length and turned round, then through the definition in double precision."""
+    inputs, dtype = make_inputs(2, 7, 65), torch.float64 if backend == "plain" else torch.float32
+    got = values_and_gradients(inputs, backend, dtype, reversed_B=torch.tensor(lengths))
+    leaves = {name: x.double().requires_grad_() for name, x in inputs.items()}
+    rows = []
+    for row, length in enumerate(lengths):
+        of_row = {k: x[row : row + 1, :length].flip(1) if x.ndim == 3 else x for k, x in leaves.items()}
+        rows.append(torch.nn.functional.pad(run(of_row, "plain").flip(1), (0, 0, 0, 7 - length)))
+    y = torch.cat(rows)
+    direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    y.backward(direction.double())
+    expected = {"y": y.detach(), **{name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}}
+    errors = {name: relative_error(got[name], expected[name]) for name in expected}
+    assert max(errors.values()) < (1e-12 if backend == "plain" else 1e-5), errors
+
+
+def test_numba_reads_many_spans_backwards() -> None:
+    inputs, lengths = make_inputs(3, 100, 70), torch.tensor([100, 33, 64])
+    got = values_and_gradients(inputs, "numba", torch.float32, reversed_B=lengths)
+    expected = values_and_gradients(inputs, "plain", torch.float64, reversed_B=lengths)
     errors = {name: relative_error(got[name], expected[name]) for name in expected}
     assert max(errors.values()) < 1e-5, errors
 
@@ -227,7 +261,7 @@ def test_backend_with_wrong_results_is_refused(
 ) -> None:
     wrong = ModuleType("wrong_kernels")
     wrong.conv = plain.conv
-    wrong.scan = lambda *inputs: 1.01 * plain.scan(*inputs)
+    wrong.scan = lambda *inputs, **way: 1.01 * plain.scan(*inputs, **way)
     monkeypatch.setitem(sys.modules, "wrong_kernels", wrong)
     register("wrong", scan.Backend("wrong_kernels", None, None, checked=True))
     assert choose(torch.zeros(1)) == "numba"

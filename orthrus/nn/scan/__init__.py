@@ -7,6 +7,9 @@ A backend is chosen by device and type, the fastest first: on a GPU ``cuda`` (ma
 ``triton``; on a CPU ``numba``; ``plain`` for all else, float64 too. A GPU backend is checked against ``plain`` on
 its first use. The argument ``backend`` or the environment variable ORTHRUS_SCAN forces one. Under torch.compile both
 functions run as they are, between compiled graphs.
+
+Both read rows forwards or, for the other direction of a bidirectional mixer, each from its own last position to its
+first: ``reversed_B`` then holds the rows' lengths, results lie where their inputs do, and padding gets no meaning.
 """
 
 import importlib
@@ -98,11 +101,11 @@ def choose(x: Tensor, backend: str | None = None) -> str:
     return forced
 
 
-def _call(function: str, backend: str | None, x: Tensor, *inputs: Tensor | None) -> Tensor:
+def _call(function: str, backend: str | None, x: Tensor, *inputs: Tensor | None, reversed_B: Tensor | None) -> Tensor:
     name = choose(x, backend)
     _announce(name, x.device.type)
-    result: Tensor = getattr(importlib.import_module(BACKENDS[name].module), function)(x, *inputs)
-    return result
+    run: Callable[..., Tensor] = getattr(importlib.import_module(BACKENDS[name].module), function)
+    return run(x, *inputs, reversed_B=reversed_B)
 
 
 _uncompiled: Any = torch.compiler.disable
@@ -119,6 +122,7 @@ def selective_scan(
     delta_bias_D: Tensor,
     z_BLD: Tensor | None = None,
     backend: str | None = None,
+    reversed_B: Tensor | None = None,
 ) -> Tensor:
     """y_BLD of the selective state space model (Gu & Dao 2023, arXiv 2312.00752, algorithm 2), in u's type.
 
@@ -127,9 +131,16 @@ def selective_scan(
     where z is given. The state is float32 (float64 for float64 inputs). Raises InputError for a forced backend that
     is unknown, absent, broken or does not serve this device and type.
     """
-    return _call_uncompiled("scan", backend, u_BLD, delta_BLD, A_DN, B_BLN, C_BLN, D_D, delta_bias_D, z_BLD)
+    inputs = (u_BLD, delta_BLD, A_DN, B_BLN, C_BLN, D_D, delta_bias_D, z_BLD)
+    return _call_uncompiled("scan", backend, *inputs, reversed_B=reversed_B)
 
 
-def causal_conv(x_BLD: Tensor, weight_DK: Tensor, bias_D: Tensor, backend: str | None = None) -> Tensor:
+def causal_conv(
+    x_BLD: Tensor,
+    weight_DK: Tensor,
+    bias_D: Tensor,
+    backend: str | None = None,
+    reversed_B: Tensor | None = None,
+) -> Tensor:
     """silu(bias + sum_k weight_k x_(t-K+1+k)) per channel, x before the first position being 0; (B, L, D)."""
-    return _call_uncompiled("conv", backend, x_BLD, weight_DK, bias_D)
+    return _call_uncompiled("conv", backend, x_BLD, weight_DK, bias_D, reversed_B=reversed_B)

@@ -19,7 +19,7 @@ def disagreement(module: ModuleType, device: torch.device) -> float:
 
 
 def _run(module: ModuleType, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
-    """Values, then gradients of convolution and scan."""
+    """Values, then gradients of convolution and scan, forwards and backwards."""
     generator = torch.Generator().manual_seed(0)
     rows, positions, channels, states = 2, 70, 24, 16
 
@@ -31,5 +31,12 @@ def _run(module: ModuleType, device: torch.device, dtype: torch.dtype) -> list[T
     B, C = normal(rows, positions, states), normal(rows, positions, states)
     D, bias, z = normal(channels), normal(channels), normal(rows, positions, channels)
     direction = normal(rows, positions, channels).detach()
-    y: Tensor = module.scan(module.conv(x, weight, conv_bias), delta, A, B, C, D, bias, z)
-    return [y.detach(), *torch.autograd.grad(y, [x, weight, conv_bias, delta, A, B, C, D, bias, z], direction)]
+    results: list[Tensor] = []
+    for lengths in (None, torch.tensor([positions, 43], device=device)):
+        u = module.conv(x, weight, conv_bias, reversed_B=lengths)
+        y: Tensor = module.scan(u, delta, A, B, C, D, bias, z, reversed_B=lengths)
+        if lengths is not None:
+            y = y.masked_fill((torch.arange(positions, device=device) >= lengths[:, None])[:, :, None], 0)
+        results += [y.detach()]
+        results += torch.autograd.grad(y, [x, weight, conv_bias, delta, A, B, C, D, bias, z], direction)
+    return results

@@ -8,6 +8,7 @@ from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 from torch import Tensor
 
 from orthrus.nn.scan import plain
+from orthrus.nn.scan.reverse import by_reversed_copies
 
 try:
     from causal_conv1d import causal_conv1d_fn
@@ -15,6 +16,7 @@ except ImportError:
     causal_conv1d_fn = None
 
 
+@by_reversed_copies
 def scan(
     u_BLD: Tensor,
     delta_BLD: Tensor,
@@ -32,6 +34,7 @@ def scan(
     return y_BDL.transpose(1, 2)
 
 
+@by_reversed_copies
 def conv(x_BLD: Tensor, weight_DK: Tensor, bias_D: Tensor) -> Tensor:
     if causal_conv1d_fn is None or not 2 <= weight_DK.shape[1] <= 4:  # the widths that its kernels have
         return plain.conv(x_BLD, weight_DK, bias_D)

@@ -10,6 +10,7 @@ numbers, without them nothing. Computes in float32; bfloat16 and float16 are con
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import Any
@@ -69,6 +70,33 @@ def _at(x: Tensor | None, *index: int) -> int:
     return int(x.data_ptr()) + 4 * sum(i * step for i, step in zip(index, x.stride(), strict=False))
 
 
+@dataclass(frozen=True)
+class Walk:
+    """The way through each row's positions: all of them from the first on, or backwards from its own last one."""
+
+    lengths: list[int] | None
+    """Of rows to walk backwards."""
+
+    @classmethod
+    def of(cls, reversed_B: Tensor | None) -> "Walk":
+        return cls(None if reversed_B is None else reversed_B.tolist())
+
+    def positions(self, x_BLD: Tensor, row: int) -> int:
+        return x_BLD.shape[1] if self.lengths is None else self.lengths[row]
+
+    def along(self, x_BLD: Tensor | None, row: int, first: int = 0) -> tuple[int, int]:
+        """Address of the first position on the way, from channel ``first``, and the step to the next one."""
+        if x_BLD is None:
+            return 0, 0
+        if self.lengths is None:
+            return _at(x_BLD, row, 0, first), x_BLD.stride(1)
+        return _at(x_BLD, row, self.lengths[row] - 1, first), -x_BLD.stride(1)
+
+    def new(self, *shape: int) -> Tensor:
+        """A tensor to be written along the way, 0 where that does not lead."""
+        return torch.empty(shape) if self.lengths is None else torch.zeros(shape)
+
+
 def _rows(x: Tensor) -> Tensor:
     """x in float32 with its last dimension side by side; a slice of a wider tensor stays where it is."""
     x = x.float()
@@ -88,44 +116,53 @@ def scan(
     D_D: Tensor,
     delta_bias_D: Tensor,
     z_BLD: Tensor | None,
+    reversed_B: Tensor | None = None,
 ) -> Tensor:
     if A_DN.shape[1] > MAX_STATES:
-        return plain.scan(u_BLD, delta_BLD, A_DN, B_BLN, C_BLN, D_D, delta_bias_D, z_BLD)
+        wide = (u_BLD, delta_BLD, A_DN, B_BLN, C_BLN, D_D, delta_bias_D, z_BLD)
+        return plain.scan(*wide, reversed_B=reversed_B)
     u, delta, B, C = (_rows(x) for x in (u_BLD, delta_BLD, B_BLN, C_BLN))
     A, D, bias = (x.float().contiguous() for x in (A_DN, D_D, delta_bias_D))
     inputs: ScanInputs = (u, delta, A, B, C, D, bias, None if z_BLD is None else _rows(z_BLD))
-    y_BLD: Tensor = _scan_with_gradient(*inputs) if _wants_gradient(*inputs) else _scan_forward(inputs, kept=None)
+    walk = Walk.of(reversed_B)
+    y_BLD = _scan_with_gradient(walk, *inputs) if _wants_gradient(*inputs) else _scan_forward(walk, inputs, kept=None)
     return y_BLD.to(u_BLD.dtype)
 
 
-def _scan_task(inputs: ScanInputs, row: int, first: int) -> ScanTask:
+def _scan_task(walk: Walk, inputs: ScanInputs, row: int, first: int) -> ScanTask:
     u, delta, A, B, C, D, bias, z = inputs
+    u_at, u_step = walk.along(u, row, first)
+    delta_at, delta_step = walk.along(delta, row, first)
+    B_at, B_step = walk.along(B, row)
+    C_at, C_step = walk.along(C, row)
+    z_at, z_step = walk.along(z, row, first)
     return ScanTask(
         channels=min(WIDTH, u.shape[2] - first),
-        positions=u.shape[1],
+        positions=walk.positions(u, row),
         states=A.shape[1],
-        u=_at(u, row, 0, first),
-        u_step=u.stride(1),
-        delta=_at(delta, row, 0, first),
-        delta_step=delta.stride(1),
+        u=u_at,
+        u_step=u_step,
+        delta=delta_at,
+        delta_step=delta_step,
         A=_at(A, first),
-        B=_at(B, row),
-        B_step=B.stride(1),
-        C=_at(C, row),
-        C_step=C.stride(1),
+        B=B_at,
+        B_step=B_step,
+        C=C_at,
+        C_step=C_step,
         D=_at(D, first),
         bias=_at(bias, first),
-        z=_at(z, row, 0, first),
-        z_step=0 if z is None else z.stride(1),
+        z=z_at,
+        z_step=z_step,
     )
 
 
-def _scan_forward(inputs: ScanInputs, kept: Tensor | None) -> Tensor:
+def _scan_forward(walk: Walk, inputs: ScanInputs, kept: Tensor | None) -> Tensor:
     rows, _, channels = inputs[0].shape
-    y = torch.empty(inputs[0].shape)
+    y = walk.new(*inputs[0].shape)
 
     def task(row: int, first: int) -> None:
-        scan_forward(_scan_task(inputs, row, first), _at(y, row, 0, first), channels, _at(kept, row, first // WIDTH))
+        inputs_at = _scan_task(walk, inputs, row, first)
+        scan_forward(inputs_at, *walk.along(y, row, first), _at(kept, row, first // WIDTH))
 
     _run(task, rows, channels)
     return y
@@ -133,74 +170,80 @@ def _scan_forward(inputs: ScanInputs, kept: Tensor | None) -> Tensor:
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
+    def forward(ctx: Any, walk: Walk, *inputs: Any) -> Tensor:
         (rows, positions, channels), states = inputs[0].shape, inputs[2].shape[1]
         kept = torch.empty(rows, -(-channels // WIDTH), -(-positions // SPAN), states, WIDTH)
+        ctx.walk = walk
         ctx.save_for_backward(*inputs, kept)
-        return _scan_forward(inputs, kept)
+        return _scan_forward(walk, inputs, kept)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, kept = ctx.saved_tensors
+        walk: Walk = ctx.walk
         inputs: ScanInputs = tuple(tensors)
         u, z, dy = inputs[0], inputs[-1], _rows(dy)
         (rows, positions, channels), (blocks, states) = u.shape, kept.shape[1:4:2]
-        du, ddelta, dz = torch.empty(u.shape), torch.empty(u.shape), None if z is None else torch.empty(u.shape)
+        du, ddelta, dz = walk.new(*u.shape), walk.new(*u.shape), None if z is None else walk.new(*u.shape)
         dA, dD, dbias = torch.empty(rows, channels, states), torch.empty(rows, channels), torch.empty(rows, channels)
-        dB, dC = torch.empty(blocks, rows, positions, states), torch.empty(blocks, rows, positions, states)
+        dB, dC = walk.new(blocks, rows, positions, states), walk.new(blocks, rows, positions, states)
 
         def task(row: int, first: int) -> None:
             block = first // WIDTH
             work = torch.empty(states, SPAN + 1, 2, WIDTH)
+            du_at, step = walk.along(du, row, first)
+            dB_at, state_step = walk.along(dB[block], row)
             out = ScanGradients(
-                u=_at(du, row, 0, first),
-                delta=_at(ddelta, row, 0, first),
-                z=_at(dz, row, 0, first),
-                step=channels,
+                u=du_at,
+                delta=walk.along(ddelta, row, first)[0],
+                z=walk.along(dz, row, first)[0],
+                step=step,
                 A=_at(dA, row, first),
                 D=_at(dD, row, first),
                 bias=_at(dbias, row, first),
-                B=_at(dB, block, row),
-                C=_at(dC, block, row),
+                B=dB_at,
+                C=walk.along(dC[block], row)[0],
+                state_step=state_step,
             )
-            inputs_at = _scan_task(inputs, row, first)
-            scan_backward(inputs_at, _at(dy, row, 0, first), dy.stride(1), _at(kept, row, block), _at(work), out)
+            inputs_at = _scan_task(walk, inputs, row, first)
+            scan_backward(inputs_at, *walk.along(dy, row, first), _at(kept, row, block), _at(work), out)
 
         _run(task, rows, channels)
-        return du, ddelta, dA.sum(0), dB.sum(0), dC.sum(0), dD.sum(0), dbias.sum(0), dz
+        return None, du, ddelta, dA.sum(0), dB.sum(0), dC.sum(0), dD.sum(0), dbias.sum(0), dz
 
 
 _scan_with_gradient: Callable[..., Tensor] = _Scan.apply
 
 
-def conv(x_BLD: Tensor, weight_DK: Tensor, bias_D: Tensor) -> Tensor:
+def conv(x_BLD: Tensor, weight_DK: Tensor, bias_D: Tensor, reversed_B: Tensor | None = None) -> Tensor:
     if weight_DK.shape[1] > MAX_FILTER:
-        return plain.conv(x_BLD, weight_DK, bias_D)
+        return plain.conv(x_BLD, weight_DK, bias_D, reversed_B=reversed_B)
     inputs = (_rows(x_BLD), weight_DK.float().T.contiguous(), bias_D.float().contiguous())
-    y_BLD: Tensor = _conv_with_gradient(*inputs) if _wants_gradient(*inputs) else _conv_forward(*inputs)
-    return y_BLD.to(x_BLD.dtype)
+    run = _conv_with_gradient if _wants_gradient(*inputs) else _conv_forward
+    return run(Walk.of(reversed_B), *inputs).to(x_BLD.dtype)
 
 
-def _conv_task(x: Tensor, weight: Tensor, bias: Tensor, row: int, first: int) -> ConvTask:
+def _conv_task(walk: Walk, x: Tensor, weight: Tensor, bias: Tensor, row: int, first: int) -> ConvTask:
+    x_at, x_step = walk.along(x, row, first)
     return ConvTask(
         channels=min(WIDTH, x.shape[2] - first),
-        positions=x.shape[1],
+        positions=walk.positions(x, row),
         width=weight.shape[0],
-        x=_at(x, row, 0, first),
-        x_step=x.stride(1),
+        x=x_at,
+        x_step=x_step,
         weight=_at(weight, 0, first),
         weight_step=weight.shape[1],
         bias=_at(bias, first),
     )
 
 
-def _conv_forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _conv_forward(walk: Walk, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     rows, _, channels = x.shape
-    y = torch.empty(x.shape)
+    y = walk.new(*x.shape)
 
     def task(row: int, first: int) -> None:
-        conv_forward(_conv_task(x, weight, bias, row, first), _at(y, row, 0, first), channels)
+        conv_forward(_conv_task(walk, x, weight, bias, row, first), *walk.along(y, row, first))
 
     _run(task, rows, channels)
     return y
@@ -208,25 +251,27 @@ def _conv_forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 class _Conv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, walk: Walk, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.walk = walk
         ctx.save_for_backward(x, weight, bias)
-        return _conv_forward(x, weight, bias)
+        return _conv_forward(walk, x, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        walk: Walk = ctx.walk
         x, weight, bias = ctx.saved_tensors
         dy = _rows(dy)
         rows, _, channels = x.shape
-        dx, dweight, dbias = torch.empty(x.shape), torch.empty(rows, *weight.shape), torch.empty(rows, channels)
+        dx, dweight, dbias = walk.new(*x.shape), torch.empty(rows, *weight.shape), torch.empty(rows, channels)
 
         def task(row: int, first: int) -> None:
-            inputs_at = _conv_task(x, weight, bias, row, first)
-            dx_at, dweight_at, dbias_at = _at(dx, row, 0, first), _at(dweight, row, 0, first), _at(dbias, row, first)
-            conv_backward(inputs_at, _at(dy, row, 0, first), dy.stride(1), dx_at, channels, dweight_at, dbias_at)
+            inputs_at = _conv_task(walk, x, weight, bias, row, first)
+            dweight_at, dbias_at = _at(dweight, row, 0, first), _at(dbias, row, first)
+            conv_backward(inputs_at, *walk.along(dy, row, first), *walk.along(dx, row, first), dweight_at, dbias_at)
 
         _run(task, rows, channels)
-        return dx, dweight.sum(0), dbias.sum(0)
+        return None, dx, dweight.sum(0), dbias.sum(0)
 
 
 _conv_with_gradient: Callable[..., Tensor] = _Conv.apply

@@ -8,8 +8,9 @@ two arrays overlap. Channels that a narrower task lacks stay 0.
 For the gradients, the forward scan keeps the state before every SPAN positions, and the backward scan recomputes
 the states in between: D N L / SPAN numbers in memory instead of D N L.
 
-A ``step`` is the distance in numbers from one position to the next; the channels or states of a position lie side by
-side. An address of 0 means that there is no such tensor.
+A ``step`` is the distance in numbers from one position to the next, negative in a row that is read backwards from its
+last position; the channels or states of a position lie side by side. An address of 0 means that there is no such
+tensor.
 """
 
 from typing import Any, NamedTuple
@@ -58,7 +59,10 @@ class ScanTask(NamedTuple):
 
 
 class ScanGradients(NamedTuple):
-    """Where the gradients go: u, delta, z (L, n), and this task's share of A (n, N), D, bias (n), B, C (L, N)."""
+    """Where the gradients go: u, delta, z (L, n), and this task's share of A (n, N), D, bias (n), B, C (L, N).
+
+    ``step`` is that of u, delta and z, ``state_step`` that of B and C.
+    """
 
     u: int
     delta: int
@@ -69,6 +73,7 @@ class ScanGradients(NamedTuple):
     bias: int
     B: int
     C: int
+    state_step: int
 
 
 class ConvTask(NamedTuple):
@@ -243,8 +248,8 @@ def scan_backward(task: Any, dy: Any, dy_step: Any, kept: Any, work: Any, out: A
                     dexponent[d] += grown * rate[i]
                     drate[i] += grown * delta[k + d]
                     dh[i] = carried
-                dB[t * states + s] = db
-                dC[t * states + s] = dc
+                dB[t * out.state_step + s] = db
+                dC[t * out.state_step + s] = dc
             for d in range(WIDTH):
                 du[d] = dinflow[d] * delta[k + d] + skip[d] * grad[d]
                 draw[d] = (dexponent[d] * _LN2 + dinflow[d] * u[d]) * sigmoid(raw[d] + bias[d])

@@ -11,7 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from orthrus.nn.scan.reverse import by_reversed_copies
 
+
+@by_reversed_copies
 def scan(
     u_BLD: Tensor,
     delta_BLD: Tensor,
@@ -39,6 +42,7 @@ def scan(
     return y.to(u_BLD.dtype)
 
 
+@by_reversed_copies
 def conv(x_BLD: Tensor, weight_DK: Tensor, bias_D: Tensor) -> Tensor:
     width = weight_DK.shape[1]
     padded = F.pad(x_BLD.transpose(1, 2), (width - 1, 0))
