@@ -72,7 +72,7 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
             tables["witnesses"].append(witnesses)
             tables["nodes"].append(_nodes(table, dialect))
             chromosomes |= _chromosome_names(table)
-    if dialect is None:
+    if dialect is None or not n_rows:
         raise InputError(f"{path} has no annotation rows; expected a GTF or GFF3 file with exon rows.")
     whole = {name: pa.concat_tables(some).unify_dictionaries().combine_chunks() for name, some in tables.items()}
     return GxfRows(**whole, chromosomes=chromosomes, dialect=dialect)

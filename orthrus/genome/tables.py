@@ -23,6 +23,20 @@ def read_tsv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
 
     Raises InputError naming a missing column and the nearest there is, or the first line with too few or many fields.
     """
+    first_line, _, body = _read(path).partition(b"\n")
+    header = first_line.decode().rstrip("\r").removeprefix("#").split("\t")
+    _check_header(path, header, required, optional)
+    if not body.strip():
+        raise InputError(f"{path} has a header and no rows; expected some.")
+    return _parse(path, body, header, [name for name in header if name in (*required, *optional)], n_lines_before=1)
+
+
+def read_columns(path: Path, names: Sequence[str]) -> pa.Table:
+    """All columns of a table without a header line, by these ``names``, as strings; raises InputError as read_tsv."""
+    return _parse(path, _read(path), names, names, n_lines_before=0)
+
+
+def _read(path: Path) -> bytes:
     with open_bytes(path) as stream:
         data = stream.read().removeprefix(b"\xef\xbb\xbf")
     try:
@@ -30,30 +44,30 @@ def read_tsv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line}: not UTF-8 text; expected a tab-separated table.") from None
-    first_line, _, body = data.partition(b"\n")
-    header = first_line.decode().rstrip("\r").removeprefix("#").split("\t")
-    _check_header(path, header, required, optional)
-    if not body.strip():
-        raise InputError(f"{path} has a header and no rows; expected some.")
+    return data
+
+
+def _parse(path: Path, body: bytes, header: Sequence[str], wanted: Sequence[str], n_lines_before: int) -> pa.Table:
     bad: list[csv.InvalidRow] = []
 
     def refuse(row: csv.InvalidRow) -> str:
         bad.append(row)
         return "error"
 
-    names = [name for name in header if name in (*required, *optional)]
     try:
         return csv.read_csv(
             pa.BufferReader(body),
-            csv.ReadOptions(column_names=header, use_threads=False),
+            csv.ReadOptions(column_names=list(header), use_threads=False),
             csv.ParseOptions(delimiter="\t", quote_char=False, double_quote=False, invalid_row_handler=refuse),
-            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), include_columns=names, null_values=[]),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(wanted, pa.string()), include_columns=list(wanted), null_values=[]
+            ),
         )
     except pa.ArrowInvalid as error:
         fault = ": " + " ".join(str(error).split())
-        if bad:  # rows are numbered from 1, after the header
-            fault = f", line {bad[0].number + 1}: {bad[0].actual_columns} tab-separated fields"
-        raise InputError(f"{path}{fault}; expected {len(header)} as in the header.") from None
+        if bad:  # rows are numbered from 1
+            fault = f", line {bad[0].number + n_lines_before}: {bad[0].actual_columns} tab-separated fields"
+        raise InputError(f"{path}{fault}; expected {len(header)}, as in the first line.") from None
 
 
 def _check_header(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> None:

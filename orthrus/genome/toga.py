@@ -18,10 +18,10 @@ from orthrus.genome.ucsc import LAYOUTS, read_ucsc
 
 TOGA_LAYOUTS = tuple(chain.from_iterable(LAYOUTS.values()))
 
-_KNOWN = r"ENS[A-Z]*T\d{11}(\.\d+)?|(rna-)?[NX][MR]_\d+(\.\d+)?"
-_TOGA1 = rf"^(?P<transcript>{_KNOWN}|[^.]+)(\.(?P<symbol>.+))?\.(?P<chain>-?\d+)(?P<kind>)$"
-_TOGA2 = r"^(?P<transcript>[^#]+)(#(?P<symbol>[^#]*))?#(?P<chain>\d+(,\d+)*)(#(?P<kind>\w+))?$"
-_CERTAIN = rf"^(({_KNOWN})\..+\.-?\d+|({_KNOWN})(#[^#]*)?#\d+(,\d+)*(#\w+)?)$"  # and not a transcript with its version
+_KNOWN = r"ENS[A-Z]*T\d{11}(?:\.\d+)?|(?:rna-)?[NX][MR]_\d+(?:\.\d+)?"
+_TOGA1 = rf"^(?P<transcript>{_KNOWN}|[^.]+)(?:\.(?P<symbol>.+))?\.(?P<chain>-?\d+)(?P<kind>)$"
+_TOGA2 = r"^(?P<transcript>[^#]+)(?:#(?P<symbol>[^#]*))?#(?P<chain>\d+(?:,\d+)*)(?:#(?P<kind>\w+))?$"
+_CERTAIN = rf"^(?:(?:{_KNOWN})\..+\.-?\d+|(?:{_KNOWN})(?:#[^#]*)?#\d+(?:,\d+)*(?:#\w+)?)$"
 _SEVERAL_CHAINS = r"^-1$|,"
 
 

@@ -18,7 +18,6 @@ from orthrus.errors import InputError
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.frames import PARQUET_SUFFIXES
-from orthrus.genome.tables import read_tsv
 from orthrus.genome.transcripts import (
     Transcript,
     annotated_transcripts,
@@ -26,8 +25,9 @@ from orthrus.genome.transcripts import (
     framed_transcripts,
     listed_transcripts,
 )
+from orthrus.prepare.orthologs import read_homologs, read_orthologs
 from orthrus.prepare.spec import Spec, load_spec
-from orthrus.store import ORTHOLOG_SCHEMA, StoreBuilder, TranscriptStore, sha256
+from orthrus.store import StoreBuilder, TranscriptStore, sha256
 
 _EVERYTHING = Filters(biotypes=None, min_length=1, max_length=2**31 - 1)
 
@@ -55,10 +55,11 @@ def prepare(spec_path: Path, output: Path, overwrite: bool = False) -> PrepareSu
     """
     started = time.monotonic()
     spec = load_spec(Path(spec_path))
-    orthologs = _read_orthologs(spec)
+    findings: dict[str, Findings] = {}
+    orthologs, homologs = read_orthologs(spec, findings), read_homologs(spec, findings)
     try:
         with StoreBuilder(output, overwrite=overwrite) as builder, _progress() as progress:
-            _build(builder, spec, orthologs, progress)
+            _build(builder, spec, orthologs, homologs, findings, progress)
     except OSError as error:
         raise InputError(f"the store {output} cannot be written ({error}); nothing is left of it.") from None
     meta = TranscriptStore.open(output).meta
@@ -71,8 +72,14 @@ def prepare(spec_path: Path, output: Path, overwrite: bool = False) -> PrepareSu
     )
 
 
-def _build(builder: StoreBuilder, spec: Spec, orthologs: pa.Table, progress: Progress) -> None:
-    findings: dict[str, Findings] = {}
+def _build(
+    builder: StoreBuilder,
+    spec: Spec,
+    orthologs: pa.Table,
+    homologs: pa.Table,
+    findings: dict[str, Findings],
+    progress: Progress,
+) -> None:
     for source in spec.sources:
         found = findings.setdefault(source.name, Findings())
         transcripts = source.transcripts(spec.filters, found)
@@ -84,7 +91,7 @@ def _build(builder: StoreBuilder, spec: Spec, orthologs: pa.Table, progress: Pro
             " or its input."
         )
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(orthologs, findings=findings, meta=_provenance(spec))
+    builder.finish(orthologs, homologs, findings=findings, meta=_provenance(spec))
     progress.update(task, total=0)
 
 
@@ -139,11 +146,6 @@ def open_or_prepare(
         for line in findings.dropped.lines() + store.meta["warnings"]:
             Console(stderr=True).print(line, style="yellow", highlight=False)
         yield store
-
-
-def _read_orthologs(spec: Spec) -> pa.Table:
-    tables = [read_tsv(file.path, ORTHOLOG_SCHEMA.names) for file in spec.orthologs]
-    return pa.concat_tables([ORTHOLOG_SCHEMA.empty_table(), *(t.select(ORTHOLOG_SCHEMA.names) for t in tables)])
 
 
 def _provenance(spec: Spec) -> dict[str, Any]:

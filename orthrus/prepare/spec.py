@@ -10,10 +10,11 @@ from orthrus.genome.annotation import FORMATS
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.transcripts import Transcript, annotated_transcripts, listed_transcripts
+from orthrus.prepare.relations import RelationTable, SpeciesNames
 from orthrus.spec_file import File, find_file, load_yaml, mapping
 
 _ANNOTATED = ("annotation", "genome")
-_OF_ANNOTATION = ("format", "genes")
+_OF_ANNOTATION = ("format", "genes", "reference", "orthology")
 _LISTED = ("transcripts", "coordinates")
 
 
@@ -21,12 +22,14 @@ _LISTED = ("transcripts", "coordinates")
 class Source:
     """Where transcripts of a species come from: ``files`` by their key in the spec.
 
-    ``format`` is that of the annotation (:data:`orthrus.genome.annotation.FORMATS`), None to be told by content.
+    ``format`` is that of the annotation (:data:`orthrus.genome.annotation.FORMATS`), None to be told by content;
+    ``reference`` the species whose transcripts TOGA projected here.
     """
 
     species: str
     files: Mapping[str, File]
     format: str | None = None
+    reference: str | None = None
 
     @property
     def name(self) -> str:
@@ -53,9 +56,15 @@ class Source:
                 filters,
                 findings,
                 format=self.format,
-                genes=path.get("genes"),
+                genes=self.genes,
             )
         return listed_transcripts(path["transcripts"], path["coordinates"], self.species, filters, findings)
+
+    @property
+    def genes(self) -> Path | None:
+        """The table that tells the transcripts' genes."""
+        file = self.files.get("genes") or self.files.get("orthology")
+        return file.path if file else None
 
 
 @dataclass(frozen=True)
@@ -63,36 +72,63 @@ class Spec:
     """What to put into a store."""
 
     sources: list[Source]
-    orthologs: list[File]
+    orthologs: list[RelationTable]
+    homologs: list[RelationTable]
+    names: SpeciesNames
     filters: Filters
 
     @property
     def files(self) -> Iterable[File]:
         """Every file that is read, in order."""
-        return [*(file for source in self.sources for file in source.files.values()), *self.orthologs]
+        tables = [*self.orthologs, *self.homologs]
+        return [*(file for source in self.sources for file in source.files.values()), *(t.file for t in tables)]
 
 
 def load_spec(path: Path) -> Spec:
     """Read a spec; raises InputError naming what is wrong in it, or the first file that is not there."""
     document = load_yaml(path, "spec")
     where = str(path)
-    fields = mapping(document, where, ("species", "orthologs", "filters"))
+    fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters"))
     species = fields.get("species")
     if not isinstance(species, dict) or not species:
         raise InputError(f"{where}: `species` is {species!r}; expected a species' name with its files, at least one.")
     folder = path.absolute().parent
+    aliases = _aliases(fields.get("aliases") or {}, f"{where}, aliases")
+    known = [*map(str, species), *aliases]
     return Spec(
         sources=[
-            _source(str(name), source, folder, f"{where}, species {name}")
+            _source(str(name), source, folder, known, f"{where}, species {name}")
             for name, sources in species.items()
             for source in (sources if isinstance(sources, list) and sources else [sources])
         ],
-        orthologs=[find_file(text, folder, f"{where}, orthologs") for text in _list(fields, "orthologs", where)],
+        orthologs=_tables(fields, "orthologs", folder, known, where),
+        homologs=_tables(fields, "homologs", folder, known, where),
+        names=SpeciesNames(known, aliases),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
     )
 
 
-def _source(species: str, document: Any, folder: Path, where: str) -> Source:
+def _tables(fields: Mapping[str, Any], key: str, folder: Path, known: list[str], where: str) -> list[RelationTable]:
+    tables = []
+    for entry in _list(fields, key, where):
+        here = f"{where}, {key}"
+        entry = mapping(entry, here, ("table", "species", "by")) if isinstance(entry, dict) else {"table": entry}
+        species, by = entry.get("species"), entry.get("by", "id")
+        if species is not None and species not in known:
+            raise InputError(f"{here}: species is {species!r}; expected one of the spec's, {', '.join(known)}.")
+        if by not in ("id", "symbol"):
+            raise InputError(f"{here}: by is {by!r}; expected `id` or `symbol`.")
+        tables.append(RelationTable(find_file(entry.get("table"), folder, here), species, by_symbol=by == "symbol"))
+    return tables
+
+
+def _aliases(document: Any, where: str) -> dict[str, list[str]]:
+    if not isinstance(document, dict):
+        raise InputError(f"{where}: found {document!r}; expected species' names, each with a list of others.")
+    return {str(name): list(map(str, _list(document, name, where))) for name in document}
+
+
+def _source(species: str, document: Any, folder: Path, known: list[str], where: str) -> Source:
     fields = dict(mapping(document, where, (*_ANNOTATED, *_OF_ANNOTATION, *_LISTED)))
     optional = _OF_ANNOTATION if "annotation" in fields else ()
     if {key for key in fields if key not in optional} not in (set(_ANNOTATED), set(_LISTED)):
@@ -100,9 +136,19 @@ def _source(species: str, document: Any, folder: Path, where: str) -> Source:
             f"{where}: it has {', '.join(fields) or 'nothing'}; expected `annotation` and `genome`, or `transcripts`"
             " and `coordinates`."
         )
-    format = _format(fields.pop("format", None), where)
+    reference = fields.pop("reference", None)
+    format = _format(fields.pop("format", "toga" if reference else None), where)
     files = {key: find_file(text, folder, f"{where}, {key}") for key, text in fields.items()}
-    return Source(species, files, format)
+    if "orthology" in files and reference is None:
+        raise InputError(f"{where}: it has `orthology` without `reference`; name the species that TOGA started from.")
+    if reference is not None and (format != "toga" or "genes" in files):
+        raise InputError(f"{where}: `reference` goes with an annotation by TOGA, which names its genes by itself.")
+    if reference is not None and reference not in known and "orthology" not in files:
+        raise InputError(
+            f"{where}: reference is {reference!r}; expected one of the spec's species ({', '.join(known)}), or give"
+            " TOGA's orthology table as `orthology`."
+        )
+    return Source(species, files, format, reference)
 
 
 def _format(given: Any, where: str) -> str | None:

@@ -14,9 +14,11 @@ Read = Callable[..., tuple[TranscriptModels, Findings]]
 def read(tmp_path: Path) -> Read:
     """Reads an annotation given as lines."""
 
-    def read(lines: Iterable[str], name: str = "a.gtf") -> tuple[TranscriptModels, Findings]:
+    def read(
+        lines: Iterable[str], name: str = "a.gtf", format: str | None = None, genes: Path | None = None
+    ) -> tuple[TranscriptModels, Findings]:
         path, findings = tmp_path / name, Findings()
         path.write_text("".join(f"{line}\n" for line in lines))
-        return read_annotation(path, findings), findings
+        return read_annotation(path, findings, format=format, genes=genes), findings
 
     return read

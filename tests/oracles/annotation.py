@@ -127,7 +127,7 @@ def gtf_with_stop_in_cds(model: Model) -> list[str]:
     return gtf(model, stop_codon=False)
 
 
-def genepred(model: Model) -> list[str]:
+def gene_pred(model: Model) -> list[str]:
     """UCSC's genePred; a transcript without CDS has an empty one at its end."""
     starts, ends = zip(*sorted(model.exons), strict=True)
     cds = (ends[-1], ends[-1])
@@ -142,9 +142,9 @@ def genepred(model: Model) -> list[str]:
     ]
 
 
-def genepred_ext(model: Model) -> list[str]:
+def gene_pred_ext(model: Model) -> list[str]:
     """With the gene in name2, as `gtfToGenePred -genePredExt` writes it."""
-    (row,) = genepred(model)
+    (row,) = gene_pred(model)
     frames, done = {}, 0
     for piece in model.pieces(*(model.cds or (0, 0))):  # in the order of transcription
         frames[piece] = done % 3
@@ -167,22 +167,22 @@ def ucsc_bin(start: int, end: int) -> int:
     return bins[-1]
 
 
-def genepred_ext_bin(model: Model) -> list[str]:
+def gene_pred_ext_bin(model: Model) -> list[str]:
     """As in UCSC's database dumps, such as refGene.txt."""
-    return [f"{ucsc_bin(*_span(model))}\t{row}" for row in genepred_ext(model)]
+    return [f"{ucsc_bin(*_span(model))}\t{row}" for row in gene_pred_ext(model)]
 
 
 def ref_flat(model: Model) -> list[str]:
-    return [f"{model.gene_id}\t{row}" for row in genepred(model)]
+    return [f"{model.gene_id}\t{row}" for row in gene_pred(model)]
 
 
 def bed12(model: Model) -> list[str]:
-    name, contig, strand, start, end, cds_start, cds_end, n, *_ = genepred(model)[0].split("\t")
+    name, contig, strand, start, end, cds_start, cds_end, n, *_ = gene_pred(model)[0].split("\t")
     exons = sorted(model.exons)
     sizes = "".join(f"{b - a}," for a, b in exons)
     offsets = "".join(f"{a - exons[0][0]}," for a, _ in exons)
     return ["\t".join([contig, start, end, name, "0", strand, cds_start, cds_end, "0", n, sizes, offsets])]
 
 
-UCSC_FORMATS = (genepred, genepred_ext, genepred_ext_bin, ref_flat, bed12)
+UCSC_FORMATS = (gene_pred, gene_pred_ext, gene_pred_ext_bin, ref_flat, bed12)
 FORMATS = (gtf, gtf_without_transcript_rows, gtf_with_stop_in_cds, ensembl_gff3, refseq_gff3, bare_gff3, *UCSC_FORMATS)

@@ -1,0 +1,68 @@
+"""All gene pairs and gene groups that a spec gives a store: its tables', and what TOGA's annotation says itself."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orthrus.genome.annotation import read_annotation
+from orthrus.genome.coordinates import read_coordinates
+from orthrus.genome.findings import Findings
+from orthrus.genome.tables import read_tsv
+from orthrus.prepare.spec import Source, Spec
+from orthrus.prepare.toga import ReferenceGenes, pairs_of_names, pairs_of_table
+from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA
+
+_ENSEMBL_GENE = r"^ENS[A-Z]*G\d{11}(\.\d+)?$"
+
+
+def read_orthologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
+    """Pairs of orthologous genes, columns as in ORTHOLOG_SCHEMA; notes go to ``findings``, by table or source.
+
+    Where TOGA's genes are told by its projections' names, its annotation and the reference's are read for that.
+    """
+    tables = [ORTHOLOG_SCHEMA.empty_table()]
+    tables += [t.pairs(spec.names, findings.setdefault(t.file.given, Findings())) for t in spec.orthologs]
+    genes: dict[str, ReferenceGenes] = {}
+    for source in spec.sources:
+        if source.reference is not None:
+            tables.append(_of_toga(source, source.reference, spec, genes, findings.setdefault(source.name, Findings())))
+    return pa.concat_tables(tables)
+
+
+def read_homologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
+    """Groups of homologous genes, columns as in HOMOLOG_SCHEMA; notes go to ``findings``, by table."""
+    tables = [t.groups(spec.names, findings.setdefault(t.file.given, Findings())) for t in spec.homologs]
+    return pa.concat_tables([HOMOLOG_SCHEMA.empty_table(), *tables])
+
+
+def _of_toga(
+    source: Source, reference: str, spec: Spec, genes: dict[str, ReferenceGenes], findings: Findings
+) -> pa.Table:
+    orthology = source.files.get("orthology")
+    if orthology:
+        stated = read_tsv(orthology.path, ("t_gene",))["t_gene"]
+        if pc.all(pc.match_substring_regex(stated, _ENSEMBL_GENE)).as_py():  # as the store has them
+            return pairs_of_table(orthology.path, source.species, reference, _reference_genes([]))
+    if reference not in genes:
+        genes[reference] = _reference_genes([s for s in spec.sources if s.species == reference])
+    if orthology:
+        return pairs_of_table(orthology.path, source.species, reference, genes[reference])
+    models = read_annotation(source.files["annotation"].path, Findings(), format="toga")
+    return pairs_of_names(models, source.species, reference, genes[reference], findings)
+
+
+def _reference_genes(sources: list[Source]) -> ReferenceGenes:
+    """Names of transcripts and genes in ``sources``."""
+    names = [_names(source) for source in sources]
+    empty = pa.array([], pa.string())
+    return ReferenceGenes(
+        *(pa.concat_arrays([empty, *columns]) for columns in zip(*names, strict=True)) if names else 3 * [empty]
+    )
+
+
+def _names(source: Source) -> tuple[pa.Array, pa.Array, pa.Array]:
+    path = {key: file.path for key, file in source.files.items()}
+    if "annotation" in path:
+        models = read_annotation(path["annotation"], Findings(), format=source.format, genes=source.genes)
+        return models.transcript_id, models.gene_id, models.gene_name
+    table = read_coordinates(path["coordinates"], source.species)
+    return pa.array(table.transcript_id), pa.array(table.gene_id), pa.array(table.gene_name)
