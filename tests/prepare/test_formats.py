@@ -1,0 +1,193 @@
+"""Specs of every annotation format and ortholog source, from files to a store."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orthrus import TranscriptStore
+from orthrus.errors import InputError
+from orthrus.prepare import open_or_prepare, prepare
+from tests.oracles.annotation import UCSC_FORMATS, Model, bed12, gene_pred_ext, gtf
+
+BASES = "".join(random.Random(7).choices("ACGT", k=4000))
+HUMAN = [
+    Model("ENST00000000001.2", "ENSG00000000001.9", "chr1", "+", ((0, 120), (200, 330)), (30, 240)),
+    Model("ENST00000000002.1", "ENSG00000000001.9", "chr1", "+", ((0, 120), (200, 300)), (30, 210)),
+    Model("ENST00000000003.1", "ENSG00000000002.1", "chr1", "-", ((1000, 1210),), (0, 210)),
+    Model("NM_000004.1", "GENE4", "chr1", "+", ((2000, 2210),), (0, 210)),
+]
+
+
+def named(model: Model, name: str) -> Model:
+    return Model(name, "", model.contig, model.strand, model.exons, model.cds)
+
+
+DOG = [
+    named(HUMAN[0], "ENST00000000001.2.AAA.7"),
+    named(HUMAN[1], "ENST00000000002.1.AAA.7"),
+    named(HUMAN[2], "ENST00000000003.BBB.8"),  # without its version
+    Model("ENST00000000003.BBB.9", "", "chr1", "-", ((3000, 3210),), (0, 210)),
+    Model("ENST00000000009.CCC.1", "", "chr1", "+", ((3300, 3510),), (0, 210)),  # the reference lacks it
+    Model("NM_000004#GENE4#3", "", "chr1", "+", ((2000, 2210),), (0, 210)),
+    Model("NM_000004#GENE4#5#paralog", "", "chr1", "+", ((2500, 2710),), (0, 210)),
+]
+ORTHOLOGY = """t_gene\tt_transcript\tq_gene\tq_transcript\torthology_class
+ENSG00000000001\tENST00000000001.2.AAA\treg_1\tENST00000000001.2.AAA.7\tone2one
+ENSG00000000001\tENST00000000002.1.AAA\treg_1\tENST00000000002.1.AAA.7\tone2one
+ENSG00000000002\tENST00000000003.BBB\treg_2\tENST00000000003.BBB.8\tone2many
+ENSG00000000002\tENST00000000003.BBB\treg_3\tENST00000000003.BBB.9\tone2many
+ENSG00000000007\tENST00000000007.ZZZ\tNone\tNone\tone2zero
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    (folder / "genome.fa").write_text(f">chr1\n{BASES}\n")
+    write(folder / "human.gtf", gtf, HUMAN)
+    write(folder / "dog.bed", bed12, DOG)
+    (folder / "orthology.tsv").write_text(ORTHOLOGY)
+    return folder
+
+
+def write(path: Path, format: Callable[[Model], list[str]], models: list[Model]) -> None:
+    path.write_text("".join(f"{line}\n" for model in models for line in format(model)))
+
+
+def build(folder: Path, document: dict[str, Any], name: str = "store") -> TranscriptStore:
+    (folder / "spec.yaml").write_text(yaml.safe_dump({"filters": {"biotypes": "all"}, **document}, sort_keys=False))
+    prepare(folder / "spec.yaml", folder.parent / name, overwrite=True)
+    return TranscriptStore.open(folder.parent / name)
+
+
+HUMAN_SOURCE = {"annotation": "human.gtf", "genome": "genome.fa"}
+DOG_SOURCE = {"annotation": "dog.bed", "genome": "genome.fa", "reference": "human"}
+
+
+def pairs(store: TranscriptStore) -> set[tuple[str, ...]]:
+    return {tuple(row.values()) for row in store.orthologs.to_pylist()}
+
+
+def test_orthologs_come_out_of_togas_names(folder: Path) -> None:
+    store = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": DOG_SOURCE}})
+    one, two, more = "ENSG00000000001.9", "ENSG00000000002.1", "ENST00000000003.BBB."
+    assert pairs(store) == {
+        ("human", one, "dog", "ENST00000000001.2.AAA.7", "ortholog_one2one"),
+        ("human", two, "dog", f"{more}8", "ortholog_one2many"),
+        ("human", two, "dog", f"{more}9", "ortholog_one2many"),
+        ("human", "GENE4", "dog", "NM_000004#GENE4#3", "ortholog_one2one"),
+    }
+    family = dict(zip(store.column("transcript_id"), store.column("family_id"), strict=True))
+    assert {name for name, f in family.items() if f == f"human:{two}"} == {"ENST00000000003.1", f"{more}8", f"{more}9"}
+    assert family["ENST00000000002.1.AAA.7"] == f"human:{one}"
+    assert store.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 0
+    assert any("1 TOGA projections of transcripts that human does not have" in w for w in store.meta["warnings"])
+    gene_names = dict(zip(store.column("transcript_id"), store.column("gene_name"), strict=True))
+    assert gene_names["ENST00000000003.BBB.9"] == "BBB"
+
+
+def test_orthologs_come_out_of_togas_table(folder: Path) -> None:
+    dog = {**DOG_SOURCE, "orthology": "orthology.tsv"}
+    store = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": dog}})
+    assert pairs(store) == {
+        ("human", "ENSG00000000001.9", "dog", "reg_1", "ortholog_one2one"),
+        ("human", "ENSG00000000002.1", "dog", "reg_2", "ortholog_one2many"),
+        ("human", "ENSG00000000002.1", "dog", "reg_3", "ortholog_one2many"),
+    }
+    genes = dict(zip(store.column("transcript_id"), store.column("gene_id"), strict=True))
+    assert genes["ENST00000000002.1.AAA.7"] == "reg_1"
+    assert genes["ENST00000000009.CCC.1"] == "ENST00000000009.CCC.1"  # the table does not list it
+    by_symbol = ORTHOLOGY.replace("ENSG00000000001", "AAA").replace("ENSG00000000002", "BBB")
+    (folder / "orthology.tsv").write_text(by_symbol)  # as where TOGA's isoforms file has symbols: transcripts tell
+    assert pairs(build(folder, {"species": {"human": HUMAN_SOURCE, "dog": dog}})) == pairs(store)
+    (folder / "orthology.tsv").write_text(ORTHOLOGY)
+    alone = build(folder, {"species": {"dog": dog}})  # a shard: its pairs wait for the human's
+    assert alone.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 3
+
+
+@pytest.mark.parametrize(
+    ("dog", "message"),
+    [
+        ({**DOG_SOURCE, "reference": "humn"}, "reference is 'humn'; expected one of the spec's species (human, dog)"),
+        (
+            {"annotation": "dog.bed", "genome": "genome.fa", "orthology": "orthology.tsv"},
+            "it has `orthology` without `reference`",
+        ),
+        ({**DOG_SOURCE, "format": "gtf"}, "`reference` goes with an annotation by TOGA"),
+        ({**DOG_SOURCE, "format": "gft"}, "format is 'gft'; expected one of gtf, gff3, bed12"),
+        ({"transcripts": "dog.bed", "coordinates": "dog.bed", "format": "bed12"}, "expected `annotation` and `genome`"),
+        ({**DOG_SOURCE, "annotation": "human.gtf"}, "human.gtf begins with 'chr1"),
+        ({**DOG_SOURCE, "orthology": "dog.bed"}, "dog.bed has no column"),
+    ],
+)
+def test_toga_that_cannot_be_used(folder: Path, dog: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        build(folder, {"species": {"human": HUMAN_SOURCE, "dog": dog}})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (folder.parent / "store").exists()
+
+
+def test_every_format_gives_the_same_store(folder: Path) -> None:
+    table = "transcript_id\tgene_id\n" + "".join(f"{m.transcript_id}\t{m.gene_id}\n" for m in HUMAN)
+    (folder / "genes.tsv").write_text(table)
+    stores = {}
+    for format in (gtf, *UCSC_FORMATS):
+        write(folder / "human.annotation", format, HUMAN)
+        source = {"annotation": "human.annotation", "genome": "genome.fa", "genes": "genes.tsv"}
+        stores[format.__name__] = build(folder, {"species": {"human": source}}, format.__name__)
+    expected = stores.pop("gtf")
+    for name, store in stores.items():
+        assert (store.path / "codes.u8").read_bytes() == (expected.path / "codes.u8").read_bytes(), name
+        columns = [c for c in store.transcripts.column_names if c != "gene_name"]
+        assert store.transcripts.select(columns).equals(expected.transcripts.select(columns)), name
+
+
+def test_embedding_takes_every_format(folder: Path) -> None:
+    write(folder / "human.txt", gene_pred_ext, HUMAN)
+    with open_or_prepare(folder / "human.txt", genome=folder / "genome.fa") as store:
+        assert store.column("transcript_id") == [model.transcript_id for model in HUMAN]
+        assert store.sequence(2) == HUMAN[2].sequence({"chr1": BASES})
+    with open_or_prepare(folder / "dog.bed", genome=folder / "genome.fa") as store:
+        assert store.column("gene_name")[0] == "AAA"
+
+
+def test_tables_of_orthologs_and_homologs_by_their_own_names(folder: Path) -> None:
+    write(folder / "mouse.bed", bed12, [named(HUMAN[0], "M1"), named(HUMAN[2], "M2"), named(HUMAN[3], "M3")])
+    (folder / "mart.tsv").write_text(
+        "Gene stable ID\tMouse gene stable ID\tMouse homology type\nENSG00000000001\tM1\tortholog_one2one\n"
+        "ENSG00000000099\tM2\tortholog_one2one\n"
+    )
+    (folder / "homologene.data").write_text("9\t9606\t4\tGENE4\t1\tNP_1\n9\t10090\t5\tM3\t2\tNP_2\n")
+    (folder / "groups.tsv").write_text("species\tgene_id\tgroup\nhuman\tENSG00000000002.1\tx\nmouse\tM2\tx\n")
+    document = {
+        "species": {"human": HUMAN_SOURCE, "mouse": {"annotation": "mouse.bed", "genome": "genome.fa"}},
+        "aliases": {"human": [9606], "mouse": ["10090"]},
+        "orthologs": [{"table": "mart.tsv", "species": "human"}, {"table": "homologene.data", "by": "symbol"}],
+        "homologs": ["groups.tsv"],
+    }
+    store = build(folder, document)
+    assert pairs(store) == {
+        ("human", "ENSG00000000001.9", "mouse", "M1", "ortholog_one2one"),
+        ("human", "GENE4", "mouse", "M3", "ortholog_one2one"),
+    }
+    assert store.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 1
+    family = dict(zip(store.column("gene_id"), store.column("family_id"), strict=True))
+    assert family["M2"] == family["ENSG00000000002.1"]
+    assert {source["path"] for source in store.meta["sources"]} >= {"mart.tsv", "homologene.data", "groups.tsv"}
+    for change, message in [
+        ({"aliases": ["mouse"]}, "aliases: found ['mouse']"),
+        ({"aliases": {"mouse": "Mouse"}}, "mouse is 'Mouse'; expected a list, such as [Mouse]"),
+        ({"orthologs": [{"table": "mart.tsv", "species": "rat"}]}, "species is 'rat'; expected one of the spec's"),
+        ({"orthologs": [{"table": "mart.tsv", "by": "name"}]}, "by is 'name'; expected `id` or `symbol`"),
+        ({"orthologs": [{"tabel": "mart.tsv"}]}, "unknown key 'tabel' (did you mean 'table'?)"),
+        ({"homologs": ["none.tsv"]}, "none.tsv does not exist"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            build(folder, {**document, **change})
+        assert message in str(caught.value)
