@@ -2,9 +2,12 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # test processes share the cores; spinning threads of several would not
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import_module("lightning")  # its log handler keeps the stderr it is imported under, and that of a test is soon closed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

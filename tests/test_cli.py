@@ -12,6 +12,7 @@ import torch
 from orthrus import MambaEncoder, TranscriptStore, load_encoder
 from orthrus.cli import main
 from orthrus.hub import save_encoder
+from orthrus.nn import scan
 from tests.builders import build_store
 
 
@@ -51,6 +52,15 @@ def embeddings(store: Path, encoder: Path, tmp_path: Path) -> Path:
     output = tmp_path / "e.parquet"
     assert main(["embed", f"--checkpoint={encoder}", f"--input={store}", f"--output={output}"]) == 0
     return output
+
+
+def test_the_scan_backend_is_named_in_the_log(
+    store: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORTHRUS_SCAN", "plain")
+    scan._announce.cache_clear()
+    assert main(["embed", f"--checkpoint={encoder}", f"--input={store}", f"--output={tmp_path / 'e.parquet'}"]) == 0
+    assert "selective scan on cpu: plain" in capsys.readouterr().err
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *args: object) -> str:

@@ -4,6 +4,7 @@ User errors are one line on stderr and exit status 2; anything else is a bug and
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.markup import escape
 
 from orthrus.cli import applications, data, encoder, evaluation, probing, training
@@ -23,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
     signal.signal(signal.SIGTERM, _terminate)
     pa.enable_signal_handlers(False)  # Arrow's own would lose an interrupt that comes as a read ends
+    _show_log()
     try:
         if args and args[0] in training.LIGHTNING_COMMANDS:
             training.run_lightning(args)
@@ -36,6 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _show_log() -> None:
+    """What the package logs, such as the scan backend that runs, goes to stderr."""
+    logger = logging.getLogger("orthrus")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        console = Console(stderr=True, soft_wrap=True)
+        logger.addHandler(RichHandler(console=console, show_time=False, show_level=False, show_path=False))
 
 
 def _terminate(number: int, frame: object) -> None:

@@ -249,3 +249,19 @@ def test_bad_batches(shape: tuple[int, ...], lengths: list[int], message: str) -
 def test_bad_sizes(sizes: tuple[int, int, int]) -> None:
     with pytest.raises(InputError, match="must be at least 1"):
         MambaEncoder(*sizes)
+
+
+@pytest.mark.slow
+def test_compiled_encoder_is_the_same() -> None:
+    """The scans run as they are, between compiled graphs."""
+    encoder = make_encoder(bidirectional=True)
+    tracks, lengths = make_batch([30, 12])
+    compiled = torch.compile(encoder, backend="aot_eager")
+    results = []
+    for call in (encoder, compiled):
+        encoder.zero_grad()
+        hidden = call(tracks, lengths)
+        hidden.square().sum().backward()
+        results.append([hidden.detach(), *(parameter.grad.clone() for parameter in encoder.parameters())])
+    for plain, same in zip(*results, strict=True):
+        torch.testing.assert_close(same, plain)
