@@ -50,6 +50,12 @@ def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
 
     Raises InputError if it is none, or if two sequences have one name.
     """
+    for header, sequence in fasta_records(path):
+        yield header.split(maxsplit=1)[0], sequence
+
+
+def fasta_records(path: Path) -> Iterator[tuple[str, str]]:
+    """Whole headers and sequences of a FASTA; otherwise as :func:`read_fasta`."""
     seen = set()
     with open_bytes(path) as stream:
         text = io.TextIOWrapper(stream, encoding="latin-1")  # for headers; of sequences the letters are checked
@@ -63,7 +69,7 @@ def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
                 fault = f"two sequences are named {name!r}" if name else "a sequence has no name"
                 raise InputError(f"{path}: {fault}; give each a name of its own.")
             seen.add(name)
-            yield name, sequence
+            yield header, sequence
 
 
 def read_genome(

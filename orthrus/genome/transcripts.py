@@ -17,6 +17,7 @@ from orthrus.genome.coordinates import read_coordinates
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.frames import read_frame
+from orthrus.genome.headers import header_id, read_headers
 from orthrus.genome.sequence import read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
 
@@ -77,14 +78,15 @@ def annotated_transcripts(
 
 
 def listed_transcripts(
-    fasta: Path, coordinates: Path, species: str, filters: Filters, findings: Findings
+    fasta: Path, coordinates: Path | None, species: str, filters: Filters, findings: Findings
 ) -> Iterator[Transcript]:
     """mRNAs of a FASTA with the CDS and exons that a coordinate table gives them, in the order of the FASTA.
 
-    Ids that only one of the two files has, and mRNAs of unknown exons, are counted in ``findings``. Raises InputError
-    if no id is in both, or if a sequence is not as long as the table says.
+    Without a table the headers are read as one (:func:`orthrus.genome.headers.read_headers`). Ids that only one of the
+    two files has, and mRNAs of unknown exons, are counted in ``findings``. Raises InputError if no id is in both, or if
+    a sequence is not as long as the table says.
     """
-    table = read_coordinates(coordinates, species)
+    table = read_coordinates(coordinates, species) if coordinates else read_headers(fasta, species)
     kept = filters.keep(
         findings.dropped,
         transcript_ids=table.transcript_id,
@@ -94,8 +96,9 @@ def listed_transcripts(
     )
     wanted = set(kept.tolist())
     unmet = {name: row for row, name in enumerate(table.transcript_id)}
-    unlisted, exonless = [], []
+    unlisted, exonless, uncoded = [], [], []
     for name, sequence in read_fasta(fasta):
+        name = name if coordinates else header_id(name)
         row = unmet.pop(name, None)
         if row is None:
             unlisted.append(name)
@@ -111,6 +114,8 @@ def listed_transcripts(
         if not len(exon_ends):
             exonless.append(name)
         cds = (start, end) if start >= 0 else None
+        if cds is None and table.biotype[row] == "protein_coding":
+            uncoded.append(name)
         mrna = Mrna(annotate(encode_bases(sequence, f"{fasta}, {name}"), cds, exon_ends), cds, exon_ends)
         yield Transcript(name, table.gene_id[row], table.gene_name[row], table.species[row], table.biotype[row], mrna)
     if len(unmet) == len(table.transcript_id):
@@ -121,6 +126,7 @@ def listed_transcripts(
     findings.noted.add("sequences that the coordinate table does not list, ignored", unlisted)
     findings.noted.add("rows of the coordinate table without a sequence, ignored", unmet)
     findings.noted.add("transcripts of unknown exon structure, without splice track", exonless)
+    findings.noted.add("protein-coding transcripts whose CDS is not stated, without CDS track", uncoded)
 
 
 def bare_transcripts(fasta: Path) -> Iterator[Transcript]:

@@ -18,6 +18,7 @@ from orthrus.errors import InputError
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.frames import PARQUET_SUFFIXES
+from orthrus.genome.headers import has_headers
 from orthrus.genome.transcripts import (
     Transcript,
     annotated_transcripts,
@@ -116,8 +117,8 @@ def open_or_prepare(
 ) -> Iterator[TranscriptStore]:
     """The store at ``path``, or one made, for as long as the context lasts, of all transcripts of other input.
 
-    ``path`` is a store, an annotation (with its ``genome``), an mRNA FASTA, with ``coordinates`` or as it is, or a
-    Parquet data frame of sequences and their tracks.
+    ``path`` is a store, an annotation (with its ``genome``), an mRNA FASTA, with ``coordinates``, with
+    GENCODE's or Ensembl's headers, or as it is, or a Parquet data frame of sequences and their tracks.
     Raises InputError if they do not go together.
     """
     if path.is_dir() or not path.exists():
@@ -132,10 +133,10 @@ def open_or_prepare(
     findings = Findings()
     if genome:
         transcripts = annotated_transcripts(path, genome, "", _EVERYTHING, findings)
-    elif coordinates:
-        transcripts = listed_transcripts(path, coordinates, "", _EVERYTHING, findings)
-    elif path.suffix in PARQUET_SUFFIXES:
+    elif path.suffix in PARQUET_SUFFIXES and not coordinates:
         transcripts = framed_transcripts(path)
+    elif coordinates or has_headers(path):
+        transcripts = listed_transcripts(path, coordinates, "", _EVERYTHING, findings)
     else:
         transcripts = bare_transcripts(path)
     with tempfile.TemporaryDirectory(prefix="orthrus-") as folder:

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from orthrus.genome.annotation import read_annotation
 from orthrus.genome.coordinates import read_coordinates
 from orthrus.genome.findings import Findings
+from orthrus.genome.headers import read_headers
 from orthrus.genome.tables import read_tsv
 from orthrus.prepare.spec import Source, Spec
 from orthrus.prepare.toga import ReferenceGenes, pairs_of_names, pairs_of_table
@@ -64,5 +65,9 @@ def _names(source: Source) -> tuple[pa.Array, pa.Array, pa.Array]:
     if "annotation" in path:
         models = read_annotation(path["annotation"], Findings(), format=source.format, genes=source.genes)
         return models.transcript_id, models.gene_id, models.gene_name
-    table = read_coordinates(path["coordinates"], source.species)
+    table = (
+        read_coordinates(path["coordinates"], source.species)
+        if "coordinates" in path
+        else read_headers(path["transcripts"], source.species)
+    )
     return pa.array(table.transcript_id), pa.array(table.gene_id), pa.array(table.gene_name)

@@ -58,7 +58,7 @@ class Source:
                 format=self.format,
                 genes=self.genes,
             )
-        return listed_transcripts(path["transcripts"], path["coordinates"], self.species, filters, findings)
+        return listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
 
     @property
     def genes(self) -> Path | None:
@@ -131,10 +131,10 @@ def _aliases(document: Any, where: str) -> dict[str, list[str]]:
 def _source(species: str, document: Any, folder: Path, known: list[str], where: str) -> Source:
     fields = dict(mapping(document, where, (*_ANNOTATED, *_OF_ANNOTATION, *_LISTED)))
     optional = _OF_ANNOTATION if "annotation" in fields else ()
-    if {key for key in fields if key not in optional} not in (set(_ANNOTATED), set(_LISTED)):
+    if {key for key in fields if key not in optional} not in (set(_ANNOTATED), set(_LISTED), {"transcripts"}):
         raise InputError(
             f"{where}: it has {', '.join(fields) or 'nothing'}; expected `annotation` and `genome`, or `transcripts`"
-            " and `coordinates`."
+            " and, but for headers of GENCODE or Ensembl, `coordinates`."
         )
     reference = fields.pop("reference", None)
     format = _format(fields.pop("format", "toga" if reference else None), where)

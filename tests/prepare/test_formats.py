@@ -157,6 +157,25 @@ def test_embedding_takes_every_format(folder: Path) -> None:
         assert store.column("gene_name")[0] == "AAA"
 
 
+def test_headers_instead_of_coordinates(folder: Path) -> None:
+    sequence = HUMAN[0].sequence({"chr1": BASES})
+    (folder / "pc.fa").write_text(f">ENST1.1|ENSG1.1|-|-|A-201|A|{len(sequence)}|CDS:31-240|\n{sequence}\n")
+    store = build(folder, {"species": {"human": {"transcripts": "pc.fa"}}})
+    with open_or_prepare(folder / "pc.fa") as other:
+        for made in (store, other):
+            row = made.transcripts.to_pylist()[0]
+            assert (row["transcript_id"], row["gene_id"], row["cds_start"], row["cds_end"]) == (
+                "ENST1.1",
+                "ENSG1.1",
+                30,
+                240,
+            )
+            assert made.sequence(0) == sequence
+    (folder / "pc.fa").write_text(f">NM_1.1 other headers\n{sequence}\n")
+    with pytest.raises(InputError, match="give the coordinates of the sequences as a table"):
+        build(folder, {"species": {"human": {"transcripts": "pc.fa"}}})
+
+
 def test_tables_of_orthologs_and_homologs_by_their_own_names(folder: Path) -> None:
     write(folder / "mouse.bed", bed12, [named(HUMAN[0], "M1"), named(HUMAN[2], "M2"), named(HUMAN[3], "M3")])
     (folder / "mart.tsv").write_text(
