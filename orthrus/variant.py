@@ -211,7 +211,7 @@ def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> 
 
 def _mrna(store: TranscriptStore, row: int) -> Mrna:
     codes = store.codes(row)
-    start, end = (store.transcripts[name][row].as_py() for name in ("cds_start", "cds_end"))
+    start, end = store.cds[row].tolist()
     exon_ends = (np.flatnonzero(codes & SPLICE_BIT) + 1).astype(np.int32)
     return Mrna(codes, (start, end) if start >= 0 else None, exon_ends)
 

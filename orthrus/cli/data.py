@@ -1,4 +1,4 @@
-"""Commands that make and show a transcript store."""
+"""Commands that make a transcript store and show what it holds."""
 
 import argparse
 from pathlib import Path
@@ -18,6 +18,15 @@ def add_commands(command: AddCommand) -> None:
     inspect.add_argument("store", type=Path, metavar="STORE")
     inspect.add_argument("--transcript", metavar="ID", help="show this transcript with its tracks")
     inspect.add_argument("--verify", action="store_true", help="compare every file with its checksum first")
+
+    analyse = command("analyse", _analyse, "Measure structure, composition and likeness of a store's sequences.")
+    analyse.add_argument("store", type=Path, metavar="STORE")
+    analyse.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of tables and plots to make")
+    analyse.add_argument("--text", type=Path, help="English text to compare with (default: Alice in Wonderland)")
+    analyse.add_argument("--symbols", type=int, help="size of a compressed sample (default: that of the text)")
+    analyse.add_argument("--pairs", type=int, default=500, help="pairs compared of each kind (default: %(default)s)")
+    analyse.add_argument("--seed", type=int, default=0, help="of all samples (default: %(default)s)")
+    analyse.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -39,3 +48,20 @@ def _inspect(options: argparse.Namespace) -> None:
         print("all checksums match")
     described = describe_transcript(store, options.transcript) if options.transcript else describe_store(store)
     Console().print(described)
+
+
+def _analyse(options: argparse.Namespace) -> None:
+    from orthrus.analyse import analyse, describe_analysis
+    from orthrus.store import TranscriptStore
+
+    document = analyse(
+        TranscriptStore.open(options.store),
+        options.output,
+        text=options.text,
+        symbols=options.symbols,
+        pairs=options.pairs,
+        seed=options.seed,
+        overwrite=options.overwrite,
+    )
+    Console().print(describe_analysis(document))
+    print(f"tables and plots: {options.output}")

@@ -24,9 +24,11 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    from orthrus.analyse.section import analysis_section
     from orthrus.probe.report import headlines, write_report
 
-    page = write_report(options.folder, options.output, notes=_NOTES)
+    sections = [analysis_section(path) for path in sorted(options.folder.rglob("analysis.json"))]
+    page = write_report(options.folder, options.output, notes=_NOTES, sections=sections)
     for line in headlines(options.folder):
         print(line)
     print(f"page: {page}")

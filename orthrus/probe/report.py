@@ -66,11 +66,13 @@ class Figure:
     legend: Sequence[tuple[str, str]] = ()
 
 
-def write_report(run_folder: Path, output: Path | None = None, notes: Sequence[str] = ()) -> Path:
+def write_report(
+    run_folder: Path, output: Path | None = None, notes: Sequence[str] = (), sections: Sequence[tuple[str, Markup]] = ()
+) -> Path:
     """Write the page of a run, ``report.html`` in its folder unless ``output`` says where, and return its path.
 
-    ``notes`` are caveats printed on the page. What is missing from the folder is named on the page. An earlier page is
-    replaced, once the new one is complete. Raises InputError if the folder holds nothing to report.
+    ``notes`` are caveats printed on the page, ``sections`` further parts of it, each a title and its HTML. What is
+    missing from the folder is named on the page. An earlier page is replaced, once the new one is complete. Raises InputError if the folder holds nothing to report.
     """
     run_folder = Path(run_folder)
     output = Path(output) if output is not None else run_folder / "report.html"
@@ -96,6 +98,7 @@ def write_report(run_folder: Path, output: Path | None = None, notes: Sequence[s
         map_figures=list(_map_figures(embedding_map)) if embedding_map else [],
         probes=[_probe_section(name, document) for name, document in run.probes.items()],
         notes=notes,
+        sections=sections,
         missing=missing,
     )
     _write(output, page)

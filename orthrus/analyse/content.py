@@ -1,0 +1,112 @@
+"""What transcripts are made of, by species and region: lengths, GC, codons; and how alike related ones are."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from Bio.Data.CodonTable import unambiguous_dna_by_id
+from numpy.typing import NDArray
+
+from orthrus.genome.codes import BASE_BITS, BASES, Codes
+from orthrus.pairs import ORTHOLOG, SPLICE, PairIndex
+from orthrus.store import TranscriptStore
+
+REGIONS = ("5'UTR", "CDS", "3'UTR")
+CODONS = tuple(a + b + c for a in BASES[1:] for b in BASES[1:] for c in BASES[1:])
+_LETTERS = {**unambiguous_dna_by_id[1].forward_table, **dict.fromkeys(unambiguous_dna_by_id[1].stop_codons, "*")}
+AMINO_ACIDS = tuple(_LETTERS[codon] for codon in CODONS)
+SIMILARITY_K = 12
+
+
+def one_of_each_gene(store: TranscriptStore, species: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """A random transcript with a CDS of each gene of a species, in random order: isoforms would count a gene twice."""
+    rows = np.flatnonzero((store.species == species) & (store.cds[:, 0] >= 0))
+    rows = generator.permutation(rows)
+    _, first = np.unique(store.array("gene")[rows], return_index=True)
+    return generator.permutation(rows[first])
+
+
+def regions(store: TranscriptStore, row: int) -> dict[str, Codes]:
+    """The codes of a coding transcript's 5'UTR, CDS and 3'UTR."""
+    codes, (start, end) = store.codes(row), store.cds[row]
+    return dict(zip(REGIONS, (codes[:start], codes[start:end], codes[end:]), strict=True))
+
+
+def composition(parts: list[Codes]) -> dict[str, Any]:
+    """Of one region of several transcripts: how many have it, the median length, mean and quartiles of GC."""
+    known = [part for part in parts if np.count_nonzero(part & BASE_BITS)]
+    if not known:
+        return {"transcripts": 0, "median_nt": None, "gc": None, "gc_q1": None, "gc_q3": None}
+    gc = [_gc(part) for part in known]
+    quartiles = np.quantile(gc, [0.25, 0.75])
+    return {
+        "transcripts": len(known),
+        "median_nt": float(np.median([len(part) for part in known])),
+        "gc": float(np.mean(gc)),
+        "gc_q1": float(quartiles[0]),
+        "gc_q3": float(quartiles[1]),
+    }
+
+
+def _gc(codes: Codes) -> float:
+    counts = np.bincount(codes & BASE_BITS, minlength=5)
+    return float((counts[2] + counts[3]) / counts[1:5].sum())
+
+
+def codon_counts(coding: list[Codes]) -> NDArray[np.int64]:
+    """How often each of :data:`CODONS` occurs in frame, int64 (64,); codons with an N are passed over."""
+    total = np.zeros(64, dtype=np.int64)
+    for codes in coding:
+        base_C3 = (codes[: len(codes) // 3 * 3] & BASE_BITS).astype(np.int64).reshape(-1, 3) - 1
+        known = base_C3[(base_C3 >= 0).all(axis=1)]
+        total += np.bincount(known @ [16, 4, 1], minlength=64)
+    return total
+
+
+def relative_usage(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """RSCU (Sharp and Li 1986): each codon's count over the mean of its amino acid's codons, float64 (64,); NaN where
+    the amino acid does not occur."""
+    usage = np.full(64, np.nan)
+    for letter in set(AMINO_ACIDS):
+        same = np.array([other == letter for other in AMINO_ACIDS])
+        if counts[same].sum():
+            usage[same] = counts[same] / counts[same].mean()
+    return usage
+
+
+def similarities(store: TranscriptStore, n_pairs: int, generator: np.random.Generator) -> Iterator[dict[str, Any]]:
+    """A row a pair of transcripts: ``kind`` (isoforms, orthologs, unrelated), ids, ``jaccard`` and ``containment``.
+
+    These compare sets of 12-mers: shared over all, and shared over the smaller set. Up to ``n_pairs`` of each kind.
+    """
+    index = PairIndex(store)
+    drawn = generator.permutation(len(store))
+    splice = index.sample(drawn, 0.0, generator)
+    ortholog = index.sample(drawn, 1.0, generator)
+    apart = generator.permutation(len(store))
+    for kind, partners, wanted in (
+        ("isoforms", splice.partner_P, splice.kind_P == SPLICE),
+        ("orthologs", ortholog.partner_P, ortholog.kind_P == ORTHOLOG),
+        ("unrelated", apart, store.family[drawn] != store.family[apart]),
+    ):
+        for i in np.flatnonzero(wanted)[:n_pairs]:
+            a, b = int(drawn[i]), int(partners[i])
+            one, other = _kmer_set(store.codes(a)), _kmer_set(store.codes(b))
+            if not len(one) or not len(other):
+                continue
+            shared = len(np.intersect1d(one, other, assume_unique=True))
+            yield {
+                "kind": kind,
+                "transcript_a": store.transcript_ids[a].as_py(),
+                "transcript_b": store.transcript_ids[b].as_py(),
+                "jaccard": shared / (len(one) + len(other) - shared),
+                "containment": shared / min(len(one), len(other)),
+            }
+
+
+def _kmer_set(codes: Codes) -> NDArray[np.int64]:
+    base = (codes & BASE_BITS).astype(np.int64) - 1
+    if len(base) < SIMILARITY_K:
+        return np.empty(0, dtype=np.int64)
+    windows = np.lib.stride_tricks.sliding_window_view(base, SIMILARITY_K)
+    return np.unique(windows[(windows >= 0).all(axis=1)] @ 4 ** np.arange(SIMILARITY_K))
