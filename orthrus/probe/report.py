@@ -72,7 +72,8 @@ def write_report(
     """Write the page of a run, ``report.html`` in its folder unless ``output`` says where, and return its path.
 
     ``notes`` are caveats printed on the page, ``sections`` further parts of it, each a title and its HTML. What is
-    missing from the folder is named on the page. An earlier page is replaced, once the new one is complete. Raises InputError if the folder holds nothing to report.
+    missing from the folder is named on the page. An earlier page is replaced, once the new one is complete. Raises
+    InputError if the folder holds nothing to report.
     """
     run_folder = Path(run_folder)
     output = Path(output) if output is not None else run_folder / "report.html"
