@@ -191,7 +191,7 @@ def test_our_entry_without_a_configuration(tmp_path: Path) -> None:
         load_encoder(tmp_path / "odd.ckpt")
 
 
-@pytest.mark.parametrize("prefix", ["objective.masked.head.", "objective.head."])
+@pytest.mark.parametrize("prefix", ["objective.terms.mlm.head.", "objective.head."])
 def test_the_masked_base_head_of_our_checkpoint(tmp_path: Path, prefix: str) -> None:
     head = MaskedLanguageHead(16)
     state = published_state(make_encoder()) | {f"{prefix}{name}": x for name, x in head.state_dict().items()}

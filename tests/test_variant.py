@@ -187,7 +187,7 @@ def test_the_command_scores_with_a_checkpoint_of_ours(
     store: TranscriptStore, encoder: MambaEncoder, head: MaskedLanguageHead, tmp_path: Path
 ) -> None:
     state = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
-    state |= {f"objective.masked.head.{k}": v for k, v in head.state_dict().items()}
+    state |= {f"objective.terms.mlm.head.{k}": v for k, v in head.state_dict().items()}
     torch.save({"state_dict": state, "orthrus": {"encoder": encoder.config}}, tmp_path / "last.ckpt")
     variants = some_variants(store)
     lines = [f"{v.transcript_id}\t{v.pos}\t{v.ref}\t{v.alt}" for v in variants]

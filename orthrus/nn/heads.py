@@ -1,7 +1,9 @@
-"""What sits on the encoder while it trains: the projector of the contrastive loss and the masked-base predictor."""
+"""What sits on the encoder while it trains: the projector of the contrastive losses and what reads single positions."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from orthrus.nn.norm import BatchNorm
 
 N_BASES = 4
 
@@ -9,7 +11,8 @@ N_BASES = 4
 class Projector(nn.Module):
     """The published projection head, (N, D) -> (N, d_out): D -> d_hidden -> d_hidden -> d_out.
 
-    BatchNorm and ReLU after the two hidden layers, no bias in the last. ``layers.{0..4}`` are named as published.
+    Batch normalisation over the rows of all ranks and ReLU after the two hidden layers, no bias in the last.
+    ``layers.{0..4}`` are named as published.
     """
 
     def __init__(self, d_model: int, d_hidden: int = 512, d_out: int = 128) -> None:
@@ -17,9 +20,9 @@ class Projector(nn.Module):
         self.layers = nn.ModuleList(
             [
                 nn.Linear(d_model, d_hidden),
-                nn.BatchNorm1d(d_hidden),
+                BatchNorm(d_hidden),
                 nn.Linear(d_hidden, d_hidden),
-                nn.BatchNorm1d(d_hidden),
+                BatchNorm(d_hidden),
                 nn.Linear(d_hidden, d_out, bias=False),
             ]
         )
@@ -32,7 +35,14 @@ class Projector(nn.Module):
 
 
 class MaskedLanguageHead(nn.Linear):
-    """Hidden states (B, L, D) -> logits (B, L, 4) over A, C, G, T."""
+    """Hidden states (..., D) -> logits (..., 4) over A, C, G, T."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__(d_model, N_BASES)
+
+
+class AnnotationHead(nn.Linear):
+    """Hidden states (..., D) -> logits (..., 2) of the CDS and the splice track."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__(d_model, 2)

@@ -1,19 +1,29 @@
-"""What is minimised: contrastive, masked language modelling, and both."""
+"""What is minimised: named terms over pairs and over positions, and how they are weighed."""
 
-from orthrus.objectives.contrastive import DecoupledContrastiveLoss
-from orthrus.objectives.joint import (
-    ContrastiveObjective,
-    JointObjective,
-    MaskedLanguageObjective,
+from orthrus.objectives.contrastive import DecoupledContrastiveLoss, InfoNCELoss, MultiPositiveLoss, SigmoidLoss
+from orthrus.objectives.objective import (
+    AnnotationTerm,
+    ContrastiveTerm,
+    Encoded,
+    MaskedLanguageTerm,
     Objective,
-    Views,
+    Term,
 )
+from orthrus.objectives.schedules import Constant, Linear, Schedule, WarmUp
 
 __all__ = [
-    "ContrastiveObjective",
+    "AnnotationTerm",
+    "Constant",
+    "ContrastiveTerm",
     "DecoupledContrastiveLoss",
-    "JointObjective",
-    "MaskedLanguageObjective",
+    "Encoded",
+    "InfoNCELoss",
+    "Linear",
+    "MaskedLanguageTerm",
+    "MultiPositiveLoss",
     "Objective",
-    "Views",
+    "Schedule",
+    "SigmoidLoss",
+    "Term",
+    "WarmUp",
 ]

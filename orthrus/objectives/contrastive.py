@@ -1,33 +1,87 @@
-"""Decoupled contrastive loss over pairs of transcripts. N pairs of this rank, M pairs of all ranks, D features.
+"""Losses over pairs: partners close, other families apart. N pairs of this rank, M pairs of all ranks.
 
-View 0 and view 1 of a pair are the projections of two transcripts that should lie close: a transcript and itself under
-other masks, two isoforms of one gene, or two orthologs. Costs four N x M products.
+Each is a pure function of the rows to compare, with a module that holds its settings. In the equations s is the cosine
+similarity, T the temperature, w_i the weight of pair i by its kind, i' the partner of row i in the other view, and j a
+negative of i: a row of another pair and, given families, of another family. The loss of a batch is the mean over its
+pairs. Cost: two (sigmoid: half a) N x M x D products a view.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orthrus.errors import InputError
-from orthrus.objectives.gather import gather_rows, row_counts, world_size
+from orthrus.objectives.pair_rows import PairLoss, PairRows, check_temperature, log_sum_exp
 
 
-class DecoupledContrastiveLoss(nn.Module):
-    """Decoupled contrastive loss (DCL; Yeh et al. 2022, arXiv 2110.06848), with weights by pair kind.
-
-    With s the cosine similarity, T the temperature and i' the partner of row i in the other view,
+def decoupled(rows: PairRows, temperature: float) -> Tensor:
+    """Decoupled contrastive loss (Yeh et al. 2022, arXiv 2110.06848, equation 6), (N,).
 
         loss_i = -w_i s(i, i') / T + log sum_j exp(s(i, j) / T) + log sum_j exp(s(i, j') / T)
 
-    where j runs over the rows that are negatives of i (another pair and, given families, of another family): first in
-    i's own view, then in the other. The weight multiplies the positive term only. The loss is the mean over rows and
-    over the two directions; a sum without any negative counts as 0.
+    First over the negatives in i's own view, then over those in the other; the mean of the two directions. The weight
+    multiplies the positive term only, as published; a sum without any negative counts as 0.
+    """
+    negative_NM = ~rows.family_NM
+    loss_N = -rows.weight_N * rows.partners() / temperature
+    for cosine_2NM in (rows.within(), rows.across()):
+        loss_N = loss_N + log_sum_exp(cosine_2NM / temperature, negative_NM, empty=0).mean(0)
+    return loss_N
 
-    ``loss_fn(view0_ND, view1_ND, pair_kind_N=None, family_N=None)`` -> scalar. ``pair_kind_N``: 0 self, 1 splice,
-    2 ortholog; None weighs every pair 1. ``family_N``: integers; rows of one family are not negatives of each other.
 
-    Under torch.distributed each rank passes its own rows, as many as it has. The returned values, averaged over ranks
-    as DDP averages gradients, are the value and the gradient of one process with the whole batch.
+def info_nce(rows: PairRows, temperature: float, within_view: bool = True) -> Tensor:
+    """NT-Xent (Chen et al. 2020, arXiv 2002.05709, equation 1), (N,), the InfoNCE of both views.
+
+        loss_i = -w_i log( exp(s(i, i') / T) / (exp(s(i, i') / T) + sum_j exp(s(i, j) / T) + sum_j exp(s(i, j') / T)) )
+
+    The mean of the two directions. Without ``within_view`` the sum over i's own view is left out: InfoNCE (van den Oord
+    et al. 2018, arXiv 1807.03748) in the symmetric form of CLIP.
+    """
+    across_2NM = rows.across() / temperature
+    total_2N = log_sum_exp(across_2NM, ~rows.family_NM | rows.pair_NM, empty=0)  # the partner is always there
+    if within_view:
+        within_2N = log_sum_exp(rows.within() / temperature, ~rows.family_NM, empty=-torch.inf)
+        total_2N = torch.logaddexp(total_2N, within_2N)
+    return rows.weight_N * (total_2N.mean(0) - rows.partners() / temperature)
+
+
+def sigmoid(rows: PairRows, log_scale: Tensor, bias: Tensor) -> Tensor:
+    """Sigmoid loss (SigLIP; Zhai et al. 2023, arXiv 2303.15343, equation 1), (N,).
+
+        loss_i = -w_i log sigmoid(t s(i, i') + b) - sum_j log sigmoid(-t s(i, j') - b),  t = exp(log_scale)
+
+    Rows i of view 0 against rows j' of view 1: every pair of pairs once, in both orders. No row competes with another,
+    so the loss needs no large batch, and t and b are learned.
+    """
+    logit_NM = rows.own_2ND[0] @ rows.all_2MD[1].T * log_scale.exp() + bias
+    positive_N = F.logsigmoid(rows.partners() * log_scale.exp() + bias)
+    return -rows.weight_N * positive_N - F.logsigmoid(-logit_NM).masked_fill(rows.family_NM, 0).sum(1)
+
+
+def multi_positive(rows: PairRows, temperature: float) -> Tensor:
+    """Supervised contrastive loss (SupCon; Khosla et al. 2020, arXiv 2004.11362, L_out), with families as labels, (N,).
+
+        loss_i = -1 / |P(i)| sum_p w_p log( exp(s(i, p) / T) / (exp(s(i, p) / T) + sum_j exp(s(i, j) / T)) )
+
+    P(i) are all other rows of i's family in either view, w_p the weight of the pair that p is in; j runs over the
+    negatives in both views; the mean of the two directions. Unlike in the paper, the other positives are not in the
+    denominator: they would be pushed away. With one pair a family it is NT-Xent.
+    """
+    logit_2NK = torch.cat([rows.within(), rows.across()], dim=2) / temperature
+    negative_NK = ~rows.family_NM.repeat(1, 2)
+    positive_NK = torch.cat([rows.family_NM & ~rows.pair_NM, rows.family_NM], dim=1)
+    negative_2N1 = log_sum_exp(logit_2NK, negative_NK, empty=-torch.inf)[..., None]
+    # log(a / (a + b)) as a sigmoid of logits. Where there is no b it is 0, and its gradient too.
+    loss_2NK = -F.logsigmoid(logit_2NK - negative_2N1) * rows.weight_M.repeat(2)
+    return (loss_2NK.masked_fill(~positive_NK, 0).sum(2) / positive_NK.sum(1)).mean(0)
+
+
+class DecoupledContrastiveLoss(PairLoss):
+    """Decoupled contrastive loss with weights by pair kind: :func:`decoupled`, the published objective.
+
+    ``loss_fn(view0_ND, view1_ND, pair_kind_N=None, family_N=None)`` -> scalar, right across ranks, as :class:`PairLoss`
+    says.
     """
 
     def __init__(
@@ -37,53 +91,70 @@ class DecoupledContrastiveLoss(nn.Module):
         splice_weight: float = 1.0,
         ortholog_weight: float = 0.8,
     ) -> None:
-        super().__init__()
-        if temperature <= 0:
-            raise InputError(f"temperature must be above 0, got {temperature}")
-        self.temperature = temperature
-        self.pair_weights = (self_weight, splice_weight, ortholog_weight)
+        super().__init__(self_weight, splice_weight, ortholog_weight)
+        self.temperature = check_temperature(temperature)
 
-    def forward(
-        self, view0_ND: Tensor, view1_ND: Tensor, pair_kind_N: Tensor | None = None, family_N: Tensor | None = None
-    ) -> Tensor:
-        if view0_ND.ndim != 2 or view0_ND.shape != view1_ND.shape:
-            shapes = f"{tuple(view0_ND.shape)} and {tuple(view1_ND.shape)}"
-            raise InputError(f"the two views need one shape (pairs, features), got {shapes}")
-        with torch.autocast(view0_ND.device.type, enabled=False):  # cosines / temperature need float32
-            return self._loss(view0_ND, view1_ND, pair_kind_N, family_N)
-
-    def _loss(self, view0_ND: Tensor, view1_ND: Tensor, pair_kind_N: Tensor | None, family_N: Tensor | None) -> Tensor:
-        precision = torch.promote_types(view0_ND.dtype, torch.float32)
-        own0_ND, own1_ND = (F.normalize(view.to(precision), dim=-1) for view in (view0_ND, view1_ND))
-        all0_MD, all1_MD, negative_NM = _against(own0_ND, own1_ND, family_N)
-        positive_N = (own0_ND * own1_ND).sum(-1) / self.temperature
-        if pair_kind_N is not None:
-            positive_N = positive_N * positive_N.new_tensor(self.pair_weights)[pair_kind_N.long()]
-        loss_N = -positive_N
-        for own_ND in (own0_ND, own1_ND):
-            for other_MD in (all0_MD, all1_MD):
-                loss_N = loss_N + 0.5 * _log_sum_exp(own_ND @ other_MD.T / self.temperature, negative_NM)
-        return loss_N.sum() * world_size() / max(negative_NM.shape[1], 1)
+    def losses(self, rows: PairRows) -> Tensor:
+        return decoupled(rows, self.temperature)
 
 
-def _against(own0_ND: Tensor, own1_ND: Tensor, family_N: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Both views of all ranks (M, D), and which of those rows are negatives of this rank's (N, M)."""
-    all0_MD, all1_MD, family_M, first = own0_ND, own1_ND, family_N, 0
-    if world_size() > 1:
-        counts = row_counts(own0_ND)
-        all0_MD, all1_MD = gather_rows(torch.cat([own0_ND, own1_ND], dim=-1), counts).chunk(2, dim=-1)
-        family_M = None if family_N is None else gather_rows(family_N, counts)
-        first = sum(counts[: torch.distributed.get_rank()])
-    pair_M = torch.arange(all0_MD.shape[0], device=own0_ND.device)
-    negative_NM = pair_M[first : first + own0_ND.shape[0], None] != pair_M
-    if family_N is not None and family_M is not None:
-        negative_NM &= family_N[:, None] != family_M
-    return all0_MD, all1_MD, negative_NM
+class InfoNCELoss(PairLoss):
+    """NT-Xent, or with ``within_view=False`` InfoNCE across the views alone: :func:`info_nce`."""
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        self_weight: float = 1.0,
+        splice_weight: float = 1.0,
+        ortholog_weight: float = 0.8,
+        within_view: bool = True,
+    ) -> None:
+        super().__init__(self_weight, splice_weight, ortholog_weight)
+        self.temperature, self.within_view = check_temperature(temperature), within_view
+
+    def losses(self, rows: PairRows) -> Tensor:
+        return info_nce(rows, self.temperature, self.within_view)
 
 
-def _log_sum_exp(logit_NM: Tensor, counted_NM: Tensor) -> Tensor:
-    """log sum exp over the counted entries of each row, 0 (and no gradient) where there is none."""
-    any_N = counted_NM.any(dim=1)
-    # A row of -inf alone would have a NaN gradient, so that row is left as it is and its sum dropped.
-    total_N = logit_NM.masked_fill(~counted_NM & any_N[:, None], -torch.inf).logsumexp(dim=1)
-    return total_N.masked_fill(~any_N, 0)
+class SigmoidLoss(PairLoss):
+    """Sigmoid loss, whose temperature and bias are learned from where they start: :func:`sigmoid`.
+
+    The defaults are the paper's: scale 10 and bias -10, so that at the start the many negatives cost next to nothing.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        bias: float = -10.0,
+        self_weight: float = 1.0,
+        splice_weight: float = 1.0,
+        ortholog_weight: float = 0.8,
+    ) -> None:
+        super().__init__(self_weight, splice_weight, ortholog_weight)
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(check_temperature(temperature))))
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+
+    @property
+    def temperature(self) -> Tensor:
+        """The temperature as learned so far."""
+        return (-self.log_scale).exp()
+
+    def losses(self, rows: PairRows) -> Tensor:
+        return sigmoid(rows, self.log_scale, self.bias)
+
+
+class MultiPositiveLoss(PairLoss):
+    """Supervised contrastive loss, every transcript of the family in the batch a positive: :func:`multi_positive`."""
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        self_weight: float = 1.0,
+        splice_weight: float = 1.0,
+        ortholog_weight: float = 0.8,
+    ) -> None:
+        super().__init__(self_weight, splice_weight, ortholog_weight)
+        self.temperature = check_temperature(temperature)
+
+    def losses(self, rows: PairRows) -> Tensor:
+        return multi_positive(rows, self.temperature)

@@ -1,21 +1,26 @@
 """The LightningModule of pretraining: tracks on the device, encoder, objective, and what validation reports.
 
-V = 2N views of N pairs, L positions, D features.
+V = 2N views of N pairs, R some of those rows, L positions, D features.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from orthrus.errors import InputError
 from orthrus.loading.batch import PairBatch
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import mean_pool
+from orthrus.nn.ranks import mean_over_ranks, share_of_mean
 from orthrus.nn.tracks import codes_to_tracks
-from orthrus.objectives import JointObjective, Objective, Views
+from orthrus.objectives import Encoded, Objective, Term
+from orthrus.objectives.geometry import retrieval_top1
 from orthrus.training.optim import parameter_groups, warmup_cosine
 from orthrus.training.pair_geometry import PairGeometry
 
@@ -25,64 +30,97 @@ class Pretraining(LightningModule):
 
     Args:
         encoder: the network to train.
-        objective: what to minimise, built for the encoder's width.
+        objective: the terms that are minimised, by the name under which each is logged.
+        chunk_rows: views that the encoder sees at a time, for batches beyond the memory of a device (GradCache; Gao et
+            al. 2021, arXiv 2101.06983): a pass that keeps representations alone, then a second one, with the same
+            random state, as the gradient reaches each chunk. The gradient is that of the batch at once, for one more
+            forward pass. None: all at once.
+        compile_encoder: run the encoder's layers through torch.compile; the scans between stay as they are.
         learning_rate: of AdamW, after warm-up.
         encoder_decay: weight decay of the encoder's matrices.
-        head_decay: weight decay of the heads' matrices. Biases, norms, embeddings, ``A_log`` and ``D`` never decay.
+        head_decay: weight decay of the heads' matrices. Biases, norms, embeddings, learned temperatures, ``A_log`` and
+            ``D`` never decay.
         warmup_steps: linear rise of the learning rate; a cosine then falls to 0 at ``trainer.max_steps``.
     """
 
     def __init__(
         self,
         encoder: MambaEncoder,
-        objective: Callable[[int], Objective] = JointObjective,
+        objective: dict[str, Callable[[int], Term]],
+        chunk_rows: int | None = None,
+        compile_encoder: bool = False,
         learning_rate: float = 1e-3,
         encoder_decay: float = 5e-5,
         head_decay: float = 1e-4,
         warmup_steps: int = 2000,
     ) -> None:
         super().__init__()
+        if chunk_rows is not None and chunk_rows < 1:
+            raise InputError(f"model.chunk_rows must be at least 1, got {chunk_rows}")
         self.encoder = encoder
-        self.objective = objective(encoder.d_model)
+        self.objective = Objective({name: build(encoder.d_model) for name, build in objective.items()})
+        self.chunk_rows = chunk_rows
+        if compile_encoder:
+            for layer in encoder.layers:
+                layer.compile()
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self._decay = (encoder_decay, head_decay)
         self.geometry = PairGeometry()
 
-    def forward(self, batch: PairBatch) -> Views:
-        """Both views of a batch, encoded."""
-        tracks_VCL = codes_to_tracks(batch.codes_VL, self.encoder.n_tracks)
-        hidden_VLD = self.encoder(tracks_VCL, batch.lengths_V)
-        return Views(
-            hidden_VLD,
-            mean_pool(hidden_VLD, batch.lengths_V),
-            batch.targets_VL,
+    def forward(self, batch: PairBatch) -> Encoded:
+        """Both views of a batch, encoded, and read at single positions."""
+        rows = len(batch.lengths_V)
+        views = (batch.codes_VL, batch.targets_VL, batch.lengths_V)
+        if rows == 0:  # one blank row, left out below: every parameter gets a gradient, for which other ranks wait
+            views = (batch.codes_VL.new_zeros(1, 1), batch.targets_VL.new_zeros(1, 1), batch.lengths_V.new_ones(1))
+        again = self.chunk_rows is not None and torch.is_grad_enabled()
+        encode = partial(checkpoint, self._encode, use_reentrant=False) if again else self._encode
+        chunks = zip(*(torch.split(view, self.chunk_rows or max(rows, 1)) for view in views), strict=True)
+        representations, sums = zip(*(encode(*chunk) for chunk in chunks), strict=True)
+        return Encoded(
+            torch.cat(representations)[:rows],
+            {name: torch.stack([part[name] for part in sums]).sum(0) for name in sums[0]},
             batch.pair_kind_N,
             batch.family_N,
         )
 
+    def _encode(self, codes_RL: Tensor, targets_RL: Tensor, lengths_R: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Representations (R, D) of some rows and the objective's sums over their positions."""
+        longest = int(lengths_R.max())
+        tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
+        hidden_RLD = self.encoder(tracks_RCL, lengths_R)
+        return mean_pool(hidden_RLD, lengths_R), self.objective.read(hidden_RLD, targets_RL[:, :longest])
+
+    def scores(self, batch: PairBatch, step: float = math.inf) -> tuple[dict[str, Tensor], Encoded]:
+        """The objective on a batch of N pairs, weighted as at a step, and ``retrieval_top1`` within a rank's batch."""
+        encoded = self(batch)
+        view0_ND, view1_ND = encoded.representation_VD.detach().chunk(2)
+        hits_2N = retrieval_top1(view0_ND, view1_ND, encoded.family_N).float()
+        retrieval = share_of_mean(hits_2N.sum(), hits_2N.new_tensor(hits_2N.numel()))
+        return self.objective(encoded, step) | {"retrieval_top1": retrieval}, encoded
+
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
-        """The objective on a batch of N pairs."""
-        scores = self.objective(self(batch))
+        """The objective on a batch of N pairs; what is logged is of all ranks."""
+        scores, _ = self.scores(batch, self.trainer.global_step)
+        means = mean_over_ranks(scores)
         on_bar = ("loss", "retrieval_top1")
-        self.log_dict({f"train/{k}": v for k, v in scores.items() if k in on_bar}, prog_bar=True)
-        self.log_dict({f"train/{k}": v for k, v in scores.items() if k not in on_bar})
+        self.log_dict({f"train/{k}": v for k, v in means.items() if k in on_bar}, prog_bar=True)
+        self.log_dict({f"train/{k}": v for k, v in means.items() if k not in on_bar})
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        loss: Tensor = scores["loss"]
-        return loss
+        return scores["loss"]
 
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
         """The objective on a batch of N pairs; their embeddings are kept for the geometry of the whole set."""
-        views = self(batch)
-        scores = self.objective(views)
-        scores.pop("retrieval_top1", None)  # within a batch; the whole set's is reported
+        scores, encoded = self.scores(batch)
+        scores.pop("retrieval_top1")  # within a batch; the whole set's is reported
         self.log_dict(
-            {f"val/{name}": value for name, value in scores.items()},
+            {f"val/{name}": value for name, value in scores.items() if not name.endswith("_weight")},
             on_epoch=True,
             batch_size=len(batch.pair_kind_N),
             sync_dist=self.trainer.world_size > 1,
         )
         length1_N = batch.lengths_V.chunk(2)[1]
-        view0_ND, view1_ND = views.representation_VD.chunk(2)
+        view0_ND, view1_ND = encoded.representation_VD.chunk(2)
         self.geometry.update(view0_ND, view1_ND, length1_N, batch.pair_kind_N, batch.family_N)
 
     def on_validation_epoch_end(self) -> None:

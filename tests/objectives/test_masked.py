@@ -1,26 +1,62 @@
 import torch
+from torch import nn
 
-from orthrus.objectives.masked import masked_accuracy, masked_cross_entropy
+from orthrus.objectives import AnnotationTerm, Encoded, MaskedLanguageTerm
+from orthrus.objectives.objective import PositionTerm
+from tests.oracles.masked import annotation_loss, masked_base_loss
 
 
-def test_only_positions_with_a_target_count() -> None:
-    torch.manual_seed(0)
-    logits = torch.randn(2, 3, 4)
-    targets = torch.tensor([[0, 4, 0], [1, 0, 0]], dtype=torch.uint8)
-    probabilities = logits.softmax(-1)
-    expected = -(probabilities[0, 1, 3].log() + probabilities[1, 0, 0].log()) / 2
-    torch.testing.assert_close(masked_cross_entropy(logits, targets), expected)
+def batch(rows: int = 3, length: int = 9, width: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hidden states and targets with bases, annotation and both to predict."""
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randint(0, 5, (rows, length), generator=generator)
+    annotation = torch.randint(0, 4, (rows, length), generator=generator) * 8 + 32
+    targets += annotation * torch.randint(0, 2, (rows, length), generator=generator)
+    hidden = torch.randn(rows, length, width, generator=generator, dtype=torch.float64, requires_grad=True)
+    return hidden, targets.to(torch.uint8)
+
+
+def scores(term: PositionTerm, hidden: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+    nothing = torch.empty(0)
+    return term(Encoded(nothing, {}, nothing, nothing), term.read(hidden, targets))
+
+
+def gradient_positions(loss: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    (gradient,) = torch.autograd.grad(loss, hidden)
+    return gradient.abs().sum(dim=-1) > 0
+
+
+def test_masked_bases_equal_the_literal_loss() -> None:
+    term, (hidden, targets) = MaskedLanguageTerm(8).double(), batch()
+    got = scores(term, hidden, targets)
+    loss, accuracy = masked_base_loss(term.head(hidden).tolist(), targets.tolist())
+    torch.testing.assert_close(got["loss"].item(), loss, rtol=0, atol=1e-12)
+    torch.testing.assert_close(got["accuracy"].item(), accuracy)
+    assert torch.equal(gradient_positions(got["loss"], hidden), targets % 8 > 0)
+
+
+def test_annotation_equals_the_literal_loss() -> None:
+    term, (hidden, targets) = AnnotationTerm(8).double(), batch()
+    got = scores(term, hidden, targets)
+    cds, splice = annotation_loss(term.head(hidden).tolist(), targets.tolist())
+    torch.testing.assert_close((got["cds"].item(), got["splice"].item()), (cds, splice), rtol=0, atol=1e-12)
+    torch.testing.assert_close(got["loss"].item(), (cds + splice) / 2, rtol=0, atol=1e-12)
+    assert torch.equal(gradient_positions(got["loss"], hidden), targets >= 32)
 
 
 def test_nothing_to_predict_is_zero_with_zero_gradients() -> None:
-    logits = torch.randn(2, 3, 4, requires_grad=True)
-    loss = masked_cross_entropy(logits, torch.zeros(2, 3, dtype=torch.long))
-    loss.backward()
-    assert loss.item() == 0
-    assert torch.equal(logits.grad, torch.zeros_like(logits))
-    assert masked_accuracy(logits, torch.zeros(2, 3, dtype=torch.long)).isnan()
+    hidden, targets = batch()
+    for term in (MaskedLanguageTerm(8).double(), AnnotationTerm(8).double()):
+        got = scores(term, hidden, torch.zeros_like(targets))
+        assert all(value == 0 for value in got.values())
+        got["loss"].backward()
+        assert all(parameter.grad is not None and not parameter.grad.any() for parameter in term.parameters())
+    assert torch.equal(hidden.grad, torch.zeros_like(hidden))
 
 
-def test_accuracy() -> None:
-    logits = torch.eye(4)[None]  # position i predicts base i + 1
-    assert masked_accuracy(logits, torch.tensor([[1, 2, 4, 0]])).item() == torch.tensor(2 / 3)
+def test_losses_are_float32_under_autocast() -> None:
+    for term in (MaskedLanguageTerm(8), AnnotationTerm(8)):
+        hidden, targets = batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert isinstance(term.head, nn.Linear)
+            assert scores(term, hidden.float(), targets)["loss"].dtype == torch.float32

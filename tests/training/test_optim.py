@@ -2,13 +2,19 @@ import pytest
 import torch
 
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.objectives import JointObjective
+from orthrus.objectives import AnnotationTerm, ContrastiveTerm, MaskedLanguageTerm, Objective, SigmoidLoss
 from orthrus.training.optim import parameter_groups, warmup_cosine
 
 
 def test_decay_reaches_matrices_alone_and_every_parameter_is_in_one_group() -> None:
     encoder = MambaEncoder(6, 16, 2, bidirectional=True)
-    heads = JointObjective(16)
+    heads = Objective(
+        {
+            "contrastive": ContrastiveTerm(16, SigmoidLoss()),
+            "mlm": MaskedLanguageTerm(16),
+            "annotation": AnnotationTerm(16),
+        }
+    )
     groups = parameter_groups(encoder, heads, 0.1, 0.2)
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert len(decay) == sum(len(group["params"]) for group in groups)
@@ -19,6 +25,8 @@ def test_decay_reaches_matrices_alone_and_every_parameter_is_in_one_group() -> N
             ) or (part is heads and parameter.ndim == 2)
             assert decay.pop(id(parameter)) == (expected if matrix else 0.0), name
     assert not decay
+    learned = {id(p) for p in groups[-1]["params"]}
+    assert {id(heads.get_parameter(f"terms.contrastive.loss.{name}")) for name in ("log_scale", "bias")} <= learned
 
 
 def test_the_learning_rate_rises_linearly_then_falls_as_a_cosine() -> None:

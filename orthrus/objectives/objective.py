@@ -1,0 +1,181 @@
+"""The objective: named terms, each a loss with its heads and its weight, read from an encoded batch of pairs.
+
+V = 2N views of N pairs (rows 0..N-1 view 0, rows N..2N-1 view 1), R some of those rows, L positions, D features.
+
+A batch is read in two steps, so that an encoder may see it a few rows at a time and hidden states need never all be
+kept: :meth:`Objective.read` sums over the positions of any rows, and the sums of all rows add up; then the objective
+itself takes those sums and the representations of the whole batch, which contrastive terms need at once.
+Every scalar, averaged over ranks, is that of the whole batch (:mod:`orthrus.nn.ranks`).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from orthrus.errors import InputError
+from orthrus.genome.codes import ANNOTATION_TARGET, BASE_BITS, CDS_BIT, SPLICE_BIT
+from orthrus.nn.heads import AnnotationHead, MaskedLanguageHead, Projector
+from orthrus.nn.ranks import share_of_mean
+from orthrus.objectives.contrastive import DecoupledContrastiveLoss
+from orthrus.objectives.masked import annotation_sums, masked_base_sums
+from orthrus.objectives.pair_rows import PairLoss
+from orthrus.objectives.schedules import Constant, Schedule
+
+
+class Encoded(NamedTuple):
+    """A batch of pairs, encoded."""
+
+    representation_VD: Tensor
+    sums: dict[str, Tensor]
+    """What :meth:`Objective.read` gave, summed over all rows."""
+    pair_kind_N: Tensor
+    """int64: 0 self, 1 splice, 2 ortholog."""
+    family_N: Tensor
+
+
+class Term(nn.Module, ABC):
+    """A training signal: heads, a loss, and its weight in the objective. Built for an encoder of width ``d_model``."""
+
+    def __init__(self, weight: float | Schedule) -> None:
+        super().__init__()
+        self.weight = weight if isinstance(weight, Schedule) else Constant(weight)
+
+    @abstractmethod
+    def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
+        """Named scalars: ``loss`` enters the objective, the others are to be logged. ``sums`` are this term's own."""
+
+
+class PositionTerm(Term):
+    """A term that is a mean over single positions, whichever row they are in."""
+
+    @abstractmethod
+    def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:
+        """Sums over the positions to predict in some rows (S,), the last being the number of those positions."""
+
+
+class ContrastiveTerm(Term):
+    """Partners close and other families apart, after the published projector.
+
+    Logs the learned ``temperature`` of a loss that learns it.
+
+    Args:
+        d_model: width of the encoder.
+        loss: over pairs; by default :class:`~orthrus.objectives.DecoupledContrastiveLoss`.
+        weight: of this term in the objective.
+        d_hidden: width of the projector's two hidden layers.
+        d_out: width of the space in which views are compared.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        loss: PairLoss | None = None,
+        weight: float | Schedule = 1.0,
+        d_hidden: int = 512,
+        d_out: int = 128,
+    ) -> None:
+        super().__init__(weight)
+        self.projector = Projector(d_model, d_hidden, d_out)
+        self.loss = DecoupledContrastiveLoss() if loss is None else loss
+
+    def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
+        """The loss over the batch's pairs."""
+        view0_ND, view1_ND = self.projector(encoded.representation_VD).chunk(2)
+        scores = {"loss": self.loss(view0_ND, view1_ND, encoded.pair_kind_N, encoded.family_N)}
+        temperature = getattr(self.loss, "temperature", None)
+        return scores | ({"temperature": temperature.detach()} if isinstance(temperature, Tensor) else {})
+
+
+class MaskedLanguageTerm(PositionTerm):
+    """The base at masked positions from the hidden state there; logs ``accuracy``.
+
+    Args:
+        d_model: width of the encoder.
+        weight: of this term in the objective.
+    """
+
+    def __init__(self, d_model: int, weight: float | Schedule = 1.0) -> None:
+        super().__init__(weight)
+        self.head = MaskedLanguageHead(d_model)
+
+    def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:
+        """Cross-entropy, hits, and number of bases to predict (3,)."""
+        base_RL = targets_RL & BASE_BITS
+        chosen_RL = base_RL > 0
+        sums_2 = masked_base_sums(self.head(hidden_RLD[chosen_RL]), base_RL[chosen_RL])
+        return torch.cat([sums_2, chosen_RL.sum().to(sums_2.dtype)[None]])
+
+    def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
+        """Mean cross-entropy in nats, and the share of bases that would be guessed."""
+        assert sums is not None
+        loss, accuracy = share_of_mean(sums[:2], sums[2])
+        return {"loss": loss, "accuracy": accuracy.detach()}
+
+
+class AnnotationTerm(PositionTerm):
+    """CDS and splice track where they were hidden, from the hidden state there; logs the loss of each track.
+
+    Args:
+        d_model: width of the encoder.
+        weight: of this term in the objective.
+    """
+
+    def __init__(self, d_model: int, weight: float | Schedule = 1.0) -> None:
+        super().__init__(weight)
+        self.head = AnnotationHead(d_model)
+
+    def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:
+        """Cross-entropies of both tracks, and number of positions to predict (3,)."""
+        chosen_RL = (targets_RL & ANNOTATION_TARGET) > 0
+        bits_P2 = targets_RL[chosen_RL][:, None] & targets_RL.new_tensor([CDS_BIT, SPLICE_BIT])
+        sums_2 = annotation_sums(self.head(hidden_RLD[chosen_RL]), bits_P2 > 0)
+        return torch.cat([sums_2, chosen_RL.sum().to(sums_2.dtype)[None]])
+
+    def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
+        """Mean binary cross-entropy in nats over positions and tracks, and of each track."""
+        assert sums is not None
+        cds, splice = share_of_mean(sums[:2], sums[2])
+        return {"loss": (cds + splice) / 2, "cds": cds.detach(), "splice": splice.detach()}
+
+
+class Objective(nn.Module):
+    """A weighted sum of named terms.
+
+    Returns ``loss``, which is minimised, and, to be logged, each term's own loss under its name (``mlm``), what else
+    it reports (``mlm_accuracy``), and its weight where that is on a schedule (``mlm_weight``). Raises InputError for no
+    terms and for a name that is no identifier.
+    """
+
+    def __init__(self, terms: Mapping[str, Term]) -> None:
+        super().__init__()
+        if not terms:
+            raise InputError("an objective needs at least one term, such as contrastive or mlm")
+        for name in terms:
+            if not name.isidentifier() or name == "loss":
+                raise InputError(f"a term cannot be called {name!r}: its loss is logged under that name")
+        self.terms = nn.ModuleDict(terms)
+
+    def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> dict[str, Tensor]:
+        """Sums over the positions of some rows, by term; ``targets_RL`` as in :class:`orthrus.loading.PairBatch`."""
+        return {
+            name: term.read(hidden_RLD, targets_RL)
+            for name, term in self.terms.items()
+            if isinstance(term, PositionTerm)
+        }
+
+    def forward(self, encoded: Encoded, step: float = math.inf) -> dict[str, Tensor]:
+        """Named scalars, weighted as at optimiser step ``step``, by default as at the end of all schedules."""
+        logged: dict[str, Tensor] = {}
+        loss = encoded.representation_VD.new_zeros(())
+        for name, term in self.terms.items():
+            assert isinstance(term, Term)
+            scores, weight = term(encoded, encoded.sums.get(name)), term.weight(step)
+            loss = loss + weight * scores["loss"]
+            logged |= {name: scores.pop("loss")} | {f"{name}_{measure}": value for measure, value in scores.items()}
+            if not isinstance(term.weight, Constant):
+                logged[f"{name}_weight"] = loss.new_tensor(weight)
+        return {"loss": loss} | logged

@@ -1,0 +1,119 @@
+"""Pairs as rows to compare, and what every loss over pairs has in common. N pairs of this rank, M pairs of all ranks.
+
+View 0 and view 1 of a pair are the projections, of D features, of two transcripts that should lie close: a transcript
+and itself under other masks, two isoforms of one gene, or two orthologs.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from orthrus.errors import InputError
+from orthrus.nn.ranks import gather_rows, row_counts, world_size
+from orthrus.pairs import KIND_NAMES
+
+
+class PairRows(NamedTuple):
+    """The views of this rank's pairs (anchors) beside those of all ranks' pairs, on the unit sphere."""
+
+    own_2ND: Tensor
+    """Both views of this rank's pairs."""
+    all_2MD: Tensor
+    """Both views of all ranks' pairs; a gradient reaches the rank that they come from."""
+    pair_NM: Tensor
+    """bool: column j is row i's own pair."""
+    family_NM: Tensor
+    """bool: column j is of row i's family, its own pair included. No such row is ever a negative."""
+    weight_N: Tensor
+    """Of this rank's pairs, by kind."""
+    weight_M: Tensor
+    """Of all ranks' pairs, by kind."""
+
+    def partners(self) -> Tensor:
+        """Cosine of the two views of each pair (N,)."""
+        return (self.own_2ND[0] * self.own_2ND[1]).sum(-1)
+
+    def within(self) -> Tensor:
+        """Cosines of anchors of view 0 with views 0, and of anchors of view 1 with views 1 (2, N, M)."""
+        return self.own_2ND @ self.all_2MD.mT
+
+    def across(self) -> Tensor:
+        """Cosines of anchors of view 0 with views 1, and of anchors of view 1 with views 0 (2, N, M)."""
+        return self.own_2ND @ self.all_2MD.flip(0).mT
+
+
+class PairLoss(nn.Module, ABC):
+    """A loss over pairs: ``loss_fn(view0_ND, view1_ND, pair_kind_N=None, family_N=None)`` -> scalar.
+
+    ``pair_kind_N``: 0 self, 1 splice, 2 ortholog, weighing pairs as the loss says; None weighs every pair 1.
+    ``family_N``: integers; rows of one family are not negatives of each other. None: every pair is its own family.
+
+    Under torch.distributed each rank passes its own rows, as many as it has. The returned values, averaged over ranks
+    as DDP averages gradients, are the value and the gradient of one process with the whole batch.
+
+    Raises InputError for views of two shapes, unknown pair kinds, a temperature not above 0 and weights below 0.
+    """
+
+    def __init__(self, self_weight: float, splice_weight: float, ortholog_weight: float) -> None:
+        super().__init__()
+        self.pair_weights = (self_weight, splice_weight, ortholog_weight)
+        for name, weight in zip(KIND_NAMES, self.pair_weights, strict=True):
+            if not weight >= 0:
+                raise InputError(f"{name}_weight must be 0 or more, got {weight}")
+
+    @abstractmethod
+    def losses(self, rows: PairRows) -> Tensor:
+        """What each of this rank's pairs adds to the loss of the whole batch (N,), before division by M."""
+
+    def forward(
+        self, view0_ND: Tensor, view1_ND: Tensor, pair_kind_N: Tensor | None = None, family_N: Tensor | None = None
+    ) -> Tensor:
+        if view0_ND.ndim != 2 or view0_ND.shape != view1_ND.shape:
+            shapes = f"{tuple(view0_ND.shape)} and {tuple(view1_ND.shape)}"
+            raise InputError(f"the two views need one shape (pairs, features), got {shapes}")
+        with torch.autocast(view0_ND.device.type, enabled=False):  # cosines / temperature need float32
+            rows = self._rows(view0_ND, view1_ND, self._weights(view0_ND, pair_kind_N), family_N)
+            return self.losses(rows).sum() * world_size() / max(len(rows.weight_M), 1)
+
+    def _weights(self, view_ND: Tensor, pair_kind_N: Tensor | None) -> Tensor:
+        precision = torch.promote_types(view_ND.dtype, torch.float32)
+        if pair_kind_N is None:
+            return view_ND.new_ones(len(view_ND), dtype=precision)
+        kinds = pair_kind_N.long()
+        unknown = (kinds < 0) | (kinds >= len(KIND_NAMES))
+        if unknown.any():
+            known = ", ".join(f"{number} {name}" for number, name in enumerate(KIND_NAMES))
+            raise InputError(f"unknown pair kind {int(kinds[unknown][0])}: expected {known}")
+        return view_ND.new_tensor(self.pair_weights, dtype=precision)[kinds]
+
+    @staticmethod
+    def _rows(view0_ND: Tensor, view1_ND: Tensor, weight_N: Tensor, family_N: Tensor | None) -> PairRows:
+        own_2ND = F.normalize(torch.stack([view0_ND, view1_ND]).to(weight_N.dtype), dim=-1)
+        counts = row_counts(view0_ND)
+        sent = torch.cat([*own_2ND, weight_N[:, None]], dim=-1)  # one collective for both views and the weights
+        all0_MD, all1_MD, weight_M1 = torch.split(gather_rows(sent, counts), [*[view0_ND.shape[1]] * 2, 1], dim=-1)
+        first = sum(counts[: torch.distributed.get_rank()]) if world_size() > 1 else 0
+        pair_M = torch.arange(len(all0_MD), device=view0_ND.device)
+        pair_NM = pair_M[first : first + len(view0_ND), None] == pair_M
+        family_NM = pair_NM if family_N is None else family_N[:, None] == gather_rows(family_N, counts)
+        return PairRows(
+            own_2ND, torch.stack([all0_MD, all1_MD]), pair_NM, family_NM, weight_N, weight_M1.detach()[:, 0]
+        )
+
+
+def check_temperature(temperature: float) -> float:
+    """The temperature; raises InputError unless it is above 0."""
+    if not temperature > 0:
+        raise InputError(f"temperature must be above 0, got {temperature}")
+    return temperature
+
+
+def log_sum_exp(logit_NM: Tensor, counted_NM: Tensor, empty: float) -> Tensor:
+    """log sum exp over the counted entries of the last dimension; ``empty``, without gradient, where there is none."""
+    any_N = counted_NM.any(dim=-1)
+    # A row of -inf alone would have a NaN gradient, so that row is left as it is and its sum dropped.
+    total_N = logit_NM.masked_fill(~counted_NM & any_N[..., None], -torch.inf).logsumexp(dim=-1)
+    return total_N.masked_fill(~any_N, empty)
