@@ -19,6 +19,8 @@ def run_lightning(args: list[str]) -> None:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     warnings.filterwarnings("ignore", message=r"[\s\S]*deprecated in v4.49.0")  # Lightning's use of jsonargparse
     warnings.filterwarnings("ignore", message=r"[\s\S]*JsonargparseDeprecationWarning per type")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True")  # what we log unsynced is equal on all ranks
+    warnings.filterwarnings("ignore", message=".*`srun` command is available")  # a laptop may have Slurm's client
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
     from orthrus.training.cli import run
 

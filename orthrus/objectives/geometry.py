@@ -40,8 +40,10 @@ def effective_rank(embedding_ND: Tensor) -> Tensor:
     """exp of the entropy of the singular values as shares of their sum: 1 (collapsed) to min(N, D).
 
     Roy & Vetterli 2007, 'The effective rank: a measure of effective dimensionality'. The rows are not centred, so rows
-    that are all one vector have rank 1.
+    that are all one vector have rank 1. NaN where any entry is not finite.
     """
+    if not embedding_ND.isfinite().all():
+        return embedding_ND.new_tensor(float("nan"), dtype=torch.float32)
     share_K = F.normalize(torch.linalg.svdvals(embedding_ND.float()), p=1, dim=0)
     entropy: Tensor = torch.special.entr(share_K).sum()
     return entropy.exp()

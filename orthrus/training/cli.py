@@ -1,45 +1,57 @@
 """`orthrus fit` and `orthrus validate`: LightningCLI with a run folder.
 
 A run folder is ``trainer.default_root_dir``: ``config.yaml``, ``metrics/version_K/metrics.csv`` (K counts resumptions),
-``checkpoints/``. Everything else is as LightningCLI's users know it.
+``checkpoints/``. ``--resume auto`` goes on with the run in it. Everything else is as LightningCLI's users know it.
 """
 
 import os
 from argparse import ArgumentError
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import yaml
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from orthrus.errors import InputError
 from orthrus.hub import load_encoder
 from orthrus.loading import PairDataModule
+from orthrus.training.callbacks.checkpoints import Checkpoints
+from orthrus.training.callbacks.collapse import CollapseMonitor
+from orthrus.training.callbacks.gradients import Gradients
+from orthrus.training.callbacks.provenance import Provenance, compare_ranks
+from orthrus.training.callbacks.random_states import RandomStates
+from orthrus.training.callbacks.throughput import Throughput
+from orthrus.training.checkpoint_files import newest_valid
 from orthrus.training.module import Pretraining
-from orthrus.training.throughput import Throughput
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 _COMMANDS = ("fit", "validate", "test", "predict")
 _CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
-_PROGRESS_BAR = "orthrus.training.progress.StepProgressBar"
+_CHECKPOINT_IO = "orthrus.training.checkpoint_files.AtomicCheckpointIO"
+_SLURM = "lightning.pytorch.plugins.environments.SLURMEnvironment"
+_PROGRESS_BAR = "orthrus.training.callbacks.progress.StepProgressBar"
 
 
 class RunConfig(SaveConfigCallback):
-    """Writes ``config.yaml`` into the run folder."""
+    """Writes ``config.yaml`` into the run folder, for a run that has one recipe on all its ranks."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write nothing yet: what is still to be refused leaves no run behind."""
+        """Compare the ranks' recipes. Write nothing yet: what is still to be refused leaves no run behind."""
+        compare_ranks(trainer, yaml.safe_load(self.parser.dump(self.config)), "another recipe")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Everything stands; the first step is next."""
         if trainer.is_global_zero:
             Path(trainer.default_root_dir).mkdir(parents=True, exist_ok=True)
             path = Path(trainer.default_root_dir, self.config_filename)
-            self.parser.save(self.config, str(path), overwrite=True)
+            recipe = self.config.clone()
+            recipe.resume = recipe.ckpt_path = None  # how this start went on is no part of it
+            self.parser.save(recipe, str(path), overwrite=True)
 
 
 class OrthrusCLI(LightningCLI):
@@ -66,30 +78,39 @@ class OrthrusCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Checkpoints and throughput belong to every run."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults(
-            {
-                "checkpoint.filename": "best",
-                "checkpoint.monitor": "val/loss",
-                "checkpoint.save_last": True,
-                "checkpoint.enable_version_counter": False,
-            }
+        """What belongs to every run."""
+        parser.add_argument(
+            "--resume",
+            type=Literal["auto"] | None,
+            default=None,
+            help="auto: go on from the newest whole checkpoint of the run folder; begin where there is none",
         )
+        parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.link_arguments(
             "trainer.default_root_dir", "checkpoint.dirpath", compute_fn=lambda root: str(Path(root) / "checkpoints")
         )
+        parser.add_lightning_class_args(Provenance, "provenance")
+        parser.link_arguments("data.store", "provenance.store")
+        parser.add_lightning_class_args(RandomStates, "random_states")
         parser.add_lightning_class_args(Throughput, "throughput")
+        parser.add_lightning_class_args(Gradients, "gradients")
+        parser.link_arguments("trainer.default_root_dir", "gradients.run_folder")
+        parser.add_lightning_class_args(CollapseMonitor, "collapse")
 
     def before_instantiate_classes(self) -> None:
-        """Log to CSV always; keep W&B offline without a login; bf16 where a GPU has it."""
-        trainer = self.config[self.subcommand].trainer
-        if self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
-            _refuse_another_run(Path(trainer.default_root_dir), self.config.fit.ckpt_path)
+        """Find the checkpoint to resume; log to CSV; keep W&B offline without a login; bf16 where a GPU has it."""
+        options = self.config[self.subcommand]
+        trainer = options.trainer
+        if options.resume == "auto":
+            options.ckpt_path = options.ckpt_path or _newest(options.checkpoint.dirpath)
+        elif self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
+            _refuse_another_run(Path(trainer.default_root_dir), options.ckpt_path)
+        trainer.plugins = _plugins(trainer.plugins)
         loggers = [logger for logger in _without(_CSV_LOGGER, trainer.logger) if not isinstance(logger, bool)]
         if any(logger.class_path.endswith("WandbLogger") for logger in loggers):
             _wandb_offline_without_login()
-        trainer.logger = [_component(_CSV_LOGGER, save_dir=trainer.default_root_dir, name="metrics"), *loggers]
+        csv = _component(_CSV_LOGGER, save_dir=trainer.default_root_dir, name="metrics", flush_logs_every_n_steps=1)
+        trainer.logger = [csv, *loggers]
         if self.subcommand != "fit":
             trainer.logger = False
         trainer.callbacks = _without(_PROGRESS_BAR, trainer.callbacks)
@@ -114,11 +135,16 @@ class OrthrusCLI(LightningCLI):
             print(f"trained {self.trainer.global_step:,} steps: {self.trainer.default_root_dir}/checkpoints/last.ckpt")
 
 
+def _newest(folder: str) -> str | None:
+    newest = newest_valid(Path(folder))
+    return None if newest is None else str(newest)
+
+
 def _refuse_another_run(folder: Path, checkpoint: str | None) -> None:
     if checkpoint is None and (folder / "config.yaml").exists():
         raise InputError(
             f"{folder} already holds a run; choose another --trainer.default_root_dir, or go on with it by"
-            f" --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}"
+            " --resume auto"
         )
 
 
@@ -136,7 +162,14 @@ def _refuse_another_shape(checkpoint: Path, config: dict[str, Any]) -> None:
 def _without(class_path: str, given: Any) -> list[Any]:
     """Loggers or callbacks as a list, less those that this module adds itself: a run's own config.yaml has them."""
     components = given if isinstance(given, list) else [] if given is None else [given]
-    return [component for component in components if getattr(component, "class_path", None) != class_path]
+    name = class_path.rsplit(".", 1)[-1]
+    return [each for each in components if getattr(each, "class_path", "").rsplit(".", 1)[-1] != name]
+
+
+def _plugins(given: Any) -> list[Any]:
+    """The recipe's plugins and ours. Under Slurm it is the batch script that requeues (slurm/pretrain.sbatch)."""
+    plugins = [*_without(_SLURM, _without(_CHECKPOINT_IO, given)), _component(_CHECKPOINT_IO)]
+    return [*plugins, _component(_SLURM, auto_requeue=False)] if SLURMEnvironment.detect() else plugins
 
 
 def _component(class_path: str, **init_args: Any) -> Any:

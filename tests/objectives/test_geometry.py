@@ -45,3 +45,9 @@ def test_effective_rank_counts_directions() -> None:
     assert effective_rank(torch.eye(4)).item() == pytest.approx(4, abs=1e-4)
     two_to_one = torch.diag(torch.tensor([2.0, 1.0]))
     assert effective_rank(two_to_one).item() == pytest.approx(3 / 2 ** (2 / 3), abs=1e-4)
+
+
+def test_the_effective_rank_of_what_is_not_finite_is_nan() -> None:
+    embedding_ND = torch.randn(8, 4)
+    embedding_ND[3, 2] = float("nan")
+    assert effective_rank(embedding_ND).isnan()

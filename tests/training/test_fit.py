@@ -1,9 +1,7 @@
 """Training as a user runs it, on a small store: every recipe, resuming, two processes, refusals."""
 
-import csv
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,41 +9,8 @@ import torch
 
 from orthrus import load_encoder
 from orthrus.cli import main
-from tests.builders import build_store
 from tests.conftest import REPOSITORY
-
-SMALL = [
-    "--trainer.max_steps=4",
-    "--trainer.val_check_interval=2",
-    "--trainer.log_every_n_steps=1",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.accelerator=cpu",
-    "--model.encoder.init_args.d_model=16",
-    "--model.encoder.init_args.n_layers=1",
-    "--data.token_budget=6000",
-    "--data.val_fraction=0.4",
-    "--data.num_workers=0",
-]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_store(tmp_path_factory.mktemp("fit") / "store", n_genes=24, cds_only_species=True).path
-
-
-def fit(run: Path, store: Path, *args: str, recipe: str = "conf/fit/demo.yaml") -> int:
-    return main(
-        ["fit", f"--config={recipe}", f"--trainer.default_root_dir={run}", f"--data.store={store}", *SMALL, *args]
-    )
-
-
-def metrics(run: Path, version: int = 0) -> list[dict[str, str]]:
-    with (run / "metrics" / f"version_{version}" / "metrics.csv").open() as stream:
-        return list(csv.DictReader(stream))
-
-
-def losses(run: Path, version: int = 0) -> dict[str, str]:
-    return {row["step"]: row["train/loss"] for row in metrics(run, version) if row["train/loss"]}
+from tests.training.runs import TWO_RANKS, command, fit, losses, metrics
 
 
 @pytest.mark.parametrize(
@@ -85,8 +50,7 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(tmp_path: Path,
     assert fit(whole, store, "--trainer.max_steps=6") == 0
     stop = "--trainer.callbacks+=tests.training.stop.StopAt"
     assert fit(halved, store, "--trainer.max_steps=6", stop, "--trainer.callbacks.step=4") == 0
-    last = halved / "checkpoints" / "last.ckpt"
-    assert fit(halved, store, "--trainer.max_steps=6", f"--ckpt_path={last}") == 0
+    assert fit(halved, store, "--trainer.max_steps=6", "--resume=auto") == 0
     resumed = losses(halved) | losses(halved, version=1)
     assert list(losses(halved)) == ["0", "1", "2", "3"]
     assert resumed == losses(whole)
@@ -141,11 +105,13 @@ def test_unusable_settings_are_refused_in_a_line(
 
 @pytest.mark.dist
 def test_two_processes_train_on_different_pairs_of_the_same_batches(tmp_path: Path, store: Path) -> None:
-    command = [sys.executable, "-m", "orthrus.cli", "fit", "--config=conf/fit/demo.yaml", *SMALL]
-    command += [f"--trainer.default_root_dir={tmp_path / 'run'}", f"--data.store={store}"]
-    command += ["--trainer.devices=2", "--trainer.strategy=ddp"]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300, check=False
+        command(tmp_path / "run", store, *TWO_RANKS),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert len(losses(tmp_path / "run")) == 4

@@ -1,0 +1,188 @@
+"""Checkpoints of a run: when they are written, which are kept, and the end of a run that was asked to stop.
+
+::
+
+    checkpoints/step-00000500.ckpt   whole states: weights, optimiser, schedule, data position, random states, counters
+    checkpoints/last.ckpt            link to the newest
+    checkpoints/best.ckpt            link to the one with the lowest monitored value
+
+A checkpoint is written after a step and before the validation that may follow it; a run resumed from it validates
+first. So a resumed run does exactly what the uninterrupted one did. A save costs one write of three times the weights.
+"""
+
+import logging
+import time
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+
+from orthrus.errors import InputError
+from orthrus.training.checkpoint_files import AtomicCheckpointIO, by_age, point
+from orthrus.training.stop import EXIT_STATUS, StopSignals
+
+_log = logging.getLogger(__name__)
+
+# Lightning's counters of a validation that has been entered and has finished no batch: it is run whole on resuming.
+_VALIDATION_BEGUN = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+
+
+class Checkpoints(Checkpoint):
+    """Writes checkpoints by step and by time, at every validation, at the end, and when asked to stop by a signal.
+
+    Args:
+        dirpath: folder of the checkpoints.
+        every_n_steps: optimiser steps between checkpoints.
+        every_minutes: at most so long between checkpoints, by the clock of rank 0.
+        keep: newest checkpoints to keep, beside the best.
+        monitor: validation metric whose lowest value makes the best.
+    """
+
+    def __init__(
+        self,
+        dirpath: str,
+        every_n_steps: int = 500,
+        every_minutes: float = 15.0,
+        keep: int = 2,
+        monitor: str = "val/loss",
+    ) -> None:
+        for name, value in (("every_n_steps", every_n_steps), ("every_minutes", every_minutes), ("keep", keep)):
+            if value <= 0:
+                raise InputError(f"checkpoint.{name} is {value}; expected more than 0")
+        self.folder = Path(dirpath)
+        self.every_n_steps, self.every_minutes, self.keep, self.monitor = every_n_steps, every_minutes, keep, monitor
+        self.best_score = float("inf")
+        self._signals = StopSignals()
+        self._saved_step = -1
+        self._saved_at = time.monotonic()
+
+    def path_of(self, step: int) -> Path:
+        """The checkpoint after ``step`` optimiser steps."""
+        return self.folder / f"step-{step:08d}.ckpt"
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far."""
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on comparing with the best value so far."""
+        self.best_score = state_dict["best_score"]
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take signals from here on."""
+        self._signals.listen()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take signals, and count time, from here on."""
+        self._signals.listen()
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Save if it is time, and end the process if a signal came to any rank."""
+        step = trainer.global_step
+        if step == self._saved_step or trainer.fit_loop._should_accumulate():
+            return  # between the batches of one step
+        signal_number, late = self._agree(trainer)
+        at_the_end = step >= trainer.max_steps
+        validation = _validation_follows(trainer)
+        regular = step % self.every_n_steps == 0 or late or validation or trainer.should_stop
+        if signal_number or (at_the_end and not validation) or (regular and not at_the_end):
+            self._save(trainer)
+        if signal_number:
+            trainer._logger_connector.update_train_step_metrics()  # Lightning would have logged them after this hook
+            self._end(trainer, signal_number)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        """End the process if a signal came: what is being validated has been saved."""
+        signal_number, _ = self._agree(trainer)
+        if signal_number:
+            self._end(trainer, signal_number)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Point ``best.ckpt`` to the checkpoint that was validated, if it is."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        score = float(trainer.callback_metrics.get(self.monitor, float("nan")))
+        better = score < self.best_score
+        if better:
+            self.best_score = score
+        if trainer.global_step >= trainer.max_steps:
+            self._save(trainer)
+        checkpoint = self.path_of(trainer.global_step)
+        if better and trainer.is_global_zero and checkpoint.exists():
+            point(self.folder / "best.ckpt", checkpoint)
+            self._prune()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A run whose last checkpoint could not be written has failed."""
+        failure = _files(trainer).failure
+        if failure is not None:
+            raise InputError(self._told(trainer.global_step, failure))
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Where a validation is to follow the step, record it as begun."""
+        if trainer.validating or not _validation_follows(trainer):
+            return
+        loop = checkpoint["loops"]["fit_loop"]
+        for counts in ("total", "current"):
+            loop["epoch_loop.val_loop.batch_progress"][counts] = dict(_VALIDATION_BEGUN)
+            loop["epoch_loop.batch_progress"][counts]["completed"] += 1
+
+    def _agree(self, trainer: Trainer) -> tuple[int, bool]:
+        """The signal that came to any rank, and whether rank 0 finds the last checkpoint too old."""
+        late = trainer.is_global_zero and time.monotonic() - self._saved_at >= 60 * self.every_minutes
+        asked = torch.tensor([self._signals.number, int(late)], device=trainer.strategy.root_device)
+        asked = trainer.strategy.reduce(asked, reduce_op="max")
+        return int(asked[0]), bool(asked[1])
+
+    def _save(self, trainer: Trainer) -> None:
+        step = trainer.global_step
+        for logger in trainer.loggers:
+            logger.save()
+        trainer.save_checkpoint(self.path_of(step), weights_only=False)
+        self._saved_step, self._saved_at = step, time.monotonic()
+        if not trainer.is_global_zero:
+            return
+        failure = _files(trainer).failure
+        if failure is not None:
+            _log.warning("%s; training goes on", self._told(step, failure))
+        else:
+            point(self.folder / "last.ckpt", self.path_of(step))
+            self._prune()
+
+    def _prune(self) -> None:
+        best = (self.folder / "best.ckpt").resolve()
+        for path in by_age(self.folder)[self.keep :]:
+            if path.resolve() != best:
+                path.unlink()
+
+    def _told(self, step: int, failure: Exception) -> str:
+        kept = next((f"; {path} is kept" for path in by_age(self.folder)), "")
+        return f"the checkpoint of step {step:,} could not be written to {self.folder} ({failure}){kept}"
+
+    def _end(self, trainer: Trainer, signal_number: int) -> None:
+        if trainer.is_global_zero:
+            failure = _files(trainer).failure
+            if failure is not None:
+                raise InputError(self._told(trainer.global_step, failure))
+            newest = next((str(path) for path in by_age(self.folder)), "nothing, before the first step")
+            _log.warning("stopped by %s; saved: %s", Signals(signal_number).name, newest)
+            raise SystemExit(EXIT_STATUS[Signals(signal_number)])
+        raise SystemExit(0)  # the exit status of a run is that of rank 0
+
+
+def _files(trainer: Trainer) -> AtomicCheckpointIO:
+    files = trainer.strategy.checkpoint_io
+    assert isinstance(files, AtomicCheckpointIO)
+    return files
+
+
+def _validation_follows(trainer: Trainer) -> bool:
+    """Whether the step that has just ended is followed by a validation."""
+    every = trainer.val_check_batch
+    batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+    return bool(trainer.enable_validation and every not in (None, float("inf")) and batches % every == 0)

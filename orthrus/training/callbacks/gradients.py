@@ -1,0 +1,94 @@
+"""The gradient's norm at every step, and what happens to a step whose gradient is not finite."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from orthrus.errors import InputError
+from orthrus.loading.batch import PairBatch
+
+_log = logging.getLogger(__name__)
+
+
+class Gradients(Callback):
+    """Logs ``train/grad_norm`` (before clipping) and leaves out steps whose gradient is infinite or NaN.
+
+    Ranks hold the same gradient, so they leave out the same steps without asking one another. A step that is left out
+    changes neither weights nor optimiser nor running statistics; its batch is written to ``bad_batches/`` of the run.
+
+    Args:
+        run_folder: folder of the run.
+        max_bad_steps: in a row that are left out; one more ends the run with the cause.
+    """
+
+    def __init__(self, run_folder: str, max_bad_steps: int = 3) -> None:
+        if max_bad_steps < 0:
+            raise InputError(f"gradients.max_bad_steps is {max_bad_steps}; expected 0 or more")
+        self.folder = Path(run_folder) / "bad_batches"
+        self.max_bad_steps = max_bad_steps
+        self._bad_steps = 0
+        self._batches: list[PairBatch] = []
+        self._losses: list[Tensor] = []
+        self._buffers: dict[str, Tensor] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many of the last steps were bad."""
+        return {"bad_steps": self._bad_steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self._bad_steps = state_dict["bad_steps"]
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: PairBatch, batch_idx: int) -> None:
+        """Remember what a bad step is to be told by and undone with."""
+        if not self._batches:
+            self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        self._batches.append(batch)
+
+    def on_before_backward(self, trainer: Trainer, module: LightningModule, loss: Tensor) -> None:
+        """Remember the loss of this rank."""
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Log the norm; let the optimiser see no gradient unless it is finite."""
+        norm = gradient_norm(optimizer)
+        if norm.isfinite():
+            self._bad_steps = 0
+            module.log("train/grad_norm", norm)
+        else:
+            self._bad_steps += 1
+            optimizer.zero_grad(set_to_none=True)  # a parameter without gradient is passed over, moments and all
+            with torch.no_grad():
+                for name, buffer in module.named_buffers():
+                    buffer.copy_(self._buffers[name])
+            self._tell(trainer, float(norm))
+        self._batches, self._losses, self._buffers = [], [], {}
+
+    def _tell(self, trainer: Trainer, norm: float) -> None:
+        step = trainer.global_step + 1
+        losses = [float(loss) * trainer.accumulate_grad_batches for loss in self._losses]
+        path = self.folder / f"step-{step:08d}-rank{trainer.global_rank}.pt"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        batches = [{name: part.cpu() for name, part in batch._asdict().items()} for batch in self._batches]
+        torch.save({"batches": batches, "losses": losses, "gradient_norm": norm}, path)
+        what = f"gradient norm {norm}, loss {', '.join(f'{loss:.4g}' for loss in losses)}"
+        if self._bad_steps > self.max_bad_steps:
+            raise InputError(
+                f"step {step:,} is the {self._bad_steps}th in a row without a finite gradient ({what}); its batch is"
+                f" {path}. Lower model.learning_rate or try --trainer.precision 32-true, then go on from the last"
+                " checkpoint with --resume auto"
+            )
+        _log.warning("step %d is left out: %s; its batch is %s", step, what, path)
+
+
+def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
+    """Euclidean norm of all gradients, 0 where there is none."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norms = [p.grad.norm() for p in parameters if p.grad is not None]
+    return torch.stack(norms).norm() if norms else torch.zeros(())

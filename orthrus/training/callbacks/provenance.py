@@ -1,0 +1,79 @@
+"""What a run is made from: one recipe on every rank, and the store that its checkpoints were trained on."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch.distributed as dist
+from lightning import Callback, LightningModule, Trainer
+
+from orthrus.errors import InputError
+from orthrus.store import TranscriptStore
+
+_KEY = "store"
+
+
+class Provenance(Callback):
+    """Keeps the store's checksum in checkpoints and refuses to resume on another store.
+
+    Args:
+        store: folder of the store.
+        allow_changed_store: resume on a store that is not the checkpoint's.
+    """
+
+    def __init__(self, store: str, allow_changed_store: bool = False) -> None:
+        self.store_path, self.allow_changed_store = store, allow_changed_store
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Read the store's description; raises InputError unless every rank sees the same."""
+        self.store = describe_store(TranscriptStore.open(self.store_path))
+        compare_ranks(trainer, self.store, "another store")
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note the store."""
+        checkpoint[_KEY] = self.store
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Raises InputError if the checkpoint was trained on another store."""
+        theirs = checkpoint.get(_KEY)
+        if theirs is None or theirs["sha256"] == self.store["sha256"] or self.allow_changed_store:
+            return
+        ours, checkpoints = (f"{s['transcripts']:,} transcripts, {s['sha256'][:12]}" for s in (self.store, theirs))
+        raise InputError(
+            f"{self.store_path} ({ours}) is not the store that the checkpoint was trained on ({checkpoints}): its"
+            " batches and its split into training and validation may differ. Give that store as --data.store, or pass"
+            " --provenance.allow_changed_store true"
+        )
+
+
+def describe_store(store: TranscriptStore) -> dict[str, Any]:
+    """One checksum over those of all the store's files, and its counts."""
+    files = {name: file["sha256"] for name, file in store.meta["files"].items()}
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return {"sha256": digest, "transcripts": len(store)}
+
+
+def compare_ranks(trainer: Trainer, mine: Any, what: str) -> None:
+    """Raise InputError on every rank unless all have the same nested dictionary ``mine``, naming what differs."""
+    if trainer.world_size == 1:
+        return
+    everyones: list[Any] = [None] * trainer.world_size
+    dist.all_gather_object(everyones, mine)
+    for rank, theirs in enumerate(everyones):
+        differing = [f"{key} {a!r} and {b!r}" for key, a, b in differences(everyones[0], theirs)]
+        if differing:
+            raise InputError(
+                f"rank {rank} has {what} than rank 0: {'; '.join(differing)}. Start every rank with the same command"
+                " and files"
+            )
+
+
+def differences(one: Any, other: Any, key: str = "") -> list[tuple[str, Any, Any]]:
+    """(dotted key, value in one, value in the other) of what differs between two nested dictionaries."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        found = []
+        for name in [*one, *(name for name in other if name not in one)]:
+            found += differences(one.get(name), other.get(name), f"{key}.{name}" if key else str(name))
+        return found
+    return [] if one == other else [(key, one, other)]

@@ -1,0 +1,94 @@
+"""Checkpoint files: written whole or not at all, checked before they are trusted.
+
+A file is written beside its name, synced and renamed, so that a name always holds a whole checkpoint, whatever
+happens to the process or the machine. PyTorch's format is a zip archive with a checksum of every tensor; validity is
+those checksums, which costs one read of the file.
+"""
+
+import logging
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
+
+PATTERN = "step-*.ckpt"
+
+_log = logging.getLogger(__name__)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes each checkpoint to a temporary file, syncs it and renames it.
+
+    What keeps a checkpoint from being written (a full disk, say) is kept in ``failure`` rather than raised: the other
+    ranks are on their way to a barrier. The name then still holds what it held before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: Exception | None = None
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write ``checkpoint`` to ``path``."""
+        self.failure = None
+        path = Path(path)
+        scratch = path.with_name(f".{path.name}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with scratch.open("wb") as stream:
+                torch.save(checkpoint, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            scratch.replace(path)
+            _sync_folder(path.parent)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer reports a short write as a RuntimeError
+            while isinstance(error.__context__, OSError):
+                error = error.__context__
+            self.failure = error
+            scratch.unlink(missing_ok=True)
+
+
+def point(link: Path, target: Path) -> None:
+    """Make ``link`` a symbolic link to ``target``, a file of the same folder, in one step."""
+    scratch = link.with_name(f".{link.name}.tmp")
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(target.name)
+    scratch.replace(link)
+
+
+def by_age(folder: Path) -> list[Path]:
+    """Checkpoints of a run, the newest first."""
+    return sorted(folder.glob(PATTERN), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+
+
+def newest_valid(folder: Path) -> Path | None:
+    """The newest checkpoint of ``folder`` that is whole, None where there is none; warns of each that is not."""
+    for path in by_age(folder):
+        fault = fault_of(path)
+        if fault is None:
+            return path
+        _log.warning("%s is no whole checkpoint (%s); passed over for the one before it", path, fault)
+    return None
+
+
+def fault_of(path: Path) -> str | None:
+    """What is wrong with a checkpoint file; None if all its checksums match."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile) as error:
+        return str(error)
+    return None if damaged is None else f"{damaged} does not match its checksum"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` last beyond a power cut, where the file system can be asked to."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems refuse; the rename itself stands
+        pass
+    finally:
+        os.close(handle)

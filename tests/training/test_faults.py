@@ -1,0 +1,178 @@
+"""What can go wrong with a run: each is said in a line, and never costs what was saved."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from orthrus.training.checkpoint_files import by_age, fault_of
+from tests.builders import build_store
+from tests.training.runs import TWO_RANKS, fit, losses, said, start
+
+STRIKE = "--trainer.callbacks+=tests.training.stop.SignalAt"
+NAN = "--model.objective=tests.training.stop.SometimesNaN"
+
+
+def test_a_truncated_checkpoint_is_passed_over_and_told(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    assert fit(run, store) == 0
+    newest, before = by_age(run / "checkpoints")
+    newest.write_bytes(newest.read_bytes()[:-5000])
+    assert fit(run, store, "--resume=auto") == 0
+    assert str(newest) in caplog.text
+    assert "passed over" in caplog.text
+    assert list(losses(run, version=1)) == ["2", "3"]
+    assert fault_of(newest) is None  # written anew
+    assert fault_of(before) is None
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path, store: Path) -> None:
+    assert fit(tmp_path / "run", store) == 0
+    path = by_age(tmp_path / "run" / "checkpoints")[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "checksum" in str(fault_of(path)) or "CRC" in str(fault_of(path))
+
+
+def test_without_any_checkpoint_auto_begins_anew(tmp_path: Path, store: Path) -> None:
+    run = tmp_path / "run"
+    assert fit(run, store, "--resume=auto") == 0
+    for path in (run / "checkpoints").iterdir():
+        path.unlink()
+    assert fit(run, store, "--resume=auto") == 0
+    assert losses(run, version=1) == losses(run)
+
+
+def test_another_store_than_the_checkpoints_is_refused_unless_allowed(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, other = tmp_path / "run", build_store(tmp_path / "other", n_genes=25, cds_only_species=True).path
+    assert fit(run, store) == 0
+    more = ["--resume=auto", "--trainer.max_steps=6"]
+    assert fit(run, other, *more) == 2
+    err = capsys.readouterr().err
+    assert "is not the store" in err
+    assert "--provenance.allow_changed_store true" in err
+    assert fit(run, other, *more, "--provenance.allow_changed_store=true") == 0
+
+
+def test_a_step_without_a_finite_gradient_leaves_no_trace(tmp_path: Path, store: Path) -> None:
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    stop = ["--trainer.callbacks+=tests.training.stop.StopAt", "--trainer.callbacks.step=2"]
+    assert fit(run, store, NAN, "--model.objective.init_args.at=[2,3]") == 0
+    assert fit(whole, store, NAN, "--model.objective.init_args.at=[]", *stop) == 0
+    trained, two_steps = (torch.load(r / "checkpoints" / "last.ckpt", weights_only=True) for r in (run, whole))
+    assert trained["global_step"] == 4
+    for name, weights in two_steps["state_dict"].items():
+        assert torch.equal(trained["state_dict"][name], weights), name
+    for path in ("step-00000003-rank0.pt", "step-00000004-rank0.pt"):
+        bad = torch.load(run / "bad_batches" / path, weights_only=True)
+        assert bad["batches"][0]["codes_VL"].dtype == torch.uint8
+        assert torch.tensor(bad["losses"]).isnan().all()
+
+
+def test_too_many_bad_steps_in_a_row_end_the_run_with_the_cause(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [NAN, "--model.objective.init_args.at=[1,2,3]", "--gradients.max_bad_steps=2", "--trainer.max_steps=8"]
+    assert fit(tmp_path / "run", store, *given) == 2
+    err = capsys.readouterr().err
+    assert "loss nan" in err
+    assert "step-00000004-rank0.pt" in err
+    assert fault_of(by_age(tmp_path / "run" / "checkpoints")[0]) is None
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="mounts")
+def test_a_full_disk_costs_no_checkpoint(
+    small_disk: Path, store: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = small_disk / "run"
+    assert fit(run, store, "--trainer.max_steps=8") == 2
+    assert "could not be written" in caplog.text
+    assert "training goes on" in caplog.text
+    assert "No space left" in capsys.readouterr().err
+    assert losses(run)["7"]
+    kept = by_age(run / "checkpoints")
+    assert kept
+    assert all(fault_of(path) is None for path in kept)
+    assert not list((run / "checkpoints").glob(".*"))
+    assert (run / "checkpoints" / "last.ckpt").resolve() == kept[0]
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+def test_ranks_with_different_recipes_refuse_to_train(tmp_path: Path, store: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    ranks = []
+    for rank in "01":
+        env = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        env |= {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+        steps = f"--model.warmup_steps=1{rank}"
+        ranks.append(start(tmp_path / f"run{rank}", store, *TWO_RANKS, "--trainer.default_root_dir=same", steps, **env))
+    for rank, process in enumerate(ranks):
+        assert process.wait(timeout=300) == 2, said(tmp_path / f"run{rank}")
+        assert "rank 1 has another recipe than rank 0: model.warmup_steps 10 and 11" in said(tmp_path / f"run{rank}")
+    assert not Path("same").exists()
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_death_of_a_rank_ends_the_run_within_a_minute_and_a_restart_goes_on(
+    rank: int, tmp_path: Path, store: Path
+) -> None:
+    run = tmp_path / "run"
+    strike = ["--trainer.callbacks.step=3", f"--trainer.callbacks.rank={rank}"]
+    process = start(run, store, *TWO_RANKS, STRIKE, *strike)
+    while "struck" not in said(run):
+        assert process.poll() is None, said(run)
+        time.sleep(0.2)
+    assert process.wait(timeout=60) != 0
+    assert fault_of(run / "checkpoints" / "last.ckpt") is None
+    assert start(run, store, *TWO_RANKS, "--resume=auto").wait(timeout=300) == 0, said(run)
+    assert list(losses(run, version=1)) == ["2", "3"]
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+def test_a_bad_step_of_one_rank_is_left_out_on_all(tmp_path: Path, store: Path) -> None:
+    run = tmp_path / "run"
+    given = [NAN, "--model.objective.init_args.at=[1]", "--model.objective.init_args.rank=1"]
+    assert start(run, store, *TWO_RANKS, *given).wait(timeout=300) == 0, said(run)
+    assert sorted(path.name for path in (run / "bad_batches").iterdir()) == [
+        "step-00000002-rank0.pt",
+        "step-00000002-rank1.pt",
+    ]
+    weights = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(weight.isfinite().all() for weight in weights.values() if weight.is_floating_point())
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+def test_more_ranks_than_families_is_said(tmp_path: Path) -> None:
+    few = build_store(tmp_path / "few", n_genes=3).path
+    process = start(tmp_path / "run", few, *TWO_RANKS, "--data.val_fraction=0.5")
+    assert process.wait(timeout=300) == 2, said(tmp_path / "run")
