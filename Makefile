@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: install demo test test-slow test-gpu check clean-demo
+.PHONY: install demo test test-slow test-dist test-slurm test-gpu check clean-demo
 
 install: .venv/installed
 
@@ -31,6 +31,16 @@ test: install
 
 test-slow: install
 	$(BIN)/pytest -m slow
+
+# Runs of several processes that are killed and resumed.
+test-dist: install
+	$(BIN)/pytest -m "dist and slow"
+
+# Boots a one-node Slurm. As root on Debian its packages are installed first; elsewhere the tests skip and say why.
+test-slurm: install
+	-[ "$$(id -u)" != 0 ] || command -v slurmctld || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge; }
+	$(BIN)/pytest -m slurm
 
 test-gpu: install
 	$(BIN)/pytest -m gpu
