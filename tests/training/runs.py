@@ -83,8 +83,8 @@ def _identical(one: Any, other: Any) -> bool:
 def all_values(run: Path) -> dict[tuple[str, str], set[str]]:
     """Every value that was logged for a (metric, step), over all the starts of a run; timings left out."""
     found: dict[tuple[str, str], set[str]] = {}
-    for version in range(len(list((run / "metrics").glob("version_*")))):
-        for row in metrics(run, version):
+    for path in (run / "metrics").glob("version_*/metrics.csv"):
+        for row in metrics(run, int(path.parent.name.removeprefix("version_"))):
             for name, value in row.items():
                 if value and name not in ("step", "epoch") and not name.startswith("perf/"):
                     found.setdefault((name, row["step"]), set()).add(value)

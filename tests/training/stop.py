@@ -6,8 +6,6 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from orthrus.objectives import JointObjective, Views
-
 
 class StopAt(Callback):
     """Ends training after ``step`` steps, with the schedule unfinished."""
@@ -42,17 +40,15 @@ class Pause(Callback):
         time.sleep(self.seconds)
 
 
-class SometimesNaN(JointObjective):
-    """Its loss is NaN in the forward passes of training numbered ``at``, from 0, on ``rank``."""
+class Poison(Callback):
+    """Makes the loss of ``rank`` NaN in the training steps numbered ``at``, from 0."""
 
-    def __init__(self, d_model: int, at: list[int], rank: int = 0) -> None:
-        super().__init__(d_model)
-        self.at, self.rank, self.passes = at, rank, 0
+    def __init__(self, at: list[int], rank: int = 0) -> None:
+        self.at, self.rank = at, rank
 
-    def forward(self, views: Views) -> dict[str, Tensor]:
-        scores = super().forward(views)
-        if self.training:
-            if self.passes in self.at and int(os.environ.get("LOCAL_RANK", "0")) == self.rank:
-                scores["loss"] = scores["loss"] * float("nan")
-            self.passes += 1
-        return scores
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        def poison(objective: Any, given: Any, scores: dict[str, Tensor]) -> dict[str, Tensor]:
+            bad = objective.training and trainer.global_step in self.at and trainer.global_rank == self.rank
+            return scores | {"loss": scores["loss"] * float("nan")} if bad else scores
+
+        module.objective.register_forward_hook(poison)

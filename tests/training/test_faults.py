@@ -15,7 +15,7 @@ from tests.builders import build_store
 from tests.training.runs import TWO_RANKS, fit, losses, said, start
 
 STRIKE = "--trainer.callbacks+=tests.training.stop.SignalAt"
-NAN = "--model.objective=tests.training.stop.SometimesNaN"
+NAN = "--trainer.callbacks+=tests.training.stop.Poison"
 
 
 def test_a_truncated_checkpoint_is_passed_over_and_told(
@@ -67,8 +67,8 @@ def test_another_store_than_the_checkpoints_is_refused_unless_allowed(
 def test_a_step_without_a_finite_gradient_leaves_no_trace(tmp_path: Path, store: Path) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     stop = ["--trainer.callbacks+=tests.training.stop.StopAt", "--trainer.callbacks.step=2"]
-    assert fit(run, store, NAN, "--model.objective.init_args.at=[2,3]") == 0
-    assert fit(whole, store, NAN, "--model.objective.init_args.at=[]", *stop) == 0
+    assert fit(run, store, NAN, "--trainer.callbacks.at=[2,3]") == 0
+    assert fit(whole, store, *stop) == 0
     trained, two_steps = (torch.load(r / "checkpoints" / "last.ckpt", weights_only=True) for r in (run, whole))
     assert trained["global_step"] == 4
     for name, weights in two_steps["state_dict"].items():
@@ -82,7 +82,7 @@ def test_a_step_without_a_finite_gradient_leaves_no_trace(tmp_path: Path, store:
 def test_too_many_bad_steps_in_a_row_end_the_run_with_the_cause(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [NAN, "--model.objective.init_args.at=[1,2,3]", "--gradients.max_bad_steps=2", "--trainer.max_steps=8"]
+    given = [NAN, "--trainer.callbacks.at=[1,2,3]", "--gradients.max_bad_steps=2", "--trainer.max_steps=8"]
     assert fit(tmp_path / "run", store, *given) == 2
     err = capsys.readouterr().err
     assert "loss nan" in err
@@ -160,7 +160,7 @@ def test_the_death_of_a_rank_ends_the_run_within_a_minute_and_a_restart_goes_on(
 @pytest.mark.slow
 def test_a_bad_step_of_one_rank_is_left_out_on_all(tmp_path: Path, store: Path) -> None:
     run = tmp_path / "run"
-    given = [NAN, "--model.objective.init_args.at=[1]", "--model.objective.init_args.rank=1"]
+    given = [NAN, "--trainer.callbacks.at=[1]", "--trainer.callbacks.rank=1"]
     assert start(run, store, *TWO_RANKS, *given).wait(timeout=300) == 0, said(run)
     assert sorted(path.name for path in (run / "bad_batches").iterdir()) == [
         "step-00000002-rank0.pt",

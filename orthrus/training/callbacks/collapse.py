@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from orthrus.objectives import Encoded
 from orthrus.objectives.geometry import effective_rank
-from orthrus.objectives.joint import Views
 from orthrus.training.log import log_now
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class CollapseMonitor(Callback):
         """Watch no longer."""
         self._handle.remove()
 
-    def _keep(self, objective: nn.Module, args: tuple[Views, ...]) -> None:
+    def _keep(self, objective: nn.Module, args: tuple[Encoded, ...]) -> None:
         if objective.training:
             self._representation_ND = args[0].representation_VD.detach()
 
