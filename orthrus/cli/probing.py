@@ -21,7 +21,10 @@ _SPLITS = ("family", "homology", "chromosome", "kmer-cluster", "random", "folds"
 
 def add_commands(command: AddCommand) -> None:
     probe = command("probe", _probe, "Probe frozen embeddings with linear models, beside controls.")
-    probe.add_argument("--embeddings", type=Path, required=True, metavar="E.parquet")
+    probe.add_argument(
+        "--embeddings", type=Path, required=True, nargs="+", metavar="E",
+        help="of `orthrus embed`, or another model's .parquet, .npz, .npy, .h5ad; several: seeds of one encoder",
+    )  # fmt: skip
     probe.add_argument(
         "--task", required=True, metavar="TASK", help=f"a task's YAML (conf/probe/), or {', '.join(_TASKS)}"
     )
@@ -33,37 +36,64 @@ def add_commands(command: AddCommand) -> None:
     probe.add_argument("--groups", type=Path, metavar="TABLE", help="gene groups or MMseqs2 clusters, for homology")
     probe.add_argument("--folds", metavar="COLUMN", help="the labels' column of folds, for folds")
     probe.add_argument("--pretraining", type=Path, metavar="STORE", help="store the encoder was pretrained on")
+    probe.add_argument(
+        "--compare", nargs="+", default=[], metavar="NAME=E", help="other embeddings, on the same rows and splits"
+    )
+    probe.add_argument("--readout", help="use this one alone of the embeddings' readouts (default: chosen)")
+    probe.add_argument(
+        "--kmer", type=int, nargs="+", default=[3, 4, 5], choices=range(1, 7), metavar="K",
+        help="largest k of the k-mer control, chosen among these (default: 3 4 5; 6 takes minutes)",
+    )  # fmt: skip
+    probe.add_argument(
+        "--label-efficiency", type=int, nargs="*", metavar="N",
+        help="curves of the score with N labels (default: 30, 100, 300 ... 10,000)",
+    )  # fmt: skip
     probe.add_argument("--seeds", type=int, help="splits (default: 10, or the number of folds)")
     probe.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
 def _probe(options: argparse.Namespace) -> None:
+    from orthrus.probe.efficiency import SIZES
     from orthrus.probe.embeddings import read_embeddings
     from orthrus.probe.run import RANDOM_INIT, run_probe
     from orthrus.store import TranscriptStore
 
     spec = _task(options)
-    embeddings = read_embeddings(options.embeddings)
-    pretraining = options.pretraining or _store_of_run(embeddings.metadata)
+    members = [read_embeddings(path) for path in options.embeddings]
+    if options.readout:
+        members = [each.with_readout(options.readout) for each in members]
+    compare = {name: read_embeddings(path) for name, path in map(_named, options.compare)}
+    metadata = members[0].metadata
+    pretraining = options.pretraining or _store_of_run(metadata)
+    label_counts = SIZES if options.label_efficiency == [] else options.label_efficiency or ()
     with _sequences(options.store, spec.labels) as store:
         controls, missing = {}, {}
         if store is None:
             missing[RANDOM_INIT] = "it embeds the sequences of a store: pass --store"
-        elif "encoder" not in embeddings.metadata:
-            missing[RANDOM_INIT] = f"{options.embeddings} does not say the shape of its encoder"
+        elif "encoder" not in metadata:
+            missing[RANDOM_INIT] = f"{options.embeddings[0]} does not say the shape of its encoder"
         else:
-            controls[RANDOM_INIT] = partial(_random_control, embeddings.metadata["encoder"], store)
+            controls[RANDOM_INIT] = partial(_random_control, metadata["encoder"], store)
         run_probe(
-            embeddings,
+            members,
             spec,
             options.output,
             store=store,
             controls=controls,
             missing_controls=missing,
+            compare=compare,
+            kmer_sizes=options.kmer,
+            label_counts=label_counts,
             pretraining=TranscriptStore.open(pretraining) if pretraining else None,
             seeds=options.seeds,
             overwrite=options.overwrite,
         )
+
+
+def _named(text: str) -> tuple[str, Path]:
+    """NAME=FILE, or a file by its own name."""
+    name, _, path = text.rpartition("=")
+    return name or Path(path).stem, Path(path)
 
 
 def _task(options: argparse.Namespace) -> "TaskSpec":

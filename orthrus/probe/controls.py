@@ -1,8 +1,10 @@
-"""The composition control: what k-mers, lengths and exon counts alone can predict.
+"""What sequence alone can predict: k-mer counts, and, less still, length and composition.
 
-k-mer frequencies for k = 1..4 (340 features) with length, GC content, CDS length and exon count. 18 k transcripts of
-65 Mnt take about 2 s and 25 MB. Longer k-mers make a weaker control: with features standardised, the
-mean R on half-life falls from 0.61 (k to 4) to 0.58 (k to 5) and 0.49 (k to 6).
+The k-mer control is one feature set for each largest k of 3, 4 and 5 (6 on request): frequencies of all k-mers of
+1 to k with length, GC content, CDS length and exon count. Which k is chosen on validation rows, as a readout of an
+embedding is. Features are standardised, so k-mers that are too many and too rare make it weaker: the mean R on
+half-life is 0.60 (k to 3), 0.61 (4), 0.58 (5) and 0.49 (6), and to always take 6 would only make it easier to beat.
+18 k transcripts of 65 Mnt take about 4 s.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,39 +16,68 @@ from orthrus.genome.codes import BASE_BITS, CDS_BIT, SPLICE_BIT, Codes
 from orthrus.probe.embeddings import Embeddings
 from orthrus.store import TranscriptStore
 
-MAX_K = 4
-N_KMERS = sum(4**k for k in range(1, MAX_K + 1))
-FEATURES_BESIDE_KMERS = ("log2 length", "GC", "log2 CDS length", "has CDS", "log2 exons", "exons known")
+KMER_SIZES = (3, 4, 5)
+BESIDE_KMERS = ("log2 length", "GC", "log2 CDS length", "has CDS", "log2 exons", "exons known")
 
 
-def kmer_features(store: TranscriptStore, transcript_ids: Sequence[str]) -> Embeddings:
+def kmer_features(
+    store: TranscriptStore, transcript_ids: Sequence[str], sizes: Sequence[int] = KMER_SIZES
+) -> Embeddings:
     """Composition features of the transcripts that are in the store, in the order given, others left out.
 
-    ``matrix`` is (N, 340 + 6): frequencies of all k-mers among the windows without an N, for k = 1..4 (each k sums
-    to one), then :data:`FEATURES_BESIDE_KMERS`.
+    One readout for each size k: :data:`BESIDE_KMERS`, then the frequencies of all k-mers among the windows without an
+    N, for 1 to k (each sums to one), 6 + 4 + 16 + ... + 4^k columns.
     """
-    row_of = {name: i for i, name in enumerate(store.column("transcript_id"))}
-    known = [name for name in transcript_ids if name in row_of]
-    matrix = np.empty((len(known), N_KMERS + len(FEATURES_BESIDE_KMERS)), dtype=np.float32)
-    for features, name in zip(matrix, known, strict=True):
-        codes = store.codes(row_of[name])
-        features[:N_KMERS] = kmer_frequencies(codes)
-        features[N_KMERS:] = list(_beside_kmers(codes))
-    return Embeddings(tuple(known), matrix, {"features": f"k-mers of 1..{MAX_K}, {', '.join(FEATURES_BESIDE_KMERS)}"})
+    sizes = sorted(set(sizes))
+    known, matrix = _features(store, transcript_ids, sizes[-1])
+    width = {k: len(BESIDE_KMERS) + n_kmers(k) for k in sizes}
+    first, *others = sizes
+    return Embeddings(
+        known,
+        matrix[:, : width[first]],
+        {"features": f"{', '.join(BESIDE_KMERS)}, k-mers"},
+        readout=f"k = {first}",
+        readouts={f"k = {k}": matrix[:, : width[k]] for k in others},
+    )
 
 
-def kmer_frequencies(codes: Codes) -> NDArray[np.float64]:
-    """Frequencies of all k-mers, k = 1..4, A < C < G < T, (340,); zeros for a k without a window free of N."""
+def composition_features(store: TranscriptStore, transcript_ids: Sequence[str]) -> Embeddings:
+    """Length, GC, CDS length, exon count and base frequencies alone, (N, 6 + 4); as :func:`kmer_features` else."""
+    known, matrix = _features(store, transcript_ids, 1)
+    return Embeddings(known, matrix, {"features": f"{', '.join(BESIDE_KMERS)}, bases"})
+
+
+def n_kmers(k: int) -> int:
+    """How many k-mers of 1 to k there are."""
+    return sum(4**size for size in range(1, k + 1))
+
+
+def kmer_frequencies(codes: Codes, max_k: int) -> NDArray[np.float64]:
+    """Frequencies of all k-mers, k = 1..max_k, A < C < G < T; zeros for a k without a window free of N."""
     base = (codes & BASE_BITS).astype(np.int64) - 1
     number = np.zeros(len(base) + 1, dtype=np.int64)
     valid = np.ones(len(base) + 1, dtype=np.bool_)
     parts = []
-    for k in range(1, MAX_K + 1):
+    for k in range(1, max_k + 1):
         number = 4 * number[:-1] + base[k - 1 :]  # of the k-mer that begins at each position
         valid = valid[:-1] & (base[k - 1 :] >= 0)
         counts = np.bincount(number[valid], minlength=4**k)
         parts.append(counts / max(counts.sum(), 1))
     return np.concatenate(parts)
+
+
+def _features(
+    store: TranscriptStore, transcript_ids: Sequence[str], max_k: int
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    row_of = {name: i for i, name in enumerate(store.column("transcript_id"))}
+    known = tuple(name for name in transcript_ids if name in row_of)
+    n_beside = len(BESIDE_KMERS)
+    matrix = np.empty((len(known), n_beside + n_kmers(max_k)), dtype=np.float32)
+    for features, name in zip(matrix, known, strict=True):
+        codes = store.codes(row_of[name])
+        features[:n_beside] = list(_beside_kmers(codes))
+        features[n_beside:] = kmer_frequencies(codes, max_k)
+    return known, matrix
 
 
 def _beside_kmers(codes: Codes) -> Iterable[float]:

@@ -36,11 +36,19 @@ class Interval:
 
 @dataclass(frozen=True)
 class SeedScores:
-    """Scores of one feature set on one seed's test rows; ``of_label`` holds (T,) arrays, empty for regression."""
+    """Scores of one feature set on one seed's test rows.
+
+    ``scores`` are means over targets or labels; ``of_label`` holds (T,) arrays, empty for a single number.
+    ``predicted_NT`` are the predictions (logits, log-probabilities) of the N test rows, ``validation_loss`` what the
+    penalties were chosen by, ``readout`` the name of the vectors that it chose.
+    """
 
     scores: dict[str, float]
     of_label: dict[str, Floats]
     penalties: tuple[float, ...]
+    predicted_NT: Floats
+    validation_loss: float
+    readout: str = ""
 
 
 def regression_scores(truth_N: Floats, predicted_N: Floats) -> dict[str, float]:
@@ -68,6 +76,17 @@ def label_scores(truth_NT: Floats, scores_NT: Floats) -> dict[str, Floats]:
 def interval(scores: Sequence[float]) -> Interval:
     """Mean and 95 % t-interval over seeds: how far the mean would move with other splits of these labels."""
     return _t_interval(scores, 1 / max(len(scores), 1))
+
+
+def paired_p_value(differences: Sequence[float], test_to_train: float) -> float:
+    """Two-sided p of 'no difference' by the t-test that goes with :func:`corrected_interval`; NaN with one seed."""
+    values = np.asarray(differences, dtype=np.float64)
+    if len(values) < 2:
+        return float("nan")
+    error = float(np.sqrt(values.var(ddof=1) * (1 / len(values) + test_to_train)))
+    if error == 0:
+        return 1.0 if values[0] == 0 else 0.0
+    return float(2 * stats.t.sf(abs(values.mean()) / error, len(values) - 1))
 
 
 def corrected_interval(differences: Sequence[float], test_to_train: float) -> Interval:

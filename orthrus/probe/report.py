@@ -20,8 +20,9 @@ from markupsafe import Markup
 
 from orthrus.probe.embedding_map import EmbeddingMap, map_embedding
 from orthrus.probe.metrics import TITLES
-from orthrus.probe.result import EMBEDDING, format_interval
+from orthrus.probe.result import format_interval
 from orthrus.probe.run_folder import Curves, RunFolder, read_run_folder
+from orthrus.probe.summary import EMBEDDING
 from orthrus.probe.svg import Bar, Cloud, Line, bar_chart, line_chart, point_map
 
 MAX_CURVE_POINTS = 200

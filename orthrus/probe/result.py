@@ -1,11 +1,12 @@
-"""What a probe leaves behind: ``metrics.json``, ``scores.tsv`` and ``bars.png`` in a folder, and a printed table.
+"""What a probe leaves behind: ``metrics.json``, ``scores.csv`` and ``bars.png`` in a folder, and a printed table.
 
 The folder is written beside its place and renamed, so it is there whole or not at all.
 """
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,89 +16,8 @@ from rich.table import Table
 
 from orthrus.errors import InputError
 from orthrus.probe.leaks import leak_lines
-from orthrus.probe.metrics import (
-    LABEL_METRICS,
-    REGRESSION_METRICS,
-    TITLES,
-    Interval,
-    SeedScores,
-    chance,
-    corrected_interval,
-    interval,
-)
+from orthrus.probe.metrics import TITLES
 from orthrus.probe.plot import draw_bars
-from orthrus.probe.splits import Split
-from orthrus.probe.targets import Target, Task
-
-EMBEDDING = "embedding"
-
-
-def summarise(
-    results: Mapping[str, Sequence[SeedScores]], n_features: Mapping[str, int], target: Target, splits: Sequence[Split]
-) -> dict[str, Any]:
-    """The part of ``metrics.json`` on scores: each feature set's, by seed with mean and interval, and differences.
-
-    ``differences`` is embedding minus control, paired by seed; its interval is the corrected one.
-    """
-    names = REGRESSION_METRICS if target.task is Task.REGRESSION else LABEL_METRICS
-    prevalence = float(np.mean([target.values[split.test].mean() for split in splits]))
-    test_to_train = float(np.mean([len(split.test) / len(split.train) for split in splits]))
-    by_set = {
-        name: {metric: [seed.scores[metric] for seed in seeds] for metric in names} for name, seeds in results.items()
-    }
-    return {
-        "metrics": list(names),
-        "chance": chance(names, prevalence),
-        "seeds": [split.seed for split in splits],
-        "rows_by_seed": {
-            side: [len(getattr(split, side)) for split in splits] for side in ("train", "validation", "test")
-        },
-        "feature_sets": {
-            name: {
-                "n_features": n_features[name],
-                "scores": {
-                    metric: {"per_seed": scores, **_as_json(interval(scores))}
-                    for metric, scores in by_set[name].items()
-                },
-                "penalties_per_seed": [list(seed.penalties) for seed in seeds],
-                **_by_label(seeds, target),
-            }
-            for name, seeds in results.items()
-        },
-        "differences": {
-            name: {metric: _difference(by_set[EMBEDDING][metric], scores[metric], test_to_train) for metric in names}
-            for name, scores in by_set.items()
-            if name != EMBEDDING
-        },
-    }
-
-
-def _difference(ours: Sequence[float], theirs: Sequence[float], test_to_train: float) -> dict[str, Any]:
-    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-    return {"per_seed": differences, **_as_json(corrected_interval(differences, test_to_train))}
-
-
-def _by_label(seeds: Sequence[SeedScores], target: Target) -> dict[str, Any]:
-    if not seeds[0].of_label:
-        return {}
-    stacked = {metric: np.array([seed.of_label[metric] for seed in seeds]) for metric in LABEL_METRICS}
-    scored = np.isfinite(stacked["auroc"])
-    return {
-        "labels_not_scored_per_seed": (~scored).sum(axis=1).tolist(),
-        "per_label": {
-            name: {metric: _mean_or_none(stacked[metric][:, i]) for metric in LABEL_METRICS}
-            for i, name in enumerate(target.names)
-        },
-    }
-
-
-def _mean_or_none(scores: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
-    finite = scores[np.isfinite(scores)]
-    return float(finite.mean()) if len(finite) else None
-
-
-def _as_json(value: Interval) -> dict[str, Any]:
-    return {"mean": value.mean, "interval95": None if np.isnan(value.low) else [value.low, value.high]}
 
 
 def refuse_existing(output: Path, overwrite: bool) -> None:
@@ -118,7 +38,7 @@ def write_result(document: Mapping[str, Any], output: Path) -> None:
         folder.mkdir()
         text = json.dumps(document, indent=2, allow_nan=False, default=str)
         (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-        _write_scores(document, folder / "scores.tsv")
+        _write_scores(document, folder / "scores.csv")
         draw_bars(document, folder / "bars.png")
         if output.exists():
             output.rename(Path(partial) / "old")
@@ -126,11 +46,11 @@ def write_result(document: Mapping[str, Any], output: Path) -> None:
 
 
 def _write_scores(document: Mapping[str, Any], path: Path) -> None:
-    lines = ["feature_set\tseed\tmetric\tscore"]
+    lines = ["feature_set,seed,metric,score"]
     for name, feature_set in document["feature_sets"].items():
         for metric, scores in feature_set["scores"].items():
             lines += [
-                f"{name}\t{seed}\t{metric}\t{score:.6f}"
+                f"{name},{seed},{metric},{score:.6f}"
                 for seed, score in zip(document["seeds"], scores["per_seed"], strict=True)
             ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -152,7 +72,7 @@ def print_table(document: Mapping[str, Any], console: Console) -> None:
     cells = [f"{document['chance'][metric]:.3f}" for metric in names]
     table.add_row("chance", "", *cells, style="dim", end_section=True)
     for name, difference in document["differences"].items():
-        table.add_row(f"vs {name}", "", *(format_interval(difference[metric], sign=True) for metric in names))
+        table.add_row(f"vs {name}", "", *(format_difference(difference[metric]) for metric in names))
     console.print(table)
 
 
@@ -164,7 +84,14 @@ def _caption(document: Mapping[str, Any]) -> str:
         f" about {sides} to train, validate and test; mean ± 95 % interval over {len(document['seeds'])} seeds."
     ]
     if document["differences"]:
-        lines.append("vs: embedding minus control, interval widened for the overlap of training sets.")
+        lines.append("vs: embedding minus the other, with p; both allow for the overlap of training sets.")
+    for name, feature_set in document["feature_sets"].items():
+        if "readout_per_seed" in feature_set:
+            chosen = Counter(feature_set["readout_per_seed"]).most_common()
+            lines.append(f"{name}, chosen on validation rows: {', '.join(f'{each} ({n})' for each, n in chosen)}.")
+        if "by_encoder" in feature_set:
+            spread = feature_set["by_encoder"][document["metrics"][0]]
+            lines.append(f"{name}: {len(spread['per_encoder'])} training seeds, {format_interval(spread)} over these.")
     lines += [f"Control {name} is missing: {reason}." for name, reason in document["missing_controls"].items()]
     return "\n".join(lines + leak_lines(document["leaks"]))
 
@@ -176,3 +103,11 @@ def format_interval(value: Mapping[str, Any], sign: bool = False) -> str:
         return mean
     low, high = value["interval95"]
     return f"{mean} ± {(high - low) / 2:.3f}"
+
+
+def format_difference(value: Mapping[str, Any]) -> str:
+    """A signed interval with its p-value: ``−0.013 ± 0.009, p 0.01``."""
+    p_value = value.get("p_value")
+    if p_value is None:
+        return format_interval(value, sign=True)
+    return f"{format_interval(value, sign=True)}, p {'<0.001' if p_value < 0.001 else f'{p_value:.3f}'}"

@@ -89,3 +89,19 @@ def test_metadata_that_is_no_json_is_an_error(write_parquet):
     path = write_parquet(b"{", transcript_id=IDS, embedding=[[1.0]] * 3)
     with pytest.raises(InputError, match=re.escape("'orthrus' metadata is no JSON")):
         read_embeddings(path)
+
+
+def test_further_columns_of_vectors_are_readouts(write_parquet):
+    path = write_parquet(
+        b'{"readout": "last.mean"}',
+        transcript_id=IDS,
+        embedding=[[1.0]] * 3,
+        **{"embedding.last.max": [[2.0, 3.0]] * 3},
+    )
+    found = read_embeddings(path)
+    assert {name: matrix.shape for name, matrix in found.all_readouts.items()} == {
+        "last.mean": (3, 1), "last.max": (3, 2),
+    }  # fmt: skip
+    assert found.with_readout("last.max").all_readouts.keys() == {"last.max"}
+    with pytest.raises(InputError, match=r"no readout 'max'.*last.mean, last.max"):
+        found.with_readout("max")

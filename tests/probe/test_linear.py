@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from orthrus.probe import linear
+from orthrus.probe import lbfgs, linear, logistic
 from orthrus.probe.splits import Split
 from tests.oracles import probe as oracle
 
@@ -52,7 +52,7 @@ def test_logistic_equals_scikit_learn(n_rows, n_features, penalty):
     score = features @ RNG.standard_normal((n_features, 2)) + RNG.standard_normal((n_rows, 2)) * 3
     rare = np.diag(np.quantile(score, [0.5, 0.93], axis=0))
     labels = (score > rare).astype(np.float64)  # an even and a rare label
-    fit = linear.fit_logistic(linear.principal_axes(features, split), labels, split, penalties=(penalty,))
+    fit = logistic.fit_logistic(linear.principal_axes(features, split), labels, split, penalties=(penalty,))
     for column in range(2):
         expected = oracle.logistic_test_scores(features, labels[:, column], sides(split), penalty)
         np.testing.assert_allclose(fit.scores_NT[:, column], expected, rtol=1e-4, atol=1e-4)
@@ -63,7 +63,7 @@ def test_softmax_equals_scikit_learn(penalty):
     features, split = correlated_features(200, 8), random_split(200)
     score = features @ RNG.standard_normal((8, 4))
     classes = (score - score.mean(axis=0)).argmax(axis=1)
-    fit = linear.fit_softmax(linear.principal_axes(features, split), np.eye(4)[classes], split, penalties=(penalty,))
+    fit = logistic.fit_softmax(linear.principal_axes(features, split), np.eye(4)[classes], split, penalties=(penalty,))
     expected = oracle.logistic_test_scores(features, classes, sides(split), penalty)
     np.testing.assert_allclose(fit.scores_NT, expected, rtol=1e-4, atol=1e-4)
 
@@ -76,12 +76,12 @@ def test_each_label_gets_the_penalty_with_its_least_validation_log_loss():
     as_test = Split(0, split.train, split.validation, split.validation)
     truth = torch.from_numpy(labels[split.validation])
     losses = []
-    for penalty in linear.LOGISTIC_PENALTIES:
-        scores = torch.from_numpy(linear.fit_logistic(on_validation, labels, as_test, penalties=(penalty,)).scores_NT)
+    for penalty in logistic.LOGISTIC_PENALTIES:
+        scores = torch.from_numpy(logistic.fit_logistic(on_validation, labels, as_test, penalties=(penalty,)).scores_NT)
         losses.append(torch.nn.functional.binary_cross_entropy_with_logits(scores, truth, reduction="none").mean(0))
     best = torch.stack(losses).argmin(dim=0)
-    expected = tuple(linear.LOGISTIC_PENALTIES[i] for i in best)
-    assert linear.fit_logistic(axes, labels, split).penalties == expected
+    expected = tuple(logistic.LOGISTIC_PENALTIES[i] for i in best)
+    assert logistic.fit_logistic(axes, labels, split).penalties == expected
 
 
 @pytest.mark.parametrize("fit_name", ["fit_ridge", "fit_logistic", "fit_softmax"])
@@ -90,7 +90,10 @@ def test_predictions_and_penalty_never_see_test_targets(fit_name):
     targets = np.eye(3)[RNG.integers(0, 3, 200)]
     altered = targets.copy()
     altered[split.test] = 1 - altered[split.test]
-    axes, fit = linear.principal_axes(features, split), getattr(linear, fit_name)
+    axes, fit = (
+        linear.principal_axes(features, split),
+        getattr(linear if fit_name == "fit_ridge" else logistic, fit_name),
+    )
     first, second = fit(axes, targets, split), fit(axes, altered, split)
     np.testing.assert_array_equal(first.scores_NT, second.scores_NT)
     assert first.penalties == second.penalties
@@ -124,7 +127,7 @@ def test_features_without_any_variance_predict_the_mean():
     targets = RNG.standard_normal((60, 1))
     fit = linear.fit_ridge(axes, targets, split)
     np.testing.assert_allclose(fit.scores_NT, targets[split.train].mean(), atol=1e-9)
-    assert np.isfinite(linear.fit_logistic(axes, (targets > 0).astype(np.float64), split).scores_NT).all()
+    assert np.isfinite(logistic.fit_logistic(axes, (targets > 0).astype(np.float64), split).scores_NT).all()
 
 
 def test_a_label_with_one_class_in_training_is_not_scored():
@@ -132,7 +135,7 @@ def test_a_label_with_one_class_in_training_is_not_scored():
     labels = np.zeros((200, 2))
     labels[:, 0] = RNG.integers(0, 2, 200)
     labels[split.test, 1] = 1
-    fit = linear.fit_logistic(linear.principal_axes(features, split), labels, split)
+    fit = logistic.fit_logistic(linear.principal_axes(features, split), labels, split)
     assert np.isfinite(fit.scores_NT[:, 0]).all()
     assert np.isnan(fit.scores_NT[:, 1]).all()
     assert np.isnan(fit.penalties[1])
@@ -142,7 +145,7 @@ def test_separable_labels_converge_under_the_weakest_penalty():
     features, split = correlated_features(200, 10), random_split(200)
     labels = (features[:, :1] > np.median(features[:, :1])).astype(np.float64)
     axes = linear.principal_axes(features, split)
-    fit = linear.fit_logistic(axes, labels, split, penalties=(1e-6,))
+    fit = logistic.fit_logistic(axes, labels, split, penalties=(1e-6,))
     assert np.isfinite(fit.scores_NT).all()
 
 
@@ -154,5 +157,7 @@ def test_minimise_finds_the_minima_of_quadratics_of_any_curvature():
         away = params - goal[problems]
         return 0.5 * (curvature[problems] * away**2).sum(dim=1), curvature[problems] * away
 
-    found = linear.minimise(evaluate, torch.zeros(5, 8, dtype=torch.float64), torch.ones(5, 8, dtype=torch.float64))
+    found = lbfgs.minimise(
+        evaluate, torch.zeros(5, 8, dtype=torch.float64), torch.ones(5, 8, dtype=torch.float64), 1e-7
+    )
     torch.testing.assert_close(found, goal, rtol=0, atol=1e-3)

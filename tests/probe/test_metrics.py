@@ -64,3 +64,14 @@ def test_the_corrected_interval_is_the_wider_by_the_overlap_of_training_sets(sco
 def test_one_seed_has_no_interval():
     assert np.isnan(metrics.interval([0.5]).low)
     assert metrics.interval([0.5]).mean == 0.5
+
+
+def test_p_value_is_below_five_percent_exactly_when_the_interval_leaves_zero_out():
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        differences = generator.normal(generator.normal(0, 0.5), 1, 10)
+        interval = metrics.corrected_interval(differences, 0.2)
+        p_value = metrics.paired_p_value(differences, 0.2)
+        assert (p_value < 0.05) == (interval.low > 0 or interval.high < 0)
+    assert np.isnan(metrics.paired_p_value([0.1], 0.2))
+    assert metrics.paired_p_value([0.0, 0.0], 0.2) == 1

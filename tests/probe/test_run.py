@@ -11,8 +11,9 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import annotate, encode_bases
 from orthrus.probe import rows as probe_rows
 from orthrus.probe.embeddings import Embeddings
-from orthrus.probe.run import KMER, RANDOM_INIT, run_probe
-from orthrus.probe.splits import split_groups
+from orthrus.probe.run import COMPOSITION, KMER, RANDOM_INIT, run_probe
+from orthrus.probe.splits import SplitUnit, split_groups
+from orthrus.probe.summary import LABEL_SHUFFLE
 from orthrus.probe.targets import Task
 from orthrus.probe.tasks import TaskSpec
 from orthrus.store import StoreBuilder, TranscriptStore
@@ -31,8 +32,9 @@ def probe(embeddings, write_labels, tmp_path):
 
     def call(values, task="regression", **options):
         labels = write_labels(transcript_id=embeddings.transcript_ids, y=list(values))
-        defaults = {"embeddings": embeddings, "output": tmp_path / "probe", "seeds": 3}
-        return run_probe(spec=spec_of(labels, task), **(defaults | options)).metrics
+        split = options.pop("split", SplitUnit.FAMILY)
+        defaults = {"embeddings": embeddings, "output": tmp_path / "probe", "seeds": 3, "kmer_sizes": (3,)}
+        return run_probe(spec=spec_of(labels, task, split=split), **(defaults | options)).metrics
 
     return call
 
@@ -54,12 +56,12 @@ def of_family(store, width):
 def test_a_target_the_vectors_hold_is_found_and_beats_the_controls(probe, embeddings, store, tmp_path):
     noise = alike(embeddings, matrix=GENERATOR.standard_normal((len(embeddings), 8)).astype(np.float32))
     metrics = probe(embeddings.matrix[:, 0], store=store, controls={RANDOM_INIT: noise})
-    assert set(metrics["feature_sets"]) == {"embedding", RANDOM_INIT, KMER}
+    assert set(metrics["feature_sets"]) == {"embedding", RANDOM_INIT, KMER, COMPOSITION, LABEL_SHUFFLE}
     assert scores(metrics, "pearson_r")["mean"] > 0.95
     low, _ = metrics["differences"][RANDOM_INIT]["pearson_r"]["interval95"]
     assert low > 0.5
     assert metrics["missing_controls"] == {}
-    assert sorted(path.name for path in (tmp_path / "probe").iterdir()) == ["bars.png", "metrics.json", "scores.tsv"]
+    assert sorted(path.name for path in (tmp_path / "probe").iterdir()) == ["bars.png", "metrics.json", "scores.csv"]
     assert json.loads((tmp_path / "probe/metrics.json").read_text()) == metrics
 
 
@@ -140,6 +142,84 @@ def test_a_control_is_made_for_the_rows_alone_and_only_for_usable_input(probe, e
     assert metrics["feature_sets"][RANDOM_INIT]["n_features"] == 2
 
 
+def test_the_readout_of_least_validation_loss_is_used_and_reported(probe, embeddings):
+    noise = GENERATOR.standard_normal(embeddings.matrix.shape).astype(np.float32)
+    both = alike(embeddings, matrix=noise, readout="noise", readouts={"good": embeddings.matrix})
+    chosen, alone = probe(embeddings.matrix[:, 0], embeddings=both), probe(embeddings.matrix[:, 0], overwrite=True)
+    found = chosen["feature_sets"]["embedding"]
+    assert found["readout_per_seed"] == ["good"] * 3
+    assert found["readouts"] == {"noise": 16, "good": 16}
+    assert scores(chosen, "pearson_r")["per_seed"] == scores(alone, "pearson_r")["per_seed"]
+
+
+def test_training_seeds_of_an_encoder_are_averaged_and_their_spread_reported(probe, embeddings):
+    noisy = alike(embeddings, matrix=embeddings.matrix + GENERATOR.standard_normal(embeddings.matrix.shape) * 2)
+    noisy = alike(noisy, matrix=noisy.matrix.astype(np.float32))
+    target = embeddings.matrix[:, 0]
+    singly = [scores(probe(target, embeddings=each, overwrite=True), "r2")["mean"] for each in (embeddings, noisy)]
+    together = probe(target, embeddings=[embeddings, noisy], overwrite=True)
+    assert scores(together, "r2")["mean"] == pytest.approx(np.mean(singly))
+    by_encoder = together["feature_sets"]["embedding"]["by_encoder"]["r2"]
+    assert by_encoder["per_encoder"] == pytest.approx(singly)
+    assert by_encoder["interval95"][1] - by_encoder["interval95"][0] > abs(singly[0] - singly[1])
+    assert together["counts"]["in_embedding 2"] == len(embeddings)
+
+
+def test_another_embedding_is_compared_on_the_same_splits(probe, embeddings):
+    noise = alike(embeddings, matrix=GENERATOR.standard_normal(embeddings.matrix.shape).astype(np.float32))
+    metrics = probe(embeddings.matrix[:, 0], compare={"theirs": noise, "same": embeddings}, seeds=5)
+    theirs, same = (metrics["differences"][name]["pearson_r"] for name in ("theirs", "same"))
+    assert theirs["p_value"] < 0.001
+    assert theirs["interval95_families"][0] > 0.5
+    assert (same["mean"], same["p_value"], same["interval95_families"]) == (0, 1, [0, 0])
+    with pytest.raises(InputError, match="'k-mer' is the name"):
+        probe(embeddings.matrix[:, 0], compare={KMER: noise}, overwrite=True)
+
+
+def test_label_efficiency_rises_with_labels_and_ends_at_the_whole(probe, embeddings):
+    metrics = probe(embeddings.matrix[:, 0], label_counts=[30, 100, 5000])
+    curve = metrics["label_efficiency"]
+    assert curve["labels"][:2] == [30, 100]
+    assert len(curve["labels"]) == 3, "5000 are more than there are"
+    mean = curve["feature_sets"]["embedding"]["mean"]
+    assert mean[0] < mean[1] < mean[2]
+    assert mean[2] == pytest.approx(scores(metrics, "pearson_r")["mean"], abs=0.01)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification", "multilabel"])
+def test_shuffled_labels_score_chance_where_true_ones_are_found(probe, embeddings, task):
+    bits = (embeddings.matrix[:, :4] > 0).astype(int)
+    values = {
+        "regression": embeddings.matrix[:, 0],
+        "classification": bits @ [1, 2, 0, 0],
+        "multilabel": ["".join(map(str, row)) for row in bits],
+    }[task]
+    metrics = probe(values, task, seeds=5)
+    metric = metrics["metrics"][0]
+    assert scores(metrics, metric)["mean"] > metrics["chance"][metric] + 0.3
+    assert scores(metrics, metric, LABEL_SHUFFLE)["mean"] == pytest.approx(metrics["chance"][metric], abs=0.08)
+
+
+def test_given_folds_are_each_tested_once(embeddings, write_labels, store, tmp_path):
+    folds = [name.split(".")[0][-1] for name in embeddings.transcript_ids]
+    labels = write_labels(transcript_id=embeddings.transcript_ids, y=embeddings.matrix[:, 0], fold=folds)
+    spec = spec_of(labels, split=SplitUnit.FOLDS, folds="fold")
+    metrics = run_probe(embeddings, spec, tmp_path / "probe", store=store).metrics
+    assert sum(metrics["rows_by_seed"]["test"]) == len(embeddings)
+    assert metrics["grouped_by"] == ["fold"]
+    assert metrics["seeds"] == list(range(10))
+    with pytest.raises(InputError, match=r"seeds is 11, but fold of .* has 10 folds"):
+        run_probe(embeddings, spec, tmp_path / "probe", store=store, seeds=11, overwrite=True)
+
+
+def test_random_rows_leak_and_the_report_says_so(probe, embeddings, store):
+    labels = embeddings.matrix[:, 0]
+    honest = probe(labels, store=store)["leaks"]["training"]
+    leaking = probe(labels, store=store, split=SplitUnit.RANDOM, overwrite=True)["leaks"]["training"]
+    assert honest["family or gene"]["rows"] == 0
+    assert leaking["family or gene"]["share"] > 0.7
+
+
 def test_order_of_the_labels_does_not_matter(embeddings, write_labels, tmp_path):
     order = GENERATOR.permutation(len(embeddings))
     found = []
@@ -159,7 +239,7 @@ def test_without_a_store_gene_names_group_and_missing_controls_are_named(embeddi
     metrics = run_probe(alone, spec_of(labels), tmp_path / "probe", seeds=2).metrics
     assert metrics["grouped_by"] == ["gene_name"]
     assert metrics["missing_controls"] == dict.fromkeys(
-        [KMER, RANDOM_INIT], "needs --store, for the transcripts' sequences"
+        [KMER, COMPOSITION, RANDOM_INIT], "needs --store, for the transcripts' sequences"
     )
 
 
@@ -194,9 +274,9 @@ def test_metrics_name_what_was_left_out_and_how_it_was_fitted(probe, embeddings)
 
 def test_scores_file_repeats_the_metrics(probe, embeddings, store, tmp_path):
     metrics = probe(embeddings.matrix[:, 0], store=store)
-    lines = [line.split("\t") for line in (tmp_path / "probe/scores.tsv").read_text().splitlines()]
+    lines = [line.split(",") for line in (tmp_path / "probe/scores.csv").read_text().splitlines()]
     assert lines[0] == ["feature_set", "seed", "metric", "score"]
-    assert len(lines) == 1 + 2 * 3 * 3
+    assert len(lines) == 1 + 4 * 3 * 3
     assert float(lines[1][3]) == pytest.approx(scores(metrics, "pearson_r")["per_seed"][0], abs=1e-6)
 
 

@@ -1,0 +1,68 @@
+"""Label-efficiency curves: the same splits and test rows with 30, 100, 300, ... labels to learn from.
+
+A number of labels counts those that the penalty is chosen on: training and validation rows shrink alike, whole families
+first in an order of the seed, so that the rows of a smaller number are among those of a larger one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthrus.probe import linear
+from orthrus.probe.metrics import chance, interval
+from orthrus.probe.one_split import fit_features, score
+from orthrus.probe.splits import Groups, Split
+from orthrus.probe.targets import Target
+
+SIZES = (30, 100, 300, 1000, 3000, 10_000)
+
+
+def limited(split: Split, n_labels: int, families: Groups | None) -> Split:
+    """The split with ``n_labels`` training and validation rows together; the test rows stay."""
+    generator = np.random.default_rng(split.seed)
+    share = n_labels / (len(split.train) + len(split.validation))
+    sides = []
+    for rows, least in ((split.train, 2), (split.validation, 1)):
+        family = families.of_row[rows] if families is not None else np.arange(len(rows))
+        _, number = np.unique(family, return_inverse=True)
+        order = np.argsort(generator.permutation(number.max() + 1)[number], kind="stable")
+        sides.append(np.sort(rows[order[: max(least, round(share * len(rows)))]]))
+    return Split(split.seed, sides[0], sides[1], split.test)
+
+
+def label_efficiency(
+    feature_sets: Mapping[str, NDArray[np.float32]],
+    target: Target,
+    splits: Sequence[Split],
+    families: Groups | None,
+    metric: str,
+    sizes: Sequence[int],
+) -> dict[str, Any]:
+    """Mean score and interval over seeds of each feature set at each number of labels, up to all there are.
+
+    A label that the few rows hold only one value of scores chance, so that every number is a mean over the same labels.
+    """
+    most = min(len(split.train) + len(split.validation) for split in splits)
+    sizes = [*sorted(size for size in set(sizes) if size < most), most]
+    curves: dict[str, Any] = {}
+    for name, features in feature_sets.items():
+        points = [[_score(features, target, limited(s, size, families), metric) for s in splits] for size in sizes]
+        intervals = [interval(scores) for scores in points]
+        curves[name] = {
+            "per_seed": points,
+            "mean": [each.mean for each in intervals],
+            "interval95": [None if np.isnan(each.low) else [each.low, each.high] for each in intervals],
+        }
+    return {"metric": metric, "labels": sizes, "feature_sets": curves}
+
+
+def _score(features: NDArray[np.float32], target: Target, split: Split, metric: str) -> float:
+    with linear.threads_for(len(split.train) * features.shape[1]):
+        predicted_NT = fit_features(features, target, split).scores_NT
+    truth_NT = target.values[split.test]
+    scored = np.ptp(truth_NT, axis=0) > 0
+    values = score(target, split, predicted_NT)[metric][scored]
+    by_chance = np.array([chance([metric], float(truth.mean()))[metric] for truth in truth_NT.T[scored]])
+    return float(np.where(np.isfinite(values), values, by_chance).mean())

@@ -1,0 +1,80 @@
+"""One feature set on one split: fit on training rows, choose on validation rows, score on test rows."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthrus.errors import InputError
+from orthrus.probe import linear, logistic, metrics
+from orthrus.probe.metrics import Floats, SeedScores
+from orthrus.probe.splits import Split
+from orthrus.probe.targets import Target, Task
+
+MAX_DEALS = 10
+
+
+def probe_features(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:
+    """Fit on the training rows, choose the penalty on the validation rows, score on the test rows of one split.
+
+    Raises InputError if no label has both values among the test rows.
+    """
+    with linear.threads_for(features_MD.size):
+        fit = fit_features(features_MD, target, split)
+    of_label = score(target, split, fit.scores_NT)
+    scored = np.isfinite(next(iter(of_label.values())))
+    if not scored.any():
+        raise InputError(
+            f"seed {split.seed}: no label has both values among the {len(split.test):,} test rows; give more labelled"
+            " transcripts."
+        )
+    return SeedScores(
+        scores={metric: float(values[scored].mean()) for metric, values in of_label.items()},
+        of_label=of_label if len(scored) > 1 or target.task is not Task.REGRESSION else {},
+        penalties=fit.penalties,
+        predicted_NT=fit.scores_NT,
+        validation_loss=fit.validation_loss,
+    )
+
+
+def probe_readouts(readouts: Mapping[str, NDArray[np.float32]], target: Target, split: Split) -> SeedScores:
+    """:func:`probe_features` of that readout whose validation loss is least."""
+    probed = [replace(probe_features(matrix, target, split), readout=name) for name, matrix in readouts.items()]
+    return min(probed, key=lambda each: each.validation_loss)
+
+
+def fit_features(features_MD: NDArray[np.float32], target: Target, split: Split) -> linear.Fit:
+    """The linear model of the task: ridge, logistic of each label, or multinomial for several classes."""
+    axes = linear.principal_axes(features_MD, split)
+    if target.task is Task.REGRESSION:
+        return linear.fit_ridge(axes, target.values, split)
+    several_classes = target.task is Task.CLASSIFICATION and target.values.shape[1] > 1
+    return (logistic.fit_softmax if several_classes else logistic.fit_logistic)(axes, target.values, split)
+
+
+def score(target: Target, split: Split, predicted_NT: Floats) -> dict[str, Floats]:
+    """Every metric of each target or label on the test rows, (T,); NaN for a label that they cannot score."""
+    truth_NT = target.values[split.test]
+    if target.task is not Task.REGRESSION:
+        return metrics.label_scores(truth_NT, predicted_NT)
+    by_target = [metrics.regression_scores(*pair) for pair in zip(truth_NT.T, predicted_NT.T, strict=True)]
+    return {metric: np.array([scores[metric] for scores in by_target]) for metric in metrics.REGRESSION_METRICS}
+
+
+def probe_shuffled(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:
+    """:func:`probe_features` of labels that are dealt out anew among training and validation rows: chance, or a leak.
+
+    One deal of few labels is a noisy measure of chance, so there are as many, up to ten, as make 2,000 predictions.
+    """
+    rows = np.concatenate([split.train, split.validation])
+    generator = np.random.default_rng(split.seed)
+    probed = []
+    for _ in range(min(MAX_DEALS, 1 + 2000 // (len(split.test) * target.values.shape[1]))):
+        values = target.values.copy()
+        values[rows] = values[generator.permutation(rows)]
+        probed.append(probe_features(features_MD, replace(target, values=values), split))
+    scores = {metric: float(np.mean([each.scores[metric] for each in probed])) for metric in probed[0].scores}
+    return replace(
+        probed[0], scores=scores, predicted_NT=np.hstack([each.predicted_NT for each in probed]), of_label={}
+    )

@@ -1,0 +1,156 @@
+"""What the seeds of a probe say together: means, intervals of three kinds, and paired differences.
+
+Over seeds: a t-interval, how far the mean would move with other splits of these labels. Over families: a bootstrap of
+test families, how far with other genes. Over encoders, where several training seeds were probed: a t-interval of their
+means, how far with another training run. A difference is paired by split, and its interval and p-value allow for the
+overlap of training sets (Nadeau and Bengio, Machine Learning 52, 2003).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthrus.probe.bootstrap import Counts, family_counts, label_resamples, regression_resamples
+from orthrus.probe.metrics import Floats, Interval, SeedScores, chance, corrected_interval, interval, paired_p_value
+from orthrus.probe.rows import Rows
+from orthrus.probe.targets import Task
+from orthrus.probe.tasks import metrics_of
+
+EMBEDDING = "embedding"
+LABEL_SHUFFLE = "label shuffle"
+
+Results = Mapping[str, Sequence[Sequence[SeedScores]]]
+"""Scores by feature set, member (training seed of the encoder) and split."""
+
+
+def summarise(
+    results: Results, readouts: Mapping[str, Mapping[str, NDArray[np.float32]]], rows: Rows, headline: str
+) -> dict[str, Any]:
+    """The part of ``metrics.json`` on scores: each feature set's, by seed with mean and intervals, and differences.
+
+    ``readouts`` are those of each set's first member. ``headline`` is the metric that comes first. ``differences`` is
+    embedding minus each other set but the shuffled labels.
+    """
+    names = [headline, *(metric for metric in metrics_of(rows.target.task) if metric != headline)]
+    prevalence = float(np.mean([rows.target.values[split.test].mean() for split in rows.splits]))
+    test_to_train = float(np.mean([len(split.test) / len(split.train) for split in rows.splits]))
+    resamples = _resamples(results, rows)
+    by_set = {
+        name: {m: np.mean([[s.scores[m] for s in member] for member in members], axis=0).tolist() for m in names}
+        for name, members in results.items()
+    }
+    return {
+        "metrics": names,
+        "chance": chance(names, prevalence),
+        "seeds": [split.seed for split in rows.splits],
+        "rows_by_seed": {
+            side: [len(getattr(split, side)) for split in rows.splits] for side in ("train", "validation", "test")
+        },
+        "bootstrap": {
+            "unit": "row" if rows.families is None else "family",
+            "samples": len(next(iter(resamples[EMBEDDING].values()))),
+        },
+        "feature_sets": {
+            name: {
+                "n_features": next(iter(readouts.get(name, readouts[EMBEDDING]).values())).shape[1],
+                "scores": {m: _summary(by_set[name][m], resamples[name][m]) for m in names},
+                "penalties_per_seed": [list(seed.penalties) for seed in members[0]],
+                **_chosen_readouts(members, readouts.get(name, {})),
+                **_by_encoder(members, names),
+                **_by_label(members[0], rows.target.names, names),
+            }
+            for name, members in results.items()
+        },
+        "differences": {
+            name: {
+                m: _difference(by_set[EMBEDDING][m], by_set[name][m], resamples[EMBEDDING][m] - resamples[name][m],
+                               test_to_train)
+                for m in names
+            }
+            for name in results
+            if name not in (EMBEDDING, LABEL_SHUFFLE)
+        },
+    }  # fmt: skip
+
+
+def _resamples(results: Results, rows: Rows) -> dict[str, dict[str, Floats]]:
+    """Of every feature set, each metric's mean over members and seeds in each resample of families, (B,)."""
+    family_of_row = np.arange(len(rows.transcript_ids)) if rows.families is None else rows.families.of_row
+    counts_BF = family_counts(int(family_of_row.max()) + 1, rows.target.values.shape[1])
+    score = regression_resamples if rows.target.task is Task.REGRESSION else label_resamples
+    found: dict[str, dict[str, list[Floats]]] = {name: {} for name in results}
+    for i, split in enumerate(rows.splits):
+        counts_BN: Counts = counts_BF[:, family_of_row[split.test]]
+        for name, members in results.items():
+            for member in members:
+                predicted_NT = member[i].predicted_NT
+                truth_NT = rows.target.values[split.test]
+                truth_NT = np.tile(truth_NT, predicted_NT.shape[1] // truth_NT.shape[1])  # deals of shuffled labels
+                for metric, values in score(truth_NT, predicted_NT, counts_BN).items():
+                    found[name].setdefault(metric, []).append(values)
+    return {name: {m: np.mean(values, axis=0) for m, values in each.items()} for name, each in found.items()}
+
+
+def _summary(per_seed: Sequence[float], resamples_B: Floats) -> dict[str, Any]:
+    return {"per_seed": list(per_seed), **as_json(interval(per_seed)), "interval95_families": _percentiles(resamples_B)}
+
+
+def _difference(
+    ours: Sequence[float], theirs: Sequence[float], resamples_B: Floats, test_to_train: float
+) -> dict[str, Any]:
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    p_value = paired_p_value(differences, test_to_train)
+    return {
+        "per_seed": differences,
+        **as_json(corrected_interval(differences, test_to_train)),
+        "p_value": None if np.isnan(p_value) else p_value,
+        "interval95_families": _percentiles(resamples_B),
+    }
+
+
+def _percentiles(resamples_B: Floats) -> list[float] | None:
+    finite = resamples_B[np.isfinite(resamples_B)]
+    return np.quantile(finite, [0.025, 0.975]).tolist() if len(finite) else None
+
+
+def _chosen_readouts(
+    members: Sequence[Sequence[SeedScores]], readouts: Mapping[str, NDArray[np.float32]]
+) -> dict[str, Any]:
+    """Which readout each seed chose, where there are several to choose from."""
+    if len(readouts) < 2:
+        return {}
+    return {
+        "readouts": {name: matrix.shape[1] for name, matrix in readouts.items()},
+        "readout_per_seed": [seed.readout for seed in members[0]],
+    }
+
+
+def _by_encoder(members: Sequence[Sequence[SeedScores]], names: Sequence[str]) -> dict[str, Any]:
+    if len(members) < 2:
+        return {}
+    means = {metric: [float(np.mean([s.scores[metric] for s in member])) for member in members] for metric in names}
+    return {"by_encoder": {metric: {"per_encoder": each, **as_json(interval(each))} for metric, each in means.items()}}
+
+
+def _by_label(seeds: Sequence[SeedScores], labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    if not seeds[0].of_label:
+        return {}
+    stacked = {metric: np.array([seed.of_label[metric] for seed in seeds]) for metric in names}
+    return {
+        "labels_not_scored_per_seed": (~np.isfinite(stacked[names[0]])).sum(axis=1).tolist(),
+        "per_label": {
+            name: {metric: _mean_or_none(stacked[metric][:, i]) for metric in names} for i, name in enumerate(labels)
+        },
+    }
+
+
+def _mean_or_none(scores: Floats) -> float | None:
+    finite = scores[np.isfinite(scores)]
+    return float(finite.mean()) if len(finite) else None
+
+
+def as_json(value: Interval) -> dict[str, Any]:
+    """``mean`` and ``interval95``, null without one."""
+    return {"mean": value.mean, "interval95": None if np.isnan(value.low) else [value.low, value.high]}
