@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from orthrus.errors import InputError
@@ -36,11 +37,13 @@ def test_npy_with_ids_beside_it_or_row_numbers(tmp_path):
         read_embeddings(tmp_path / "e.npy")
 
 
+@pytest.mark.filterwarnings("ignore:.*infer_string")
 def test_anndata_with_its_other_vectors_as_readouts(tmp_path):
     anndata = pytest.importorskip("anndata", reason="the extra anndata is not installed")
     data = anndata.AnnData(VECTORS.astype(np.float32), obsm={"X_pca": VECTORS[:, :1] * 2})
     data.obs_names = IDS
-    with anndata.settings.override(allow_write_nullable_strings=True):  # pandas 3's strings
+    with pd.option_context("future.infer_string", False):  # anndata 0.12 does not write pandas 3's strings
+        data.obs.index, data.var.index = (pd.Index(list(names), dtype=object) for names in (IDS, "01"))
         data.write_h5ad(tmp_path / "e.h5ad")
     found = read_embeddings(tmp_path / "e.h5ad")
     assert found.transcript_ids == ("a", "b", "c")
