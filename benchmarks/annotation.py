@@ -21,20 +21,23 @@ from orthrus.genome.annotation import read_annotation
 from orthrus.genome.findings import Findings
 
 
-def gencode_like(n_lines: int, seed: int = 0) -> Iterator[str]:
-    """At least ``n_lines`` of a GTF in GENCODE's order and wording, on chr1 to chr22 of up to 90 Mb each."""
+def gencode_like(n_lines: int, seed: int = 0, max_exons: int = 17, exon: int = 150) -> Iterator[str]:
+    """At least ``n_lines`` of a GTF in GENCODE's order and wording, on chr1 to chr22 of up to 130 Mb each.
+
+    Transcripts have 1 to ``max_exons`` exons of ``exon`` nt.
+    """
     draw = np.random.default_rng(seed)
     written = 0
     for gene in count():
-        for line in _gene(gene, draw):
+        for line in _gene(gene, draw, max_exons, exon):
             yield line
             written += 1
         if written >= n_lines:
             return
 
 
-def _gene(gene: int, draw: np.random.Generator) -> Iterator[str]:
-    """A gene of 1-9 isoforms, two in three of them coding, each of 1-17 exons of 150 nt."""
+def _gene(gene: int, draw: np.random.Generator, max_exons: int, exon: int) -> Iterator[str]:
+    """A gene of 1-9 isoforms, two in three of them coding."""
     start = 10_000 + 50_000 * (gene // 22)
     place = (f"chr{1 + gene % 22}\tHAVANA", "+-"[gene % 2])
     gene_id = f'gene_id "ENSG{gene:011d}.7";'
@@ -49,19 +52,19 @@ def _gene(gene: int, draw: np.random.Generator) -> Iterator[str]:
             f'{gene_id} transcript_id "ENST{number:011d}.2"; {common} transcript_type "protein_coding";'
             f' transcript_name "GENE{gene}-20{isoform}"; level 1; protein_id "ENSP{number:011d}.1";'
         )
-        starts = (start + 1_000 * isoform + 5_000 * np.arange(int(draw.integers(1, 18)))).tolist()
-        yield _line(place, "transcript", starts[0], starts[-1] + 149, text)
-        yield from _parts(place, starts if place[1] == "+" else starts[::-1], isoform % 3 > 0, text)
+        starts = (start + 1_000 * isoform + 5_000 * np.arange(int(draw.integers(1, max_exons + 1)))).tolist()
+        yield _line(place, "transcript", starts[0], starts[-1] + exon - 1, text)
+        yield from _parts(place, starts if place[1] == "+" else starts[::-1], isoform % 3 > 0, exon, text)
 
 
-def _parts(place: tuple[str, str], starts: list[int], coding: bool, text: str) -> Iterator[str]:
+def _parts(place: tuple[str, str], starts: list[int], coding: bool, exon: int, text: str) -> Iterator[str]:
     for i, start in enumerate(starts):
         rest = f'{text} exon_number {i + 1}; exon_id "ENSE{start:011d}.1";'
-        yield _line(place, "exon", start, start + 149, rest)
+        yield _line(place, "exon", start, start + exon - 1, rest)
         if coding:
             first, last = 30 * (i == 0), 33 * (i == len(starts) - 1)
             left, right = (first, last) if place[1] == "+" else (last, first)
-            low, high = start + left, start + 149 - right
+            low, high = start + left, start + exon - 1 - right
             yield _line(place, "CDS", low, high, rest)
             if first:
                 yield _line(place, "start_codon", low, low + 2, rest)

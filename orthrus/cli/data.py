@@ -13,6 +13,7 @@ def add_commands(command: AddCommand) -> None:
     prepare.add_argument("--config", type=Path, required=True, metavar="SPEC.yaml", help="what to read (see README)")
     prepare.add_argument("--output", type=Path, required=True, metavar="STORE", help="folder to make")
     prepare.add_argument("--overwrite", action="store_true", help="replace an existing store")
+    prepare.add_argument("--workers", type=int, metavar="N", help="processes that splice (default: one a core)")
 
     inspect = command("inspect", _inspect, "Print what a store holds.")
     inspect.add_argument("store", type=Path, metavar="STORE")
@@ -34,7 +35,7 @@ def _prepare(options: argparse.Namespace) -> None:
     from orthrus.prepare import prepare
     from orthrus.store import TranscriptStore
 
-    prepare(options.config, options.output, overwrite=options.overwrite)
+    prepare(options.config, options.output, overwrite=options.overwrite, workers=options.workers)
     Console().print(describe_store(TranscriptStore.open(options.output)))
 
 

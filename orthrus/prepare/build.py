@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -19,16 +20,12 @@ from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.frames import PARQUET_SUFFIXES
 from orthrus.genome.headers import has_headers
-from orthrus.genome.transcripts import (
-    Transcript,
-    annotated_transcripts,
-    bare_transcripts,
-    framed_transcripts,
-    listed_transcripts,
-)
+from orthrus.genome.transcripts import annotated_contigs, bare_transcripts, framed_transcripts, listed_transcripts
 from orthrus.prepare.orthologs import read_homologs, read_orthologs
 from orthrus.prepare.spec import Spec, load_spec
-from orthrus.store import StoreBuilder, TranscriptStore, sha256
+from orthrus.prepare.splicer import Splicer, available_cores, chunked
+from orthrus.spec_file import File
+from orthrus.store import Chunk, StoreBuilder, TranscriptStore, sha256
 
 _EVERYTHING = Filters(biotypes=None, min_length=1, max_length=2**31 - 1)
 
@@ -48,19 +45,23 @@ class PrepareSummary:
         return self.counts["transcripts"] / self.seconds
 
 
-def prepare(spec_path: Path, output: Path, overwrite: bool = False) -> PrepareSummary:
+def prepare(spec_path: Path, output: Path, overwrite: bool = False, workers: int | None = None) -> PrepareSummary:
     """Read what the spec at ``spec_path`` names and write it as a transcript store to ``output``, with progress.
 
+    ``workers`` processes splice annotated transcripts, by default as many as there are cores; the store is the same
+    whatever their number.
     The store appears whole or, after an error or an interrupt, not at all. Raises InputError if the spec or a file it
     names cannot be used, if nothing is left to write, or if ``output`` exists and ``overwrite`` is false.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"{workers} worker processes cannot splice; expected 1 or more.")
     started = time.monotonic()
     spec = load_spec(Path(spec_path))
     findings: dict[str, Findings] = {}
     orthologs, homologs = read_orthologs(spec, findings), read_homologs(spec, findings)
     try:
         with StoreBuilder(output, overwrite=overwrite) as builder, _progress() as progress:
-            _build(builder, spec, orthologs, homologs, findings, progress)
+            _build(builder, spec, (orthologs, homologs), findings, workers or available_cores(), progress)
     except OSError as error:
         raise InputError(f"the store {output} cannot be written ({error}); nothing is left of it.") from None
     meta = TranscriptStore.open(output).meta
@@ -76,15 +77,17 @@ def prepare(spec_path: Path, output: Path, overwrite: bool = False) -> PrepareSu
 def _build(
     builder: StoreBuilder,
     spec: Spec,
-    orthologs: pa.Table,
-    homologs: pa.Table,
+    relations: tuple[pa.Table, pa.Table],
     findings: dict[str, Findings],
+    workers: int,
     progress: Progress,
 ) -> None:
-    for source in spec.sources:
-        found = findings.setdefault(source.name, Findings())
-        transcripts = source.transcripts(spec.filters, found)
-        _add(builder, _counted(transcripts, progress, f"{source.species}, {source.short_name}"), source.name)
+    with Splicer(workers, builder.folder) as splicer, ThreadPoolExecutor(1) as thread:
+        described = thread.submit(_described, spec.files)  # hashing lets go of the interpreter
+        for source in spec.sources:
+            found = findings.setdefault(source.name, Findings())
+            chunks = source.chunks(spec.filters, found, splicer)
+            _add(builder, chunks, progress, f"{source.species}, {source.short_name}")
     if not len(builder):
         lines = [line for found in findings.values() for line in found.dropped.lines()]
         raise InputError(
@@ -92,23 +95,8 @@ def _build(
             " or its input."
         )
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(orthologs, homologs, findings=findings, meta=_provenance(spec))
+    builder.finish(*relations, findings=findings, meta=_provenance(spec, described.result()))
     progress.update(task, total=0)
-
-
-def _add(builder: StoreBuilder, transcripts: Iterable[Transcript], source: str) -> None:
-    for transcript_id, gene_id, gene_name, species, biotype, mrna in transcripts:
-        builder.add(
-            mrna.codes,
-            transcript_id=transcript_id,
-            gene_id=gene_id,
-            gene_name=gene_name,
-            species=species,
-            biotype=biotype,
-            cds=mrna.cds,
-            exon_ends=mrna.exon_ends,
-            source=source,
-        )
 
 
 @contextmanager
@@ -131,17 +119,22 @@ def open_or_prepare(
             "both a genome and coordinates are given; a genome goes with an annotation, coordinates with an mRNA FASTA."
         )
     findings = Findings()
-    if genome:
-        transcripts = annotated_transcripts(path, genome, "", _EVERYTHING, findings)
-    elif path.suffix in PARQUET_SUFFIXES and not coordinates:
-        transcripts = framed_transcripts(path)
-    elif coordinates or has_headers(path):
-        transcripts = listed_transcripts(path, coordinates, "", _EVERYTHING, findings)
-    else:
-        transcripts = bare_transcripts(path)
     with tempfile.TemporaryDirectory(prefix="orthrus-") as folder:
-        with StoreBuilder(Path(folder) / "store") as builder, _progress() as progress:
-            _add(builder, _counted(transcripts, progress, path.name), path.name)
+        with (
+            StoreBuilder(Path(folder) / "store") as builder,
+            Splicer(available_cores(), builder.folder) as splicer,
+            _progress() as progress,
+        ):
+            if genome:
+                contigs = annotated_contigs(path, genome, _EVERYTHING, findings)
+                chunks = splicer.chunks(contigs, "", path.name)
+            elif path.suffix in PARQUET_SUFFIXES and not coordinates:
+                chunks = chunked(framed_transcripts(path), path.name)
+            elif coordinates or has_headers(path):
+                chunks = chunked(listed_transcripts(path, coordinates, "", _EVERYTHING, findings), path.name)
+            else:
+                chunks = chunked(bare_transcripts(path), path.name)
+            _add(builder, chunks, progress, path.name)
             builder.finish(findings={path.name: findings})
         store = TranscriptStore.open(Path(folder) / "store")
         for line in findings.dropped.lines() + store.meta["warnings"]:
@@ -149,7 +142,12 @@ def open_or_prepare(
         yield store
 
 
-def _provenance(spec: Spec) -> dict[str, Any]:
+def _described(files: Iterable[File]) -> list[dict[str, Any]]:
+    """The files with their checksums."""
+    return [{"path": file.given, "bytes": file.path.stat().st_size, "sha256": sha256(file.path)} for file in files]
+
+
+def _provenance(spec: Spec, sources: list[dict[str, Any]]) -> dict[str, Any]:
     try:
         created_by = f"orthrus {version('orthrus-mrna')}"
     except PackageNotFoundError:  # run from a checkout
@@ -157,9 +155,7 @@ def _provenance(spec: Spec) -> dict[str, Any]:
     filters = asdict(spec.filters)
     return {
         "created_by": created_by,
-        "sources": [
-            {"path": file.given, "bytes": file.path.stat().st_size, "sha256": sha256(file.path)} for file in spec.files
-        ],
+        "sources": sources,
         "filters": {
             **filters,
             "biotypes": sorted(filters["biotypes"]) if spec.filters.biotypes is not None else "all",
@@ -187,12 +183,12 @@ def _progress() -> Progress:
     )
 
 
-def _counted(transcripts: Iterable[Transcript], progress: Progress, label: str) -> Iterator[Transcript]:
-    """``transcripts``, shown as they pass."""
+def _add(builder: StoreBuilder, chunks: Iterable[Chunk], progress: Progress, label: str) -> None:
+    """Put ``chunks`` into a store, shown as they pass."""
     task = progress.add_task(label, total=None)
     n = 0
-    for n, transcript in enumerate(transcripts, start=1):
-        if n % 500 == 0:
-            progress.update(task, completed=n)
-        yield transcript
+    for chunk in chunks:
+        builder.extend(chunk)
+        n += len(chunk.rows)
+        progress.update(task, completed=n)
     progress.update(task, completed=n, total=n)

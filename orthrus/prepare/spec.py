@@ -9,9 +9,11 @@ from orthrus.errors import InputError
 from orthrus.genome.annotation import FORMATS
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
-from orthrus.genome.transcripts import Transcript, annotated_transcripts, listed_transcripts
+from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
 from orthrus.prepare.relations import RelationTable, SpeciesNames
+from orthrus.prepare.splicer import Splicer, chunked
 from orthrus.spec_file import File, find_file, load_yaml, mapping
+from orthrus.store import Chunk
 
 _ANNOTATED = ("annotation", "genome")
 _OF_ANNOTATION = ("format", "genes", "reference", "orthology")
@@ -45,20 +47,16 @@ class Source:
     def _main(self) -> File:
         return self.files["annotation" if "annotation" in self.files else "transcripts"]
 
-    def transcripts(self, filters: Filters, findings: Findings) -> Iterator[Transcript]:
+    def chunks(self, filters: Filters, findings: Findings, splicer: Splicer) -> Iterator[Chunk]:
         """The source's transcripts, streamed."""
         path = {key: file.path for key, file in self.files.items()}
         if "annotation" in path:
-            return annotated_transcripts(
-                path["annotation"],
-                path["genome"],
-                self.species,
-                filters,
-                findings,
-                format=self.format,
-                genes=self.genes,
+            contigs = annotated_contigs(
+                path["annotation"], path["genome"], filters, findings, format=self.format, genes=self.genes
             )
-        return listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
+            return splicer.chunks(contigs, self.species, self.name)
+        listed = listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
+        return chunked(listed, self.name)
 
     @property
     def genes(self) -> Path | None:

@@ -12,15 +12,15 @@ from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, decode_bases
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.sequence import read_fasta
-from orthrus.genome.transcripts import Transcript, annotated_transcripts
+from orthrus.genome.transcripts import Transcript, annotated_contigs, spliced_transcripts
 
 pytestmark = pytest.mark.shared
 EVERYTHING = Filters(biotypes=None, min_length=1, max_length=10**9)
 
 
 def read(annotation: Path, genome: Path) -> dict[str, Transcript]:
-    transcripts = annotated_transcripts(annotation, genome, "x", EVERYTHING, Findings())
-    return {t.transcript_id: t for t in transcripts}
+    contigs = annotated_contigs(annotation, genome, EVERYTHING, Findings())
+    return {t.transcript_id: t for models, bases in contigs for t in spliced_transcripts(models, bases, "x")}
 
 
 def test_published_tracks_of_mini1(shared: Path) -> None:

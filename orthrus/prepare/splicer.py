@@ -1,0 +1,141 @@
+"""Transcripts in chunks, on all cores: contigs are read here one after the other, and spliced by worker processes.
+
+A contig travels as a file that the workers map, at most two at a time, so memory does not grow with the cores. Chunks
+are cut by number and come in order, so what is made of them does not depend on the number of workers.
+"""
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from orthrus.errors import InputError
+from orthrus.genome.codes import Codes
+from orthrus.genome.models import TranscriptModels
+from orthrus.genome.transcripts import Transcript, spliced_transcripts
+from orthrus.store import Chunk, ChunkWriter
+
+_CHUNK = 2_000  # transcripts
+_WORTH_A_WORKER = 10_000  # transcripts of a contig or more keep a worker busy for longer than it takes to start
+
+
+def available_cores() -> int:
+    """The cores that this process may use (a Slurm job or a container may not use all)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def chunked(transcripts: Iterable[Transcript], source: str) -> Iterator[Chunk]:
+    """``transcripts`` in chunks for a store whose ``source`` column names where they are from."""
+    writer = ChunkWriter()
+    for transcript_id, gene_id, gene_name, species, biotype, mrna in transcripts:
+        writer.add(
+            mrna.codes,
+            transcript_id=transcript_id,
+            gene_id=gene_id,
+            gene_name=gene_name,
+            species=species,
+            biotype=biotype,
+            cds=mrna.cds,
+            exon_ends=mrna.exon_ends,
+            source=source,
+        )
+        if len(writer) == _CHUNK:
+            yield writer.take()
+    if len(writer):
+        yield writer.take()
+
+
+class Splicer:
+    """Makes chunks of contigs with ``workers`` processes, started when there is enough to do.
+
+    Use as a context manager; ``folder`` is for files that last as long as it does.
+    """
+
+    def __init__(self, workers: int, folder: Path) -> None:
+        self._workers, self._folder = workers, folder
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Splicer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def chunks(self, contigs: Iterable[tuple[TranscriptModels, Codes]], species: str, source: str) -> Iterator[Chunk]:
+        """The transcripts of ``contigs`` (models and bases of each), in order.
+
+        Raises InputError if an exon lies beyond its contig's end, or if a worker was killed.
+        """
+        try:
+            yield from self._chunks(contigs, species, source)
+        except BrokenProcessPool:
+            raise InputError(
+                "a worker process was killed, most likely for want of memory; use fewer with --workers."
+            ) from None
+
+    def _chunks(self, contigs: Iterable[tuple[TranscriptModels, Codes]], species: str, source: str) -> Iterator[Chunk]:
+        pending: deque[tuple[Future[Chunk], Path | None]] = deque()
+        for number, (models, bases) in enumerate(contigs):
+            parts = [models.take(rows) for rows in _parts(len(models))]
+            if self._workers == 1 or (not self._pool and len(models) < _WORTH_A_WORKER):
+                yield from _finished(pending, 0)
+                for part in parts:
+                    yield _splice(part, bases, species, source)
+                continue
+            path = self._folder / f"contig{number}.u8"
+            bases.tofile(path)
+            for part in parts:
+                future = self._start().submit(_splice, part, path, species, source)
+                pending.append((future, path if part is parts[-1] else None))
+                yield from _finished(pending, 2 * self._workers)
+        yield from _finished(pending, 0)
+
+    def _start(self) -> ProcessPoolExecutor:
+        if not self._pool:
+            self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _be_a_worker)
+        return self._pool
+
+
+def _finished(pending: deque[tuple[Future[Chunk], Path | None]], leave: int) -> Iterator[Chunk]:
+    """Results, the oldest first, until ``leave`` are waiting; a contig's file goes with its last."""
+    while len(pending) > leave:
+        future, path = pending.popleft()
+        yield future.result()
+        if path:
+            path.unlink()
+
+
+def _parts(n: int) -> list[np.ndarray]:
+    return [np.arange(start, min(start + _CHUNK, n)) for start in range(0, n, _CHUNK)]
+
+
+def _splice(models: TranscriptModels, bases: Codes | Path, species: str, source: str) -> Chunk:
+    if isinstance(bases, Path):
+        bases = np.asarray(np.memmap(bases, dtype=np.uint8, mode="r"))
+    (chunk,) = chunked(spliced_transcripts(models, bases, species), source)
+    return chunk
+
+
+def _be_a_worker() -> None:
+    """Leave interrupts to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = parent_process()
+    assert parent
+
+    def leave_with_parent() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()

@@ -1,0 +1,64 @@
+"""Splicing in worker processes makes what splicing here makes."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from orthrus.errors import InputError
+from orthrus.genome.filters import Filters
+from orthrus.genome.findings import Findings
+from orthrus.genome.transcripts import annotated_contigs
+from orthrus.prepare import prepare, splicer
+from orthrus.prepare.splicer import Splicer
+from orthrus.store import TranscriptStore
+
+LETTERS = "".join(np.random.default_rng(0).choice(list("ACGT"), 5000))
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two contigs of 120 and 30 transcripts, more than a chunk each."""
+    monkeypatch.setattr(splicer, "_CHUNK", 25)
+    monkeypatch.setattr(splicer, "_WORTH_A_WORKER", 100)
+    rows = []
+    for n in range(150):
+        contig, strand, start = f"chr{1 + (n % 5 == 0)}", "+-"[n % 2], 1 + 7 * n
+        for exon in range(1 + n % 3):
+            place = f"{contig}\ts\texon\t{start + 300 * exon}\t{start + 300 * exon + 250}\t.\t{strand}\t."
+            rows.append(f'{place}\tgene_id "G{n // 3}"; transcript_id "T{n}"; transcript_biotype "protein_coding";\n')
+    (tmp_path / "a.gtf").write_text("".join(rows))
+    (tmp_path / "genome.fa").write_text(f">chr2\n{LETTERS[::-1]}\n>chr1\n{LETTERS}\n")
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(yaml.safe_dump({"species": {"human": {"annotation": "a.gtf", "genome": "genome.fa"}}}))
+    return spec
+
+
+def test_a_store_does_not_depend_on_the_number_of_workers(spec: Path, tmp_path: Path) -> None:
+    files = []
+    for workers in (1, 2):
+        prepare(spec, tmp_path / f"s{workers}", workers=workers)
+        store = TranscriptStore.open(tmp_path / f"s{workers}")
+        files.append(store.meta["files"])
+        assert len(store) == 150
+    assert files[0] == files[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.gtf", "genome.fa", "spec.yaml", "s1", "s2"}
+
+
+def test_a_fault_in_a_worker_is_the_users_error(spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "genome.fa").write_text(f">chr1\n{LETTERS[:900]}\n")
+    with pytest.raises(InputError, match=r"its exon ends at base .* of contig chr1, which has 900 bases"):
+        prepare(spec, tmp_path / "s", workers=2)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.gtf", "genome.fa", "spec.yaml"}
+    with pytest.raises(InputError, match="0 worker processes"):
+        prepare(spec, tmp_path / "s", workers=0)
+
+
+def test_a_killed_worker_is_told(spec: Path, tmp_path: Path) -> None:
+    contigs = annotated_contigs(tmp_path / "a.gtf", tmp_path / "genome.fa", Filters(), Findings())
+    with Splicer(2, tmp_path) as pool:
+        pool._start().submit(os._exit, 1)  # as abrupt an end as being killed
+        with pytest.raises(InputError, match="a worker process was killed"):
+            list(pool.chunks(contigs, "human", "a.gtf"))
