@@ -96,6 +96,7 @@ def candidates(device: str) -> dict[str, Build]:
         with contextlib.suppress(ValueError):
             if backend.serves(probe) and choose(probe, name):
                 builds[f"orthrus {name}"] = ours
+    builds["orthrus two-way"] = lambda *shape: ours(*shape, bidirectional=True)
     builds["orthrus Mamba-2"] = lambda *shape: ours(*shape, mixer=Mamba2)
     peers: dict[str, Build] = {"transformers": transformers_mamba, "mambapy": mambapy}
     return builds | {name: build for name, build in peers.items() if importlib.util.find_spec(name)}
