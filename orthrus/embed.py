@@ -23,6 +23,7 @@ from orthrus.genome.codes import Codes, check_n_tracks
 from orthrus.hub import WEIGHTS_FILE, load_encoder
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore, sha256
 
@@ -37,17 +38,20 @@ def embed(
     indices: Sequence[int] | NDArray[np.int64],
     token_budget: int = 65_536,
     description: str = "embedding",
+    readouts: Sequence[str] = (LAST_MEAN,),
 ) -> NDArray[np.float32]:
     """Vectors of the chosen transcripts, float32 (n, D), in the order of ``indices``, with a progress bar.
 
-    ``token_budget`` is the padded positions of a batch; a longer transcript is a batch by itself.
+    ``token_budget`` is the padded positions of a batch; a longer transcript is a batch by itself. Several ``readouts``
+    (:mod:`orthrus.nn.readouts`) lie side by side in a vector. Raises InputError for one that the encoder lacks.
     """
+    check_readouts(encoder, readouts)
     chosen = np.asarray(indices, dtype=np.int64)
-    vectors = np.empty((len(chosen), encoder.d_model), dtype=np.float32)
+    vectors = np.empty((len(chosen), sum(widths(encoder, readouts))), dtype=np.float32)
     with progress_bar() as progress:
         task = progress.add_task(description, total=len(chosen))
         for rows in batches(store.lengths[chosen], token_budget):
-            vectors[rows] = encode(encoder, [store.codes(int(i)) for i in chosen[rows]])
+            vectors[rows] = encode(encoder, [store.codes(int(i)) for i in chosen[rows]], readouts)
             progress.advance(task, len(rows))
     return vectors
 
@@ -60,12 +64,14 @@ def embed_to_file(
     input_name: str,
     token_budget: int = 65_536,
     device: str = "cpu",
+    readouts: Sequence[str] = (LAST_MEAN,),
     overwrite: bool = False,
 ) -> pa.Table:
     """Embed a whole store into a Parquet file, and return its table.
 
-    Columns: ``transcript_id``, ``embedding`` (list of float32), then ``species``, ``gene_id``, ``gene_name`` and
-    ``family_id``, in the store's order. The schema's metadata names the encoder, its checkpoint and the input.
+    Columns: ``transcript_id``, ``embedding`` (list of float32), ``embedding.NAME`` for each readout but the first, then
+    ``species``, ``gene_id``, ``gene_name`` and ``family_id``, in the store's order. The schema's metadata names the
+    encoder, its checkpoint, the readouts and the input.
 
     Raises InputError if ``output`` exists or a run with another checkpoint or input was left unfinished there, unless
     ``overwrite``, and if the checkpoint cannot be read.
@@ -76,22 +82,26 @@ def embed_to_file(
         raise InputError(f"a token budget of {token_budget} holds no transcript; expected, say, 65536")
     encoder = load_encoder(checkpoint, check_device(device))
     check_n_tracks(encoder.n_tracks)
+    check_readouts(encoder, readouts)
     metadata = {
         "encoder": encoder.config,
         "checkpoint": str(checkpoint),
         "checkpoint_sha256": checkpoint_sha256(checkpoint),
         "input": input_name,
+        "readout": readouts[0],
+        "readouts": list(readouts),
     }
     parts = output.with_name(output.name + ".partial")
     job = metadata | {"files": store.meta["files"], "token_budget": token_budget}
     _open_parts(parts, job, overwrite)
-    vectors = np.empty((len(store), encoder.d_model), dtype=np.float32)
+    vectors = np.empty((len(store), sum(widths(encoder, readouts))), dtype=np.float32)
     with progress_bar() as progress:
         task = progress.add_task("embedding", total=len(store))
         for number, rows in enumerate(_parts(store.lengths, token_budget)):
-            vectors[np.concatenate(rows)] = _part(parts / f"{number:06d}.npy", encoder, store, rows)
+            vectors[np.concatenate(rows)] = _part(parts / f"{number:06d}.npy", encoder, store, rows, readouts)
             progress.advance(task, sum(map(len, rows)))
-    table = _table(store, vectors, metadata)
+    by_readout = np.split(vectors, np.cumsum(widths(encoder, readouts))[:-1], axis=1)
+    table = _table(store, dict(zip(readouts, by_readout, strict=True)), metadata)
     scratch = parts / "whole.parquet"
     pq.write_table(table, scratch, compression="zstd")
     scratch.replace(output)
@@ -111,13 +121,13 @@ def check_device(name: str) -> torch.device:
 
 
 def _part(
-    path: Path, encoder: MambaEncoder, store: TranscriptStore, part: list[NDArray[np.int64]]
+    path: Path, encoder: MambaEncoder, store: TranscriptStore, part: list[NDArray[np.int64]], readouts: Sequence[str]
 ) -> NDArray[np.float32]:
     """Vectors of a part, from its file if an earlier run wrote it."""
     if path.exists():
         done: NDArray[np.float32] = np.load(path)
         return done
-    vectors = np.concatenate([encode(encoder, [store.codes(int(i)) for i in rows]) for rows in part])
+    vectors = np.concatenate([encode(encoder, [store.codes(int(i)) for i in rows], readouts) for rows in part])
     scratch = path.with_suffix(".scratch")
     with scratch.open("wb") as stream:
         np.save(stream, vectors)
@@ -125,14 +135,16 @@ def _part(
     return vectors
 
 
-def encode(encoder: MambaEncoder, sequences: Sequence[Codes]) -> NDArray[np.float32]:
-    """Vectors of a batch of annotated codes, float32 (B, D)."""
+def encode(
+    encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str] = (LAST_MEAN,)
+) -> NDArray[np.float32]:
+    """Vectors of a batch of annotated codes, float32 (B, D), or of several readouts side by side."""
     codes_BL, lengths_B = pad(sequences)
     device = encoder.norm_f.weight.device
     with torch.inference_mode():
         tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
-        vectors_BD = encoder.represent(tracks_BCL, torch.from_numpy(lengths_B).to(device))
-    vectors: NDArray[np.float32] = vectors_BD.float().cpu().numpy()
+        vectors_BD = read_out(encoder, tracks_BCL, torch.from_numpy(lengths_B).to(device), list(readouts))
+    vectors: NDArray[np.float32] = torch.cat(vectors_BD, dim=1).float().cpu().numpy()
     return vectors
 
 
@@ -172,9 +184,11 @@ def _open_parts(parts: Path, job: dict[str, Any], overwrite: bool) -> None:
     description.write_text(text)
 
 
-def _table(store: TranscriptStore, vectors: NDArray[np.float32], metadata: dict[str, Any]) -> pa.Table:
-    lists = [_list_array(vectors[i : i + _LIST_ROWS]) for i in range(0, len(vectors), _LIST_ROWS)]
-    columns = {"transcript_id": store.transcripts["transcript_id"], "embedding": pa.chunked_array(lists)}
+def _table(store: TranscriptStore, readouts: dict[str, NDArray[np.float32]], metadata: dict[str, Any]) -> pa.Table:
+    columns = {"transcript_id": store.transcripts["transcript_id"]}
+    for number, (name, vectors) in enumerate(readouts.items()):
+        lists = [_list_array(vectors[i : i + _LIST_ROWS]) for i in range(0, len(vectors), _LIST_ROWS)]
+        columns["embedding" if number == 0 else f"embedding.{name}"] = pa.chunked_array(lists)
     for name in ("species", "gene_id", "gene_name", "family_id"):
         columns[name] = store.transcripts[name]
     return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})

@@ -116,3 +116,18 @@ def test_long_tables_are_cut_into_arrays_of_32_bit_offsets(
     monkeypatch.setattr(embedding, "_LIST_ROWS", 7)
     run(checkpoint, store, tmp_path / "many.parquet")
     assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "many.parquet"))
+
+
+def test_a_file_holds_several_readouts_and_the_first_is_the_embedding(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    names = ["last.mean", "layer1.max", "last.regions"]
+    run(checkpoint, store, tmp_path / "one.parquet")
+    embed_to_file(checkpoint, store, tmp_path / "e.parquet", input_name="test", token_budget=500, readouts=names)
+    found = read_embeddings(tmp_path / "e.parquet")
+    assert {name: matrix.shape[1] for name, matrix in found.all_readouts.items()} == dict(
+        zip(names, (16, 16, 48), strict=True)
+    )
+    np.testing.assert_allclose(found.matrix, read_embeddings(tmp_path / "one.parquet").matrix, atol=1e-5)
+    everything = embed(embedding.load_encoder(checkpoint), store, range(len(store)), readouts=names)
+    np.testing.assert_allclose(found.all_readouts["last.regions"], everything[:, 32:], atol=1e-5)

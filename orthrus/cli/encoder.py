@@ -9,10 +9,16 @@ from orthrus.cli.commands import AddCommand, add_device, chosen_device
 def add_commands(command: AddCommand) -> None:
     embed = command("embed", _embed, "Embed transcripts with a pretrained encoder.")
     embed.add_argument("--checkpoint", type=Path, required=True, help=".ckpt file, or folder with model.safetensors")
-    embed.add_argument("--input", type=Path, required=True, help="a store, an mRNA FASTA, or an annotation (GTF, GFF3)")
+    embed.add_argument(
+        "--input", type=Path, required=True, help="a store, an mRNA FASTA, a data frame, or an annotation"
+    )
     embed.add_argument("--coordinates", type=Path, help="CDS and exons of the FASTA's mRNAs (.tsv; see data/README.md)")
     embed.add_argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)")
     embed.add_argument("--output", type=Path, required=True, metavar="E.parquet")
+    embed.add_argument(
+        "--readout", nargs="+", default=["last.mean"], metavar="LAYER.POOL",
+        help="last, average or layerN with mean, max or regions; several in one pass (default: last.mean)",
+    )  # fmt: skip
     embed.add_argument("--overwrite", action="store_true", help="replace an existing output")
     embed.add_argument("--token-budget", type=int, default=65_536, help="padded nt of a batch (default: %(default)s)")
     add_device(embed)
@@ -36,6 +42,7 @@ def _embed(options: argparse.Namespace) -> None:
             input_name=str(options.input),
             token_budget=options.token_budget,
             device=chosen_device(options),
+            readouts=options.readout,
             overwrite=options.overwrite,
         )
     print(f"{len(table):,} transcripts embedded: {options.output}")

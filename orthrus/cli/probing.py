@@ -73,7 +73,7 @@ def _probe(options: argparse.Namespace) -> None:
         elif "encoder" not in metadata:
             missing[RANDOM_INIT] = f"{options.embeddings[0]} does not say the shape of its encoder"
         else:
-            controls[RANDOM_INIT] = partial(_random_control, metadata["encoder"], store)
+            controls[RANDOM_INIT] = partial(_random_control, metadata, store)
         run_probe(
             members,
             spec,
@@ -140,15 +140,20 @@ def _store_of_run(metadata: dict[str, Any]) -> Path | None:
     return Path(store) if store and (Path(store) / "meta.json").is_file() else None
 
 
-def _random_control(encoder_config: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":
-    """Transcripts embedded by an untrained encoder of the same shape."""
+def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":
+    """Transcripts embedded by an untrained encoder of the same shape, with the same readouts."""
+    import numpy as np
     import torch
 
     from orthrus.embed import embed
     from orthrus.nn.encoder import MambaEncoder
+    from orthrus.nn.readouts import LAST_MEAN, widths
     from orthrus.probe.embeddings import Embeddings
 
     torch.manual_seed(0)
-    encoder = MambaEncoder.from_config(encoder_config).eval()
+    encoder = MambaEncoder.from_config(metadata["encoder"]).eval()
+    names = metadata.get("readouts") or [LAST_MEAN]
     rows = [store.index_of(name) for name in ids]
-    return Embeddings(tuple(ids), embed(encoder, store, rows, description="random-init control"))
+    vectors = embed(encoder, store, rows, description="random-init control", readouts=names)
+    first, *others = np.split(vectors, np.cumsum(widths(encoder, names))[:-1], axis=1)
+    return Embeddings(tuple(ids), first, readout=names[0], readouts=dict(zip(names[1:], others, strict=True)))

@@ -16,6 +16,12 @@ def mean_pool(hidden_BLD: Tensor, lengths_B: Tensor, tracks_BCL: Tensor | None =
     return _masked_mean(hidden_BLD, _own_positions(hidden_BLD, lengths_B))
 
 
+def max_pool(hidden_BLD: Tensor, lengths_B: Tensor, tracks_BCL: Tensor | None = None) -> Tensor:
+    """Maximum over each row's own positions (B, D)."""
+    own_BL = _own_positions(hidden_BLD, lengths_B)
+    return hidden_BLD.masked_fill(~own_BL[:, :, None], -torch.inf).amax(dim=1)
+
+
 def region_pool(hidden_BLD: Tensor, lengths_B: Tensor, tracks_BCL: Tensor) -> Tensor:
     """Means over 5'UTR, CDS and 3'UTR side by side (B, 3 D).
 
