@@ -21,6 +21,7 @@ from orthrus.genome.findings import Findings
 from orthrus.genome.frames import PARQUET_SUFFIXES
 from orthrus.genome.headers import has_headers
 from orthrus.genome.transcripts import annotated_contigs, bare_transcripts, framed_transcripts, listed_transcripts
+from orthrus.prepare.clustering import cluster_genes
 from orthrus.prepare.orthologs import read_homologs, read_orthologs
 from orthrus.prepare.spec import Spec, load_spec
 from orthrus.prepare.splicer import Splicer, available_cores, chunked
@@ -94,8 +95,15 @@ def _build(
             f"no transcript is left to write: {'; '.join(lines) or 'none was read'}. Change the filters of the spec,"
             " or its input."
         )
+    orthologs, homologs = relations
+    meta = _provenance(spec, described.result())
+    if spec.clustering:
+        task = progress.add_task("homologs, by MMseqs2", total=None)
+        groups, meta["clustering"] = cluster_genes(builder.longest_cds(), spec.clustering, builder.folder)
+        homologs = pa.concat_tables([homologs, groups])
+        progress.update(task, total=0)
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(*relations, findings=findings, meta=_provenance(spec, described.result()))
+    builder.finish(orthologs, homologs, findings=findings, meta=meta)
     progress.update(task, total=0)
 
 

@@ -24,7 +24,7 @@ from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.genome.tables import read_columns, read_header, read_tsv
 from orthrus.spec_file import File
-from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA
+from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, sha256
 
 _COMPARA = ("gene_stable_id", "species", "homology_gene_stable_id", "homology_species", "homology_type")
 _BIOMART = re.compile(r"^(?P<species>.+) gene stable ID( version)?$")
@@ -76,7 +76,10 @@ class RelationTable:
         return pairs.filter(pc.invert(paralogous))
 
     def groups(self, names: SpeciesNames, findings: Findings) -> pa.Table:
-        """Homologous genes by their group, columns as in :data:`orthrus.store.HOMOLOG_SCHEMA`; errors as of pairs."""
+        """Homologous genes by their group, columns as in :data:`orthrus.store.HOMOLOG_SCHEMA`; errors as of pairs.
+
+        Groups bear the file's checksum, so that those of other tables, perhaps of other stores, are others.
+        """
         header = read_header(self.file.path)
         if _is_grouped(header):
             groups = self._grouped(header, names, findings)
@@ -87,7 +90,7 @@ class RelationTable:
                 pa.table([pairs[f"species_{side}"], pairs[f"gene_id_{side}"], number], schema=HOMOLOG_SCHEMA)
                 for side in "ab"
             )
-        unique = pc.binary_join_element_wise(self.file.given, groups["group"], ":")
+        unique = pc.binary_join_element_wise(sha256(self.file.path)[:12], groups["group"], ":")
         return groups.set_column(groups.column_names.index("group"), "group", unique)
 
     def _grouped(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:

@@ -10,6 +10,7 @@ from orthrus.genome.annotation import FORMATS
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
+from orthrus.prepare.clustering import Clustering, require_mmseqs
 from orthrus.prepare.relations import RelationTable, SpeciesNames
 from orthrus.prepare.splicer import Splicer, chunked
 from orthrus.spec_file import File, find_file, load_yaml, mapping
@@ -72,6 +73,7 @@ class Spec:
     sources: list[Source]
     orthologs: list[RelationTable]
     homologs: list[RelationTable]
+    clustering: Clustering | None
     names: SpeciesNames
     filters: Filters
 
@@ -101,6 +103,7 @@ def load_spec(path: Path) -> Spec:
         ],
         orthologs=_tables(fields, "orthologs", folder, known, where),
         homologs=_tables(fields, "homologs", folder, known, where),
+        clustering=_clustering(fields, f"{where}, homologs"),
         names=SpeciesNames(known, aliases),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
     )
@@ -109,6 +112,8 @@ def load_spec(path: Path) -> Spec:
 def _tables(fields: Mapping[str, Any], key: str, folder: Path, known: list[str], where: str) -> list[RelationTable]:
     tables = []
     for entry in _list(fields, key, where):
+        if key == "homologs" and isinstance(entry, dict) and "mmseqs2" in entry:
+            continue
         here = f"{where}, {key}"
         entry = mapping(entry, here, ("table", "species", "by")) if isinstance(entry, dict) else {"table": entry}
         species, by = entry.get("species"), entry.get("by", "id")
@@ -118,6 +123,21 @@ def _tables(fields: Mapping[str, Any], key: str, folder: Path, known: list[str],
             raise InputError(f"{here}: by is {by!r}; expected `id` or `symbol`.")
         tables.append(RelationTable(find_file(entry.get("table"), folder, here), species, by_symbol=by == "symbol"))
     return tables
+
+
+def _clustering(fields: Mapping[str, Any], where: str) -> Clustering | None:
+    """The clustering among the homologs: ``{mmseqs2: {min_identity: 0.3, coverage: 0.8}}``."""
+    entries = [entry for entry in fields.get("homologs") or [] if isinstance(entry, dict) and "mmseqs2" in entry]
+    if not entries:
+        return None
+    if len(entries) > 1 or len(entries[0]) > 1:
+        raise InputError(f"{where}: expected `mmseqs2` once and by itself, such as {{mmseqs2: {{min_identity: 0.3}}}}.")
+    values = mapping(entries[0]["mmseqs2"] or {}, f"{where}, mmseqs2", tuple(Clustering.__dataclass_fields__))
+    for name, value in values.items():
+        if type(value) not in (int, float) or not 0 < value <= 1:
+            raise InputError(f"{where}, mmseqs2: {name} is {value!r}; expected a fraction, above 0 and at most 1.")
+    require_mmseqs()
+    return Clustering(**values)
 
 
 def _aliases(document: Any, where: str) -> dict[str, list[str]]:

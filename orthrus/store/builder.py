@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -106,6 +106,23 @@ class StoreBuilder:
         """Append transcripts."""
         self._write(self._pending.take())
         self._write(chunk)
+
+    def longest_cds(self) -> Iterator[tuple[str, str, Codes]]:
+        """Species, gene id and codes of the longest CDS of each gene that has one, of all transcripts added so far."""
+        self._write(self._pending.take())
+        self._codes.flush()
+        columns = pa.concat_tables(self._columns).unify_dictionaries()
+        start, end = (columns[name].to_numpy() for name in ("cds_start", "cds_end"))
+        gene = np.concatenate([chunk.indices.to_numpy() for chunk in columns["gene"].chunks])
+        coding = np.flatnonzero(start >= 0)
+        by_length = coding[np.argsort((start - end)[coding], kind="stable")]
+        chosen = by_length[np.unique(gene[by_length], return_index=True)[1]]
+        offsets = np.cumsum(columns["length"].to_numpy().astype(np.int64)) - columns["length"].to_numpy()
+        keys = columns["gene"].chunk(0).dictionary.take(pa.array(gene[chosen])).to_pylist()
+        codes = np.memmap(self.folder / "codes.u8", dtype=np.uint8, mode="r")
+        for key, row in zip(keys, chosen.tolist(), strict=True):
+            species, _, gene_id = key.partition("\t")
+            yield species, gene_id, codes[offsets[row] + start[row] : offsets[row] + end[row]]
 
     def _write(self, chunk: Chunk) -> None:
         self._codes.write(chunk.codes)

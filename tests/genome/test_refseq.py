@@ -11,7 +11,7 @@ import pytest
 
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
-from orthrus.genome.transcripts import Transcript, annotated_transcripts
+from orthrus.genome.transcripts import Transcript, annotated_contigs, spliced_transcripts
 
 CHR22 = "".join(random.Random(22).choices("ACGT", k=2000))
 MT = "".join(random.Random(23).choices("ACGT", k=400))
@@ -34,7 +34,8 @@ EXPECTED = {  # id: gene, name, biotype, spliced length, CDS
 def read(annotation: Path, genome: Path) -> tuple[dict[str, Transcript], Findings]:
     findings = Findings()
     everything = Filters(biotypes=None, min_length=1, max_length=10**9)
-    transcripts = annotated_transcripts(annotation, genome, "human", everything, findings)
+    contigs = annotated_contigs(annotation, genome, everything, findings)
+    transcripts = (t for models, bases in contigs for t in spliced_transcripts(models, bases, "human"))
     return {t.transcript_id: t for t in transcripts}, findings
 
 
