@@ -1,81 +1,69 @@
-"""Augmentations: what makes two views of a pair harder to match than their sequences are.
+"""Augmentations of codes: what makes two views of a pair harder to match than their sequences are.
 
-Each takes codes, uint8 of any shape (padding is 0 and stays 0), and a generator, and returns new codes of the same
-shape. :func:`graft` builds the view of an ortholog that is a coding sequence only.
+Each takes codes, uint8 (V, L) with one view a row (padding is 0 and stays 0), and a generator, and returns new codes
+of the same shape. They run in the worker that builds a batch; what changes the length of a view is decided when batches
+are planned (:mod:`orthrus.loading.views`).
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
-from orthrus.errors import InputError
-from orthrus.genome.codes import BASE_BITS, Codes
-
-_STOPS = frozenset({(4, 1, 1), (4, 1, 3), (4, 3, 1)})  # TAA, TAG, TGA
+from orthrus.genome.codes import BASE_BITS, CDS_BIT, SPLICE_BIT, Codes
+from orthrus.loading.draws import check_fraction, choose
 
 
 class Augmentation(ABC):
-    """A random change of codes."""
+    """A random change of codes that keeps every view's length."""
 
     @abstractmethod
-    def __call__(self, codes: Codes, generator: np.random.Generator) -> Codes:
-        """Changed codes, uint8, of the same shape."""
+    def __call__(self, codes_VL: Codes, generator: np.random.Generator) -> Codes:
+        """Changed codes, uint8 (V, L)."""
 
 
-def _draw(shape: tuple[int, ...], fraction: float, generator: np.random.Generator) -> np.ndarray:
-    return generator.random(shape, dtype=np.float32) < fraction
-
-
-def _check(fraction: float, name: str) -> float:
-    if not 0 <= fraction <= 1:
-        raise InputError(f"{name} is {fraction}; expected a fraction between 0 and 1")
-    return fraction
-
-
+@dataclass(frozen=True)
 class MaskBases(Augmentation):
     """Clears the base of a random ``fraction`` of positions; CDS and splice bits stay."""
 
-    def __init__(self, fraction: float = 0.3) -> None:
-        self.fraction = _check(fraction, "MaskBases.fraction")
+    fraction: float = 0.3
 
-    def __call__(self, codes: Codes, generator: np.random.Generator) -> Codes:
+    def __post_init__(self) -> None:
+        check_fraction(self.fraction, "MaskBases.fraction")
+
+    def __call__(self, codes_VL: Codes, generator: np.random.Generator) -> Codes:
         """Codes with the base bits of the drawn positions cleared."""
-        return np.where(_draw(codes.shape, self.fraction, generator), codes & ~np.uint8(BASE_BITS), codes)
+        return codes_VL & ~(choose(codes_VL.shape, self.fraction, generator) * np.uint8(BASE_BITS))
 
 
+@dataclass(frozen=True)
 class MaskTracks(Augmentation):
     """Clears the CDS and splice bits of a random ``fraction`` of positions; bases stay."""
 
-    def __init__(self, fraction: float = 0.3) -> None:
-        self.fraction = _check(fraction, "MaskTracks.fraction")
+    fraction: float = 0.3
 
-    def __call__(self, codes: Codes, generator: np.random.Generator) -> Codes:
+    def __post_init__(self) -> None:
+        check_fraction(self.fraction, "MaskTracks.fraction")
+
+    def __call__(self, codes_VL: Codes, generator: np.random.Generator) -> Codes:
         """Codes with the annotation bits of the drawn positions cleared."""
-        return np.where(_draw(codes.shape, self.fraction, generator), codes & np.uint8(BASE_BITS), codes)
+        return codes_VL & ~(choose(codes_VL.shape, self.fraction, generator) * np.uint8(CDS_BIT | SPLICE_BIT))
 
 
-def choose_targets(codes: Codes, fraction: float, generator: np.random.Generator) -> tuple[Codes, Codes]:
-    """Masked language modelling: hide a random ``fraction`` of the bases that are there.
+@dataclass(frozen=True)
+class DropTracks(Augmentation):
+    """Clears a whole track of a view: the CDS track with probability ``cds``, the splice track with ``splice``."""
 
-    Returns the codes with those bases cleared and the targets, uint8 of the same shape: the base (1..4) where it is to
-    be predicted and 0 elsewhere. Padding, N and bases already masked are never targets.
-    """
-    targets = np.where(_draw(codes.shape, fraction, generator), codes & np.uint8(BASE_BITS), np.uint8(0))
-    return np.where(targets > 0, codes & ~np.uint8(BASE_BITS), codes), targets
+    cds: float = 0.1
+    splice: float = 0.1
 
+    def __post_init__(self) -> None:
+        check_fraction(self.cds, "DropTracks.cds")
+        check_fraction(self.splice, "DropTracks.splice")
 
-def graft(base: Codes, base_cds: tuple[int, int], ortholog: Codes, ortholog_cds: tuple[int, int]) -> Codes:
-    """An ortholog's coding sequence between the base transcript's UTRs, uint8 (L,).
-
-    Intervals are half-open mRNA coordinates. Where the ortholog's CDS has no stop codon and the base's has one, the
-    base's stays, so that the frame ends as it does in a transcript and a missing stop betrays no ortholog.
-    """
-    start, end = base_cds
-    coding = ortholog[ortholog_cds[0] : ortholog_cds[1]]
-    if _ends_in_stop(base[start:end]) and not _ends_in_stop(coding):
-        end -= 3
-    return np.concatenate([base[:start], coding, base[end:]])
-
-
-def _ends_in_stop(coding: Codes) -> bool:
-    return tuple((coding[-3:] & BASE_BITS).tolist()) in _STOPS
+    def __call__(self, codes_VL: Codes, generator: np.random.Generator) -> Codes:
+        """Codes in which the drawn tracks of the drawn views are empty."""
+        one_a_view = (len(codes_VL), 1)
+        dropped_V1 = choose(one_a_view, self.cds, generator) * np.uint8(CDS_BIT)
+        dropped_V1 |= choose(one_a_view, self.splice, generator) * np.uint8(SPLICE_BIT)
+        return codes_VL & ~dropped_V1

@@ -4,18 +4,21 @@ V = 2N views of N pairs: rows 0..N-1 are the base transcripts, rows N..2N-1 thei
 travel as one byte a base; tracks are made from them on the device (:func:`orthrus.nn.tracks.codes_to_tracks`).
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import count
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from orthrus.genome.codes import Codes
-from orthrus.loading.augment import Augmentation, choose_targets, graft
-from orthrus.loading.plan import BatchPlan, Planner
+from orthrus.loading.augment import Augmentation
+from orthrus.loading.draws import seeded
+from orthrus.loading.plan import BatchPlan
+from orthrus.loading.targets import hide_targets
+from orthrus.loading.views import gather
 from orthrus.store import TranscriptStore
 
 
@@ -25,7 +28,8 @@ class PairBatch(NamedTuple):
     codes_VL: Tensor
     """uint8 (2N, L), augmented and masked."""
     targets_VL: Tensor
-    """uint8 (2N, L): the base (1..4) where masked language modelling is to predict it, 0 elsewhere."""
+    """uint8 (2N, L), what masked modelling is to predict. Bits 0-2: the base (1..4), 0 where none is. Bit 5: the
+    annotation, whose CDS and splice bits are bits 3 and 4."""
     lengths_V: Tensor
     """int64 (2N,), nt."""
     pair_kind_N: Tensor
@@ -33,58 +37,46 @@ class PairBatch(NamedTuple):
     family_N: Tensor
     """int64 (N,), equal for pairs of one family."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As arrays: from a worker, bytes through its pipe cost a fraction of a shared-memory file a tensor."""
+        return _from_arrays, tuple(tensor.numpy() for tensor in self)
+
+
+def _from_arrays(*arrays: NDArray[Any]) -> PairBatch:
+    return PairBatch(*map(torch.from_numpy, arrays))
+
 
 class PairDataset(Dataset[PairBatch]):
-    """Builds the batch of a :class:`BatchPlan`; augmentations apply in the order given, then MLM targets are chosen.
+    """Builds the batch of a :class:`BatchPlan` from a store.
 
-    The one generator of a worker is seeded anew with the plan's seed for every batch, so that a batch is the same
-    whichever worker builds it.
+    What masked modelling is to predict is chosen and hidden first; the augmentations then apply in the order given.
+    The generator of each batch is seeded by its plan, so that a batch is the same whichever worker builds it.
     """
 
     def __init__(
-        self, store: TranscriptStore, planner: Planner, augmentations: Sequence[Augmentation], mlm_fraction: float
+        self,
+        store: TranscriptStore,
+        augmentations: Sequence[Augmentation] = (),
+        mlm_fraction: float = 0.0,
+        annotation_fraction: float = 0.0,
     ) -> None:
-        self._store, self._planner = store, planner
-        self._augmentations, self._mlm_fraction = augmentations, mlm_fraction
+        self._store, self._augmentations = store, augmentations
+        self._fractions = (mlm_fraction, annotation_fraction)
 
     def __getitem__(self, plan: BatchPlan) -> PairBatch:
         """The batch of a plan."""
-        generator = np.random.default_rng(plan.seed)
-        views = [self._store.codes(int(base)) for base in plan.base_P]
-        views += [self._partner(*pair) for pair in zip(plan.base_P, plan.partner_P, plan.graft_P, strict=True)]
-        codes_VL, lengths_V = pad(views)
+        generator = seeded(plan.seed)
+        codes_VL, lengths_V = gather(self._store.all_codes, plan.parts_V42)
+        codes_VL, targets_VL = hide_targets(codes_VL, lengths_V, *self._fractions, generator)
         for augmentation in self._augmentations:
             codes_VL = augmentation(codes_VL, generator)
-        codes_VL, targets_VL = choose_targets(codes_VL, self._mlm_fraction, generator)
         return PairBatch(
             torch.from_numpy(codes_VL),
             torch.from_numpy(targets_VL),
             torch.from_numpy(lengths_V),
-            torch.from_numpy(plan.kind_P.astype(np.int64)),
-            torch.from_numpy(self._planner.index.family[plan.base_P].astype(np.int64)),
+            torch.from_numpy(plan.kind_N.astype(np.int64)),
+            torch.from_numpy(plan.family_N),
         )
-
-    def _partner(self, base: int, partner: int, grafted: bool) -> Codes:
-        codes = self._store.codes(partner)
-        if not grafted:
-            return codes
-        cds = self._planner.cds
-        return graft(self._store.codes(base), tuple(cds[base]), codes, tuple(cds[partner]))
-
-
-class EndlessPlans(Sampler[BatchPlan]):
-    """The plans of epoch 0, 1, 2, ... of one rank, without end; the first ``start`` batches are passed over."""
-
-    def __init__(self, planner: Planner, rank: int = 0, world_size: int = 1, start: int = 0) -> None:
-        self._planner, self._rank, self._world_size, self._start = planner, rank, world_size, start
-
-    def __iter__(self) -> Iterator[BatchPlan]:
-        """Batch plans, in training order."""
-        skip = self._start
-        for epoch in count():
-            plans = self._planner.batches(epoch, self._rank, self._world_size)
-            yield from plans[skip:]
-            skip = max(0, skip - len(plans))
 
 
 def pad(sequences: Sequence[Codes]) -> tuple[Codes, np.ndarray]:

@@ -1,21 +1,29 @@
 """The LightningDataModule of pretraining: a store's transcripts, split by family, as batches of positive pairs.
 
 Training reads an endless stream of planned epochs, so its length is set by ``trainer.max_steps``; validation reads one
-plan, the same every time. A checkpoint keeps how many batches were trained on, and a resumed run goes on with the next.
+plan, the same every time. A checkpoint keeps the place of the next batch and what the stream is drawn from; a resumed
+run goes on with that batch, whatever its number of workers. With accumulated gradients that is exact for checkpoints
+written after an optimizer step, as ours are: gradients are in no checkpoint.
 """
 
+import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from orthrus.errors import InputError
 from orthrus.families import Split, split_of
 from orthrus.loading.augment import Augmentation, MaskBases, MaskTracks
-from orthrus.loading.batch import EndlessPlans, PairBatch, PairDataset
-from orthrus.loading.plan import Planner
+from orthrus.loading.batch import PairBatch, PairDataset
+from orthrus.loading.draws import check_fraction
+from orthrus.loading.plan import START, Place, Planner
+from orthrus.loading.stream import EndlessPlans
+from orthrus.loading.views import Graft, Rearrangement
 from orthrus.pairs import PairIndex
 from orthrus.store import TranscriptStore
 
@@ -27,15 +35,18 @@ class PairDataModule(LightningDataModule):
         store: folder made by ``orthrus prepare``.
         token_budget: padded positions (nt) of a batch on one rank, both views together.
         ortholog_probability: of drawing an ortholog where a transcript has isoforms too.
-        graft_probability: of putting an ortholog's CDS between the UTRs of the base transcript; an ortholog that is
-            a coding sequence only is always grafted.
-        augmentations: applied to both views, in order. None: mask 30 % of bases and 30 % of the two annotation tracks.
-        mlm_fraction: of the bases left, to be hidden and predicted by masked language modelling.
+        rearrangements: of UTRs and CDS, in order, which may change lengths. None: an ortholog that is a coding sequence
+            alone is put between the UTRs of the base transcript.
+        augmentations: of the codes of both views, in order. None: mask 30 % of bases and 30 % of the two annotation
+            tracks.
+        mlm_fraction: of bases, to be hidden and predicted by masked language modelling.
+        annotation_fraction: of positions whose CDS and splice bits are to be hidden and predicted.
         base_species: species whose transcripts are the first of a pair; None: all.
         val_fraction: of families that are only validated on.
         test_fraction: of families that are kept from training and validation.
         seed: of pairs, batches and masks.
         num_workers: processes that build batches; 0 builds them in the training process.
+        accept_changes: go on from a checkpoint though its batches were drawn from something else, with the next epoch.
     """
 
     def __init__(
@@ -43,90 +54,136 @@ class PairDataModule(LightningDataModule):
         store: str,
         token_budget: int = 65_536,
         ortholog_probability: float = 0.5,
-        graft_probability: float = 0.0,
+        rearrangements: Sequence[Rearrangement] | None = None,
         augmentations: Sequence[Augmentation] | None = None,
         mlm_fraction: float = 0.15,
+        annotation_fraction: float = 0.0,
         base_species: list[str] | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.0,
         seed: int = 0,
         num_workers: int = 0,
+        accept_changes: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (
             ("ortholog_probability", ortholog_probability),
-            ("graft_probability", graft_probability),
             ("mlm_fraction", mlm_fraction),
+            ("annotation_fraction", annotation_fraction),
             ("val_fraction + test_fraction", val_fraction + test_fraction),
         ):
-            if not 0 <= value <= 1:
-                raise InputError(f"data.{name} is {value}; expected a fraction between 0 and 1")
-        self.token_budget, self.base_species, self.seed, self.num_workers = (
-            token_budget,
-            base_species,
-            seed,
-            num_workers,
-        )
-        self._probabilities = {
-            "ortholog_probability": ortholog_probability,
-            "graft_probability": graft_probability,
-        }
-        self._fractions = (val_fraction, test_fraction)
-        self._augmentations: Sequence[Augmentation] = (
-            [MaskBases(), MaskTracks()] if augmentations is None else augmentations
-        )
-        self._mlm_fraction = mlm_fraction
-        self._trained_batches = 0
+            check_fraction(value, f"data.{name}")
+        self.token_budget, self.ortholog_probability, self.seed = token_budget, ortholog_probability, seed
+        self.rearrangements = [Graft()] if rearrangements is None else list(rearrangements)
+        self.augmentations = [MaskBases(), MaskTracks()] if augmentations is None else list(augmentations)
+        self.mlm_fraction, self.annotation_fraction = mlm_fraction, annotation_fraction
+        self.base_species, self.val_fraction, self.test_fraction = base_species, val_fraction, test_fraction
+        self.num_workers, self.accept_changes = num_workers, accept_changes
         self._store_path = store
         self._store: TranscriptStore | None = None
+        self._stream: EndlessPlans | None = None
+        self._resumed: dict[str, Any] | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store and index its pairs."""
-        if self._store is not None:
-            return
-        self._store = TranscriptStore.open(self._store_path)
-        self._index = PairIndex(self._store)
-        self._cds = self._store.cds
-        self._side = split_of(self._store.family_names, *self._fractions)
+        if self._store is None:
+            self._store = TranscriptStore.open(self._store_path)
+            self._index = PairIndex(self._store)
 
     def train_dataloader(self) -> DataLoader[PairBatch]:
-        """Endless batches of training families."""
-        return self._loader("train", start=self._trained_batches)
+        """Endless batches of training families; raises InputError if a checkpoint's were drawn from something else."""
+        number, place = self._begin()
+        self._stream = EndlessPlans(
+            self._planner("train"), place, number, self._trained_batches if self.trainer else None
+        )
+        return self._loader(self._stream)
 
     def val_dataloader(self) -> DataLoader[PairBatch]:
         """One plan of validation families."""
-        return self._loader("val")
+        return self._loader(self._one_epoch("val", self.trainer.limit_val_batches if self.trainer else None))
 
     def test_dataloader(self) -> DataLoader[PairBatch]:
         """One plan of test families."""
-        return self._loader("test")
+        return self._loader(self._one_epoch("test", self.trainer.limit_test_batches if self.trainer else None))
+
+    def drawn_from(self) -> dict[str, Any]:
+        """All that the training batches follow from, as plain values."""
+        assert self._store is not None
+        sums = "".join(file["sha256"] for _, file in sorted(self._store.meta["files"].items()))
+        return {
+            "store": hashlib.sha256(sums.encode()).hexdigest()[:16],
+            "world_size": self.trainer.world_size if self.trainer else 1,
+            "seed": self.seed,
+            "token_budget": self.token_budget,
+            "ortholog_probability": self.ortholog_probability,
+            "rearrangements": [_described(each) for each in self.rearrangements],
+            "augmentations": [_described(each) for each in self.augmentations],
+            "mlm_fraction": self.mlm_fraction,
+            "annotation_fraction": self.annotation_fraction,
+            "base_species": self.base_species,
+            "val_fraction": self.val_fraction,
+            "test_fraction": self.test_fraction,
+        }
 
     def state_dict(self) -> dict[str, Any]:
-        """How many training batches a rank has been through."""
-        assert self.trainer is not None
-        return {"trained_batches": self.trainer.fit_loop.epoch_loop.total_batch_idx + 1}
+        """How many batches a rank was trained on, the place of the next, and what they are drawn from."""
+        if self._stream is None:
+            return {}
+        number = self._trained_batches()
+        return {"trained_batches": number, "place": list(self._stream.place(number)), "drawn_from": self.drawn_from()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on after the batches of a checkpoint."""
-        self._trained_batches = int(state_dict["trained_batches"])
+        """Go on, when training begins, with the batch of a checkpoint."""
+        self._resumed = state_dict
 
-    def _loader(self, side: Split, start: int = 0) -> DataLoader[PairBatch]:
+    def _begin(self) -> tuple[int, Place]:
+        """The number and the place of the batch that training begins with."""
+        if self._resumed is None:
+            return 0, START
+        number, place = self._resumed["trained_batches"], Place(*self._resumed["place"])
+        before, now = self._resumed["drawn_from"], self.drawn_from()
+        changed = [name for name in now if before.get(name) != now[name]]
+        if not changed:
+            return number, place
+        if not self.accept_changes:
+            differences = "; ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in changed)
+            raise InputError(
+                f"the checkpoint's batches were drawn from something else ({differences}), so this would not be the run"
+                " that was interrupted: restore that, or pass --data.accept_changes true to go on with the next epoch"
+            )
+        return number, Place(place.epoch + 1, 0, 0)
+
+    def _trained_batches(self) -> int:
+        """Training batches gone through by a rank, over the whole run; one that was broken off is none."""
+        assert self.trainer is not None
+        return int(self.trainer.fit_loop.epoch_loop.batch_progress.state_dict()["total"]["processed"])
+
+    def _planner(self, side: Split) -> Planner:
         assert self._store is not None
-        planner = Planner(
-            self._index,
-            self._store.lengths,
-            self._cds,
-            self._bases(side),
-            token_budget=self.token_budget,
-            seed=self.seed,
-            **self._probabilities,
-        )
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        plans = (
-            EndlessPlans(planner, rank, world_size, start) if side == "train" else planner.batches(0, rank, world_size)
-        )
+        try:
+            return Planner(
+                self._store,
+                self._index,
+                self._bases(side),
+                token_budget=self.token_budget,
+                ortholog_probability=self.ortholog_probability,
+                rearrangements=self.rearrangements,
+                seed=self.seed,
+                rank=self.trainer.global_rank if self.trainer else 0,
+                world_size=self.trainer.world_size if self.trainer else 1,
+            )
+        except InputError as error:
+            fractions = f"data.val_fraction {self.val_fraction}, data.test_fraction {self.test_fraction}"
+            raise InputError(f"{side} side of {self._store.path} split by families ({fractions}): {error}") from None
+
+    def _one_epoch(self, side: Split, limit: float | None) -> list[Any]:
+        """The plans of an epoch, no more than ``limit`` where that is a number of batches and not a share."""
+        return list(islice(self._planner(side).epoch(0), limit if isinstance(limit, int) else None))
+
+    def _loader(self, plans: Any) -> DataLoader[PairBatch]:
+        assert self._store is not None
         return DataLoader(
-            PairDataset(self._store, planner, self._augmentations, self._mlm_fraction),
+            PairDataset(self._store, self.augmentations, self.mlm_fraction, self.annotation_fraction),
             sampler=plans,
             batch_size=None,
             num_workers=self.num_workers,
@@ -134,22 +191,24 @@ class PairDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
         )
 
-    def _bases(self, side: Split) -> np.ndarray:
+    def _bases(self, side: Split) -> NDArray[np.int64]:
+        """The transcripts that are the first of a pair, ascending."""
         assert self._store is not None
-        chosen = (self._side == side)[self._store.family]
+        chosen = (split_of(self._store.family_names, self.val_fraction, self.test_fraction) == side)[self._store.family]
         if self.base_species is not None:
-            names = self._store.species_names
-            unknown = set(self.base_species) - set(names)
+            known = self._store.species_names
+            unknown = set(self.base_species) - set(known)
             if unknown:
                 raise InputError(
                     f"data.base_species names {', '.join(sorted(unknown))}, which {self._store.path} does not hold;"
-                    f" it holds {', '.join(sorted(names))}"
+                    f" it holds {', '.join(sorted(known))}"
                 )
-            chosen &= np.isin(names, self.base_species)[self._store.species]
-        bases = np.flatnonzero(chosen)
-        if len(bases) < 2:
-            raise InputError(
-                f"{len(bases)} transcripts of {self._store.path} are on the {side} side of the split by families;"
-                f" at least 2 are needed: raise data.{side}_fraction or use a store of more families"
-            )
-        return bases
+            wanted = np.array([name in self.base_species for name in known])
+            chosen &= wanted[self._store.species]
+        return np.flatnonzero(chosen)
+
+
+def _described(augmentation: object) -> str:
+    """An augmentation and its settings, in words that are the same in every process."""
+    settings = ", ".join(f"{name}={value}" for name, value in sorted(vars(augmentation).items()))
+    return f"{type(augmentation).__name__}({settings})"

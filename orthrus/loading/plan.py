@@ -1,152 +1,158 @@
-"""Epoch plans: which pairs meet in which batch, as arrays, before any sequence is read.
+"""Plans: which pairs meet in which batch, as arrays, before any sequence is read.
 
-A plan draws a partner for every base transcript, sorts the pairs by the length of their longer view and packs them
-into batches of like length under a budget of padded positions. Like lengths waste little on padding and make length no
-shortcut for telling pairs apart. A family is at most once in a batch while other batches are open to take it.
-Everything follows from (seed, epoch); the ranks of a distributed run share a plan and take turns within each batch, so
-their steps cost the same and are equally many. One million pairs plan in about a second.
+An epoch passes every base transcript once, in random order, in windows of some hundred batches. A window draws a
+partner for each of its bases, rearranges their parts (:mod:`orthrus.loading.views`), sorts the pairs by the length of
+their longer view and packs neighbours into batches under a budget of padded positions. Like lengths waste little on
+padding and make length no shortcut for telling pairs apart. The ranks of a distributed run make the same plan and take
+turns within each batch, so their steps cost the same and are equally many.
+
+A window follows from (seed, epoch, window) alone, so a run resumes by planning one window. A pair costs about 2 us, an
+epoch's order 25 ns and 4 bytes a base.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
-from orthrus.pairs import ORTHOLOG, PairIndex
+from orthrus.loading.pack import group
+from orthrus.loading.views import Parts, Rearrangement, lengths, whole
+from orthrus.pairs import PairIndex
+from orthrus.store import TranscriptStore
 
-_LENGTH_JITTER = 0.05  # relative; lets a pair meet other neighbours in every epoch
-_OPEN_BATCHES = 64
+_LENGTH_JITTER = 0.02  # relative; lets a pair meet other neighbours in every epoch of a small store
+_STEPS_A_WINDOW = 256
+
+
+class Place(NamedTuple):
+    """A batch of the endless stream: the ``step``-th of a window of an epoch, all counted from 0."""
+
+    epoch: int
+    window: int
+    step: int
+
+
+START = Place(0, 0, 0)
 
 
 class BatchPlan(NamedTuple):
-    """The P pairs of one batch of one rank, and the seed of everything random in it."""
+    """The N pairs of one batch of one rank, and the seed of everything random in it."""
 
-    base_P: NDArray[np.int64]
-    partner_P: NDArray[np.int64]
-    kind_P: NDArray[np.int8]
-    graft_P: NDArray[np.bool_]
+    base_N: NDArray[np.int64]
+    partner_N: NDArray[np.int64]
+    kind_N: NDArray[np.int8]
+    family_N: NDArray[np.int64]
+    parts_V42: Parts
+    """int64 (2N, 4, 2), the first views, then the second."""
     seed: tuple[int, ...]
 
 
 class Planner:
-    """Plans epochs over ``bases``.
+    """Plans epochs over ``bases`` for one of ``world_size`` ranks.
 
     Args:
-        index: isoforms and orthologs.
-        lengths: int64 (n,), nt of every transcript.
-        cds: int32 (n, 2), half-open CDS on the mRNA, -1 without.
-        bases: int64 (m,), the transcripts that an epoch passes once each.
+        store: the transcripts.
+        index: their isoforms and orthologs.
+        bases: int (m,), the transcripts that an epoch passes once each.
         token_budget: padded positions of both views of a batch on one rank.
         ortholog_probability: of an ortholog where a base also has isoforms.
-        graft_probability: of putting an ortholog's CDS between the base's UTRs. An ortholog that is CDS only is
-            always grafted where the base has a CDS.
+        rearrangements: of the parts of pairs, in order. A pair of which a view would come out longer than the longest
+            transcript stays as it is.
         seed: of all draws.
 
     Raises:
-        InputError: if there are no bases or the budget cannot hold two pairs of the longest transcripts.
+        InputError: if the bases make no batch or the budget cannot hold two pairs of the longest transcripts.
     """
 
     def __init__(
         self,
+        store: TranscriptStore,
         index: PairIndex,
-        lengths: NDArray[np.int64],
-        cds: NDArray[np.int32],
         bases: NDArray[np.int64],
         *,
         token_budget: int,
         ortholog_probability: float,
-        graft_probability: float,
+        rearrangements: Sequence[Rearrangement] = (),
         seed: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
-        if len(bases) < 2:
-            raise InputError(f"{len(bases)} transcripts to draw pairs from; contrastive learning needs at least 2")
-        self.index, self.lengths, self.cds, self.bases = index, lengths, cds, bases
-        self.token_budget = token_budget
-        self.ortholog_probability = ortholog_probability
-        self.graft_probability = graft_probability
-        self.seed = seed
-        self._cds_only = (cds[:, 0] == 0) & (cds[:, 1] == lengths)
-
-    def batches(self, epoch: int, rank: int = 0, world_size: int = 1) -> list[BatchPlan]:
-        """The batches of an epoch for one rank, in the order in which they are to be trained on."""
-        generator = np.random.default_rng([self.seed, epoch])
-        pairs = self.index.sample(self.bases, self.ortholog_probability, generator)
-        graft_P = self._choose_grafts(pairs.partner_P, pairs.kind_P, generator)
-        length_P = self._longest_view(pairs.partner_P, graft_P)
-        longest = int(length_P.max())
-        if self.token_budget < 4 * longest:
+        self._store, self._index = store, index
+        self.bases = bases.astype(np.int32)
+        self.token_budget, self.seed, self.rank, self.world_size = token_budget, seed, rank, world_size
+        self._ortholog_probability, self._rearrangements = ortholog_probability, rearrangements
+        families = store.family[self.bases]
+        least = max(2, world_size)  # a pair for every rank, and a negative
+        if len(bases) < least or families.min() == families.max():
             raise InputError(
-                f"a token budget of {self.token_budget:,} cannot hold two pairs of {longest:,} nt (4 views): raise"
-                f" data.token_budget to at least {4 * longest:,} or prepare the store with a smaller max_length"
+                f"{len(bases)} transcripts of {len(np.unique(families))} families to draw pairs from; at least"
+                f" {least} of 2 families are needed for {world_size} device(s): use more transcripts or fewer devices"
             )
-        order_P = np.argsort(-length_P * generator.uniform(1 - _LENGTH_JITTER, 1 + _LENGTH_JITTER, len(length_P)))
-        batch_P = pack(length_P[order_P], self.index.family[self.bases[order_P]], self.token_budget, world_size)
-        by_batch_P = np.argsort(batch_P, kind="stable")
-        starts = np.flatnonzero(np.diff(batch_P[by_batch_P], prepend=-1))
-        groups = [order_P[g] for g in np.split(by_batch_P, starts[1:])]
-        groups = [g for g in groups if len(g) >= 2 * world_size]  # a lone pair has no negatives
-        return [
-            BatchPlan(
-                self.bases[mine],
-                pairs.partner_P[mine],
-                pairs.kind_P[mine],
-                graft_P[mine],
-                (self.seed, epoch, step, rank),
+        self._longest = int(store.lengths.max())
+        if token_budget < 4 * self._longest:
+            raise InputError(
+                f"a token budget of {token_budget:,} cannot hold two pairs of {self._longest:,} nt (4 views): raise"
+                f" data.token_budget to at least {4 * self._longest:,} or prepare the store with a smaller max_length"
             )
-            for step, g in enumerate(generator.permutation(len(groups)))
-            for mine in [groups[g][rank::world_size]]
-        ]
+        nt = 2 * int(store.lengths[self.bases].sum())
+        self.n_windows = max(1, round(nt / (_STEPS_A_WINDOW * token_budget * world_size)))
+        self._order = (-1, self.bases)
 
-    def _choose_grafts(
-        self, partner_P: NDArray[np.int64], kind_P: NDArray[np.int8], generator: np.random.Generator
-    ) -> NDArray[np.bool_]:
-        drawn = generator.random(len(partner_P)) < self.graft_probability
-        possible = (kind_P == ORTHOLOG) & (self.cds[self.bases, 0] >= 0) & (self.cds[partner_P, 0] >= 0)
-        grafts: NDArray[np.bool_] = possible & (drawn | self._cds_only[partner_P])
-        return grafts
+    def window(self, epoch: int, window: int) -> list[BatchPlan]:
+        """The batches of a window for this rank, in the order in which they are to be trained on."""
+        order = self._order_of(epoch)
+        first, last = (len(order) * w // self.n_windows for w in (window, window + 1))
+        generator = np.random.default_rng([self.seed, epoch, window + 1])  # [a, b] and [a, b, 0] are one seed
+        base_P, partner_P, kind_P = self._index.sample(
+            order[first:last].astype(np.int64), self._ortholog_probability, generator
+        )
+        parts_2P42 = self._rearranged(base_P, partner_P, kind_P, generator)
+        length_P = lengths(parts_2P42).max(axis=0)
+        family_P = self._store.family[base_P]
+        by_length_P = np.argsort(
+            -length_P * generator.uniform(1 - _LENGTH_JITTER, 1 + _LENGTH_JITTER, len(length_P)), kind="stable"
+        )
+        groups = group(length_P[by_length_P], family_P[by_length_P], self.token_budget, self.world_size)
+        plans = []
+        for step, g in enumerate(generator.permutation(len(groups)).tolist()):
+            mine = by_length_P[groups[g][self.rank :: self.world_size]]
+            plans.append(
+                BatchPlan(
+                    base_P[mine],
+                    partner_P[mine],
+                    kind_P[mine],
+                    family_P[mine].astype(np.int64),
+                    np.concatenate(parts_2P42[:, mine]),
+                    (self.seed, epoch, window, step, self.rank),
+                )
+            )
+        return plans
 
-    def _longest_view(self, partner_P: NDArray[np.int64], graft_P: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """nt of the longer view of each pair; a graft may be 3 nt shorter than this."""
-        base_P, coding = self.lengths[self.bases], np.diff(self.cds, axis=1)[:, 0]
-        grafted_P = base_P - coding[self.bases] + coding[partner_P] + 3
-        return np.maximum(base_P, np.where(graft_P, grafted_P, self.lengths[partner_P]))
+    def epoch(self, epoch: int) -> Iterator[BatchPlan]:
+        """The batches of an epoch, planned as they are asked for."""
+        for window in range(self.n_windows):
+            yield from self.window(epoch, window)
 
+    def _rearranged(
+        self,
+        base_P: NDArray[np.int64],
+        partner_P: NDArray[np.int64],
+        kind_P: NDArray[np.int8],
+        generator: np.random.Generator,
+    ) -> Parts:
+        given = np.stack([whole(self._store.offsets, self._store.cds, side_P) for side_P in (base_P, partner_P)])
+        parts_2P42 = given
+        for rearrangement in self._rearrangements:
+            parts_2P42 = rearrangement(parts_2P42, kind_P, self._store.all_codes, generator)
+        fits_P = lengths(parts_2P42).max(axis=0) <= self._longest
+        return np.where(fits_P[:, None, None], parts_2P42, given)
 
-@njit(cache=True)
-def pack(
-    length_P: NDArray[np.int64], family_P: NDArray[np.int32], token_budget: int, world_size: int
-) -> NDArray[np.int64]:
-    """The batch of each pair, first fit in the order given, int64 (P,), numbered by first pair.
-
-    A batch of n pairs and longest view L obeys ``2 * ceil(n / world_size) * L <= token_budget``. A pair goes to the
-    oldest open batch that has room and none of its family, else to a new one; when too many are open, the oldest is
-    closed as it is.
-    """
-    batch_P = np.empty(len(length_P), dtype=np.int64)
-    most = world_size * (token_budget // (2 * length_P.min()) + 1)
-    members = np.empty((_OPEN_BATCHES, most), dtype=np.int64)  # families in each open batch
-    size = np.zeros(_OPEN_BATCHES, dtype=np.int64)
-    longest = np.zeros(_OPEN_BATCHES, dtype=np.int64)
-    number = np.full(_OPEN_BATCHES, -1)  # of the batch, -1 where none is open
-    n_batches = 0
-    for p in range(len(length_P)):
-        chosen = -1
-        for b in range(_OPEN_BATCHES):
-            rows = size[b] // world_size + 1
-            fits = 2 * rows * max(longest[b], length_P[p]) <= token_budget
-            older = chosen < 0 or number[b] < number[chosen]
-            if number[b] >= 0 and older and fits and family_P[p] not in members[b, : size[b]]:
-                chosen = b
-        if chosen < 0:
-            chosen = int(number.argmin())  # a free slot, or the oldest batch
-            number[chosen], size[chosen], longest[chosen] = n_batches, 0, 0
-            n_batches += 1
-        members[chosen, size[chosen]] = family_P[p]
-        size[chosen] += 1
-        longest[chosen] = max(longest[chosen], length_P[p])
-        batch_P[p] = number[chosen]
-        if 2 * (size[chosen] // world_size + 1) * longest[chosen] > token_budget:
-            number[chosen] = -1  # full
-    return batch_P
+    def _order_of(self, epoch: int) -> NDArray[np.int32]:
+        """The bases in the order of an epoch."""
+        cached, order = self._order
+        if cached != epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.bases)
+            self._order = epoch, order
+        return order

@@ -122,7 +122,8 @@ class TranscriptStore:
         return map_names(self.path / "arrays" / "transcript_ids.arrow")
 
     @cached_property
-    def _offsets(self) -> NDArray[np.int64]:
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each transcript begins in :attr:`all_codes`, and their end, int64 (n + 1,)."""
         return self.array("offsets")
 
     @cached_property
@@ -130,7 +131,8 @@ class TranscriptStore:
         return self.array("id_order")
 
     @cached_property
-    def _codes(self) -> Codes:
+    def all_codes(self) -> Codes:
+        """The codes of all transcripts end to end, uint8, mapped."""
         return np.asarray(np.memmap(self.path / "codes.u8", dtype=np.uint8, mode="r"))
 
     def column(self, name: str) -> list[Any]:
@@ -159,7 +161,7 @@ class TranscriptStore:
 
     def codes(self, i: int) -> Codes:
         """Codes of transcript ``i``, a read-only view, uint8 (L,)."""
-        return self._codes[self._offsets[i] : self._offsets[i + 1]]
+        return self.all_codes[self.offsets[i] : self.offsets[i + 1]]
 
     def sequence(self, i: int) -> str:
         """Sequence of transcript ``i`` in A, C, G, T and N, 5'->3'."""

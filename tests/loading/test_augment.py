@@ -4,81 +4,67 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orthrus.errors import InputError
-from orthrus.genome.codes import BASE_BITS, CDS_BIT, SPLICE_BIT, annotate, decode_bases, encode_bases
-from orthrus.loading.augment import MaskBases, MaskTracks, choose_targets, graft
+from orthrus.genome.codes import BASE_BITS, CDS_BIT, SPLICE_BIT
+from orthrus.loading.augment import Augmentation, DropTracks, MaskBases, MaskTracks
+from orthrus.loading.draws import seeded
+from tests.loading.views import padded_codes
 
+PADDED = padded_codes()
 ANNOTATION_BITS = CDS_BIT | SPLICE_BIT
-codes_arrays = st.lists(st.sampled_from([b | t for b in range(5) for t in (0, 8, 16, 24)]), max_size=60).map(
-    lambda values: np.array(values, dtype=np.uint8)
-)
+SEEDS = st.integers(0, 99)
 
 
-@given(codes_arrays, st.floats(0, 1), st.integers(0, 99))
-def test_masking_bases_clears_base_bits_and_nothing_else(codes: np.ndarray, fraction: float, seed: int) -> None:
-    masked = MaskBases(fraction)(codes, np.random.default_rng(seed))
-    assert masked.shape == codes.shape
-    assert masked.dtype == np.uint8
-    np.testing.assert_array_equal(masked & ANNOTATION_BITS, codes & ANNOTATION_BITS)
-    kept = masked & BASE_BITS
-    assert np.all((kept == 0) | (kept == codes & BASE_BITS))
+@given(PADDED, SEEDS, st.sampled_from([(MaskBases, BASE_BITS), (MaskTracks, ANNOTATION_BITS)]), st.floats(0, 1))
+def test_masking_clears_its_bits_together_and_no_others(
+    padded: tuple[np.ndarray, np.ndarray], seed: int, mask: tuple[type[MaskBases], int], fraction: float
+) -> None:
+    codes_VL, _ = padded
+    before = codes_VL.copy()
+    masked_VL = mask[0](fraction)(codes_VL, seeded([seed]))
+    np.testing.assert_array_equal(codes_VL, before)
+    assert masked_VL.dtype == np.uint8
+    np.testing.assert_array_equal(masked_VL & ~np.uint8(mask[1]), codes_VL & ~np.uint8(mask[1]))
+    kept_VL = masked_VL & mask[1]
+    assert np.all((kept_VL == 0) | (kept_VL == codes_VL & mask[1]))
 
 
-@given(codes_arrays, st.floats(0, 1), st.integers(0, 99))
-def test_masking_tracks_clears_annotation_bits_and_nothing_else(codes: np.ndarray, fraction: float, seed: int) -> None:
-    masked = MaskTracks(fraction)(codes, np.random.default_rng(seed))
-    np.testing.assert_array_equal(masked & BASE_BITS, codes & BASE_BITS)
-    kept = masked & ANNOTATION_BITS
-    assert np.all((kept == 0) | (kept == codes & ANNOTATION_BITS))
+@given(PADDED, SEEDS, st.floats(0, 1), st.floats(0, 1))
+def test_dropping_tracks_empties_a_track_of_a_view_or_leaves_it(
+    padded: tuple[np.ndarray, np.ndarray], seed: int, cds: float, splice: float
+) -> None:
+    codes_VL, _ = padded
+    dropped_VL = DropTracks(cds, splice)(codes_VL, seeded([seed]))
+    np.testing.assert_array_equal(dropped_VL & BASE_BITS, codes_VL & BASE_BITS)
+    for bit in (CDS_BIT, SPLICE_BIT):
+        for dropped, codes in zip(dropped_VL & bit, codes_VL & bit, strict=True):
+            assert not dropped.any() or np.array_equal(dropped, codes)
 
 
-@pytest.mark.parametrize("mask", [MaskBases, MaskTracks])
-def test_the_masked_share_is_the_fraction(mask: type[MaskBases] | type[MaskTracks]) -> None:
-    codes = np.full((50, 1000), 1 | CDS_BIT, dtype=np.uint8)
-    changed = mask(0.3)(codes, np.random.default_rng(0)) != codes
-    assert changed.mean() == pytest.approx(0.3, abs=0.01)
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("augmentation", [MaskBases, MaskTracks])
+def test_the_masked_share_is_the_fraction(augmentation: type[MaskBases] | type[MaskTracks], fraction: float) -> None:
+    codes_VL = np.full((50, 1000), 1 | CDS_BIT, dtype=np.uint8)
+    changed = augmentation(fraction)(codes_VL, seeded([0])) != codes_VL
+    assert changed.mean() == pytest.approx(fraction, abs=0.01)
 
 
-def test_an_impossible_fraction_is_refused() -> None:
-    with pytest.raises(InputError, match=r"MaskBases.fraction is 1.5"):
-        MaskBases(1.5)
-
-
-@given(codes_arrays, st.floats(0, 1), st.integers(0, 99))
-def test_targets_are_the_bases_that_were_hidden(codes: np.ndarray, fraction: float, seed: int) -> None:
-    hidden, targets = choose_targets(codes, fraction, np.random.default_rng(seed))
-    np.testing.assert_array_equal(hidden + targets, codes)  # disjoint bits: what was taken is what is asked
-    assert np.all(targets <= 4)
-    assert not np.any(targets[codes & BASE_BITS == 0])
-
-
-def test_no_targets_are_chosen_in_padding() -> None:
-    _, targets = choose_targets(np.zeros((2, 100), dtype=np.uint8), 1.0, np.random.default_rng(0))
-    assert not targets.any()
-
-
-BASE = annotate(encode_bases("GGGG" + "ATGAAATAA" + "CCCCC", "base"), (4, 13), [8, 18])
+def test_tracks_are_dropped_from_views_at_their_rates_each_by_itself() -> None:
+    codes_VL = np.full((4000, 3), CDS_BIT | SPLICE_BIT, dtype=np.uint8)
+    dropped_V = DropTracks(cds=0.2, splice=0.5)(codes_VL, seeded([0]))[:, 0]
+    assert np.mean(dropped_V & CDS_BIT == 0) == pytest.approx(0.2, abs=0.03)
+    assert np.mean(dropped_V & SPLICE_BIT == 0) == pytest.approx(0.5, abs=0.03)
+    assert np.mean(dropped_V == 0) == pytest.approx(0.1, abs=0.03)
 
 
 @pytest.mark.parametrize(
-    ("ortholog", "expected"),
+    ("make", "message"),
     [
-        ("ATGGATGCTTAA", "GGGGATGGATGCTTAACCCCC"),  # its own stop codon
-        ("ATGGATGCT", "GGGGATGGATGCTTAACCCCC"),  # stop codon stripped: the base's stays
+        (lambda: MaskBases(1.5), "MaskBases.fraction is 1.5"),
+        (lambda: MaskTracks(-1), "MaskTracks.fraction is -1"),
+        (lambda: DropTracks(cds=2), "DropTracks.cds is 2"),
+        (lambda: DropTracks(splice=2), "DropTracks.splice is 2"),
     ],
 )
-def test_grafting_puts_a_coding_sequence_between_the_utrs(ortholog: str, expected: str) -> None:
-    coding = annotate(encode_bases(ortholog, "ortholog"), (0, len(ortholog)), [])
-    grafted = graft(BASE, (4, 13), coding, (0, len(ortholog)))
-    assert decode_bases(grafted) == expected
-    assert np.flatnonzero(grafted & CDS_BIT).tolist() == [4, 7, 10, 13]  # the frame is intact, stop codon included
-    assert grafted[-1] & SPLICE_BIT
-
-
-def test_grafting_a_transcript_into_itself_changes_nothing() -> None:
-    np.testing.assert_array_equal(graft(BASE, (4, 13), BASE, (4, 13)), BASE)
-
-
-def test_grafting_leaves_an_incomplete_base_without_a_stop() -> None:
-    base = annotate(encode_bases("GGATGAAA", "base"), (2, 8), [])
-    coding = annotate(encode_bases("ATGCCC", "ortholog"), (0, 6), [])
-    assert decode_bases(graft(base, (2, 8), coding, (0, 6))) == "GGATGCCC"
+def test_an_impossible_fraction_is_refused(make: type[Augmentation], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()

@@ -59,9 +59,9 @@ def test_another_store_than_the_checkpoints_is_refused_unless_allowed(
     more = ["--resume=auto", "--trainer.max_steps=6"]
     assert fit(run, other, *more) == 2
     err = capsys.readouterr().err
-    assert "is not the store" in err
-    assert "--provenance.allow_changed_store true" in err
-    assert fit(run, other, *more, "--provenance.allow_changed_store=true") == 0
+    assert "drawn from something else (store was" in err
+    assert "--data.accept_changes true" in err
+    assert fit(run, other, *more, "--data.accept_changes=true") == 0
 
 
 def test_a_step_without_a_finite_gradient_leaves_no_trace(tmp_path: Path, store: Path) -> None:

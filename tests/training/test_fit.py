@@ -85,7 +85,7 @@ def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, store: Path, capsy
         ("--trainer.max_step=8", "max_step"),
         ("--data.store=nowhere", "nowhere is no transcript store"),
         ("--data.token_budget=100", "raise data.token_budget to at least"),
-        ("--data.val_fraction=0", "raise data.val_fraction"),
+        ("--data.val_fraction=0", "(data.val_fraction 0.0, data.test_fraction 0.0): 0 transcripts of 0 families"),
         ("--data.mlm_fraction=2", "data.mlm_fraction is 2"),
         ("--data.base_species=[rat]", "it holds human, mouse"),
         ("--model.encoder.init_args.n_tracks=5", "n_tracks is 5; expected 4"),

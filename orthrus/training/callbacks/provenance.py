@@ -15,15 +15,14 @@ _KEY = "store"
 
 
 class Provenance(Callback):
-    """Keeps the store's checksum in checkpoints and refuses to resume on another store.
+    """Keeps the store's checksum in checkpoints; whether a run may go on with another the data module decides.
 
     Args:
         store: folder of the store.
-        allow_changed_store: resume on a store that is not the checkpoint's.
     """
 
-    def __init__(self, store: str, allow_changed_store: bool = False) -> None:
-        self.store_path, self.allow_changed_store = store, allow_changed_store
+    def __init__(self, store: str) -> None:
+        self.store_path = store
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Read the store's description; raises InputError unless every rank sees the same."""
@@ -33,18 +32,6 @@ class Provenance(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Note the store."""
         checkpoint[_KEY] = self.store
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Raises InputError if the checkpoint was trained on another store."""
-        theirs = checkpoint.get(_KEY)
-        if theirs is None or theirs["sha256"] == self.store["sha256"] or self.allow_changed_store:
-            return
-        ours, checkpoints = (f"{s['transcripts']:,} transcripts, {s['sha256'][:12]}" for s in (self.store, theirs))
-        raise InputError(
-            f"{self.store_path} ({ours}) is not the store that the checkpoint was trained on ({checkpoints}): its"
-            " batches and its split into training and validation may differ. Give that store as --data.store, or pass"
-            " --provenance.allow_changed_store true"
-        )
 
 
 def describe_store(store: TranscriptStore) -> dict[str, Any]:

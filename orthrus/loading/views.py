@@ -1,0 +1,168 @@
+"""Views as intervals of a store: which bases a batch will hold, before any of them is read.
+
+P pairs of 2 views, 4 parts a view, each a half-open interval of the store's codes (all transcripts end to end):
+
+=============  =======================================================================================
+``UTR5``       before the CDS; the whole of a transcript without CDS
+``CDS``        empty without one
+``STOP``       a stop codon lent by another transcript, mostly empty
+``UTR3``       behind the CDS
+=============  =======================================================================================
+
+A view is its parts end to end, so an augmentation that changes the length of a view is an exchange of intervals. Those
+are made when batches are planned, which then knows every length and keeps the token budget exactly; what keeps the
+length (:mod:`orthrus.loading.augment`) waits until the bases are read.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthrus.genome.codes import BASE_BITS, Codes
+from orthrus.loading.draws import check_fraction
+from orthrus.pairs import ORTHOLOG
+
+UTR5, CDS, STOP, UTR3 = range(4)
+UTRS = [UTR5, UTR3]
+
+Parts = NDArray[np.int64]
+"""int64 (..., 4, 2): the start and end of each part in the store's codes."""
+
+
+def whole(offsets: NDArray[np.int64], cds: NDArray[np.int32], transcripts_P: NDArray[np.int64]) -> Parts:
+    """The parts of transcripts as they are, int64 (P, 4, 2).
+
+    ``offsets`` is int64 (n + 1,), where transcripts begin in the codes; ``cds`` (n, 2), on the mRNA, -1 without.
+    """
+    first_P, last_P = offsets[transcripts_P], offsets[transcripts_P + 1]
+    cds_P2 = np.where(cds[transcripts_P] < 0, last_P[:, None], cds[transcripts_P] + first_P[:, None])
+    ends_P4 = np.stack([cds_P2[:, 0], cds_P2[:, 1], cds_P2[:, 1], last_P], axis=1)
+    starts_P4 = np.concatenate([first_P[:, None], ends_P4[:, :-1]], axis=1)
+    return np.stack([starts_P4, ends_P4], axis=2)
+
+
+def lengths(parts: Parts) -> NDArray[np.int64]:
+    """Lengths of views in nt, int64 (...), of parts (..., 4, 2)."""
+    total: NDArray[np.int64] = (parts[..., 1] - parts[..., 0]).sum(axis=-1)
+    return total
+
+
+def gather(codes: Codes, parts_V42: Parts) -> tuple[Codes, NDArray[np.int64]]:
+    """Views side by side, right-padded with 0: uint8 (V, L) and their lengths, int64 (V,)."""
+    lengths_V = lengths(parts_V42)
+    codes_VL = np.zeros((len(parts_V42), lengths_V.max()), dtype=np.uint8)
+    for row, parts in zip(codes_VL, parts_V42.tolist(), strict=True):
+        at = 0
+        for start, end in parts:
+            row[at : at + end - start] = codes[start:end]
+            at += end - start
+    return codes_VL, lengths_V
+
+
+class Rearrangement(ABC):
+    """A random exchange of the parts of pairs."""
+
+    @abstractmethod
+    def __call__(
+        self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
+    ) -> Parts:
+        """New parts of the first and the second views of P pairs of ``kind_P``, int64 (2, P, 4, 2).
+
+        ``codes`` are those of the store, uint8, for what only the bases tell; they are best read sparsely.
+        """
+
+
+@dataclass(frozen=True)
+class Graft(Rearrangement):
+    """Puts the CDS of an ortholog between the UTRs of the base transcript: the UTRs then tell no species apart.
+
+    An ortholog that is a CDS alone is grafted with probability ``coding``, one that has UTRs of its own with ``whole``;
+    both need a CDS in the base. Where the CDS lacks a stop codon and the base has one, the base lends its own, so
+    that the frame ends as it does in a transcript and a missing stop betrays no ortholog.
+    """
+
+    coding: float = 1.0
+    whole: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fraction(self.coding, "Graft.coding")
+        check_fraction(self.whole, "Graft.whole")
+
+    def __call__(
+        self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
+    ) -> Parts:
+        """Second views of ortholog pairs with the UTRs of the first."""
+        base, partner = parts_2P42
+        probability_P = np.where(_is_coding_alone(partner), self.coding, self.whole)
+        chosen_P = (generator.random(len(kind_P)) < probability_P) & (kind_P == ORTHOLOG)
+        chosen_P &= _has_cds(base) & _has_cds(partner)
+        base, grafted = base[chosen_P], partner[chosen_P]
+        grafted[:, UTRS] = base[:, UTRS]
+        lent = ((grafted[:, CDS, 1] - grafted[:, CDS, 0]) % 3 == 0) & ~_ends_in_stop(grafted, codes)
+        lent &= _ends_in_stop(base, codes)
+        grafted[:, STOP] = base[:, CDS, 1, None] - np.where(lent[:, None], [3, 0], 0)
+        result = parts_2P42.copy()
+        result[1, chosen_P] = grafted
+        return result
+
+
+@dataclass(frozen=True)
+class CodingOnly(Rearrangement):
+    """With ``probability`` cuts both views of a pair to their CDS; a pair that lacks one stays whole."""
+
+    probability: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_fraction(self.probability, "CodingOnly.probability")
+
+    def __call__(
+        self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
+    ) -> Parts:
+        """Parts without the UTRs of the chosen pairs."""
+        return _without_utrs(parts_2P42, generator.random(len(kind_P)) < self.probability)
+
+
+@dataclass(frozen=True)
+class DropUtrs(Rearrangement):
+    """With ``probability`` drops the UTRs of a view whose partner is a CDS alone: having UTRs then tells nothing."""
+
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fraction(self.probability, "DropUtrs.probability")
+
+    def __call__(
+        self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
+    ) -> Parts:
+        """Parts in which both views of the chosen pairs are a CDS alone."""
+        coding_P = _is_coding_alone(parts_2P42).any(axis=0)
+        return _without_utrs(parts_2P42, coding_P & (generator.random(len(kind_P)) < self.probability))
+
+
+def _without_utrs(parts_2P42: Parts, chosen_P: NDArray[np.bool_]) -> Parts:
+    chosen_P = chosen_P & _has_cds(parts_2P42).all(axis=0)
+    result = parts_2P42.copy()
+    for utr in UTRS:
+        result[:, chosen_P, utr, 1] = result[:, chosen_P, utr, 0]
+    return result
+
+
+def _has_cds(parts: Parts) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = parts[..., CDS, 0] < parts[..., CDS, 1]
+    return found
+
+
+def _is_coding_alone(parts: Parts) -> NDArray[np.bool_]:
+    no_utrs: NDArray[np.bool_] = (parts[..., UTRS, 0] == parts[..., UTRS, 1]).all(axis=-1)
+    return _has_cds(parts) & no_utrs
+
+
+def _ends_in_stop(parts_P42: Parts, codes: Codes) -> NDArray[np.bool_]:
+    """Whether the CDS of each view ends in TAA, TAG or TGA, bool (P,); the CDS are not empty."""
+    first, second, third = (codes[parts_P42[:, CDS, 1] - back] & BASE_BITS for back in (3, 2, 1))
+    long_enough = parts_P42[:, CDS, 1] - parts_P42[:, CDS, 0] >= 3
+    purines = ((second == 1) & ((third == 1) | (third == 3))) | ((second == 3) & (third == 1))
+    stop: NDArray[np.bool_] = long_enough & (first == 4) & purines
+    return stop
