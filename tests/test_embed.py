@@ -131,3 +131,14 @@ def test_a_file_holds_several_readouts_and_the_first_is_the_embedding(
     np.testing.assert_allclose(found.matrix, read_embeddings(tmp_path / "one.parquet").matrix, atol=1e-5)
     everything = embed(embedding.load_encoder(checkpoint), store, range(len(store)), readouts=names)
     np.testing.assert_allclose(found.all_readouts["last.regions"], everything[:, 32:], atol=1e-5)
+
+
+def test_bfloat16_products_change_little_and_are_named(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    run(checkpoint, store, tmp_path / "exact.parquet")
+    embed_to_file(checkpoint, store, tmp_path / "fast.parquet", input_name="test", token_budget=500, bf16=True)
+    exact, fast = (read_embeddings(tmp_path / f"{name}.parquet") for name in ("exact", "fast"))
+    assert (exact.metadata["precision"], fast.metadata["precision"]) == ("32", "bf16")
+    difference = np.linalg.norm(fast.matrix - exact.matrix) / np.linalg.norm(exact.matrix)
+    assert 0 < difference < 0.02
