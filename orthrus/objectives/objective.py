@@ -10,7 +10,7 @@ Every scalar, averaged over ranks, is that of the whole batch (:mod:`orthrus.nn.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -40,7 +40,7 @@ class Encoded(NamedTuple):
 class Term(nn.Module, ABC):
     """A training signal: heads, a loss, and its weight in the objective. Built for an encoder of width ``d_model``."""
 
-    def __init__(self, weight: float | Schedule) -> None:
+    def __init__(self, weight: Schedule | float) -> None:
         super().__init__()
         self.weight = weight if isinstance(weight, Schedule) else Constant(weight)
 
@@ -64,7 +64,7 @@ class ContrastiveTerm(Term):
 
     Args:
         d_model: width of the encoder.
-        loss: over pairs; by default :class:`~orthrus.objectives.DecoupledContrastiveLoss`.
+        loss: over pairs, built without arguments.
         weight: of this term in the objective.
         d_hidden: width of the projector's two hidden layers.
         d_out: width of the space in which views are compared.
@@ -73,14 +73,14 @@ class ContrastiveTerm(Term):
     def __init__(
         self,
         d_model: int,
-        loss: PairLoss | None = None,
-        weight: float | Schedule = 1.0,
+        loss: Callable[[], PairLoss] = DecoupledContrastiveLoss,
+        weight: Schedule | float = 1.0,
         d_hidden: int = 512,
         d_out: int = 128,
     ) -> None:
         super().__init__(weight)
         self.projector = Projector(d_model, d_hidden, d_out)
-        self.loss = DecoupledContrastiveLoss() if loss is None else loss
+        self.loss = loss()
 
     def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
         """The loss over the batch's pairs."""
@@ -98,7 +98,7 @@ class MaskedLanguageTerm(PositionTerm):
         weight: of this term in the objective.
     """
 
-    def __init__(self, d_model: int, weight: float | Schedule = 1.0) -> None:
+    def __init__(self, d_model: int, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)
         self.head = MaskedLanguageHead(d_model)
 
@@ -124,7 +124,7 @@ class AnnotationTerm(PositionTerm):
         weight: of this term in the objective.
     """
 
-    def __init__(self, d_model: int, weight: float | Schedule = 1.0) -> None:
+    def __init__(self, d_model: int, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)
         self.head = AnnotationHead(d_model)
 

@@ -191,3 +191,7 @@ def run(args: list[str]) -> None:
         OrthrusCLI(args)
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus {args[0]} --help`") from None
+    except ValueError as error:
+        if isinstance(error.__cause__, InputError):  # refused by an object that jsonargparse was building
+            raise error.__cause__ from None
+        raise

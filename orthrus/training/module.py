@@ -62,7 +62,7 @@ class Pretraining(LightningModule):
         self.chunk_rows = chunk_rows
         if compile_encoder:
             for layer in encoder.layers:
-                layer.compile()
+                layer.compile(dynamic=True)  # batches have any number of rows and positions
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self._decay = (encoder_decay, head_decay)
         self.geometry = PairGeometry()

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -64,8 +65,10 @@ def test_two_heads_by_kind_as_published() -> None:
     """Each head has a term of its own whose positive pairs are of its kinds; all rows are negatives in both."""
     objective = Objective(
         {
-            "isoform": ContrastiveTerm(8, DecoupledContrastiveLoss(ortholog_weight=0)),
-            "ortholog": ContrastiveTerm(8, DecoupledContrastiveLoss(self_weight=0, splice_weight=0, ortholog_weight=1)),
+            "isoform": ContrastiveTerm(8, partial(DecoupledContrastiveLoss, ortholog_weight=0)),
+            "ortholog": ContrastiveTerm(
+                8, partial(DecoupledContrastiveLoss, self_weight=0, splice_weight=0, ortholog_weight=1)
+            ),
         }
     )
     scores = objective(read(objective))
@@ -77,7 +80,7 @@ def test_two_heads_by_kind_as_published() -> None:
 
 
 def test_a_learned_temperature_is_logged() -> None:
-    objective = Objective({"contrastive": ContrastiveTerm(8, SigmoidLoss(temperature=0.25))})
+    objective = Objective({"contrastive": ContrastiveTerm(8, partial(SigmoidLoss, temperature=0.25))})
     assert objective(read(objective))["contrastive_temperature"].item() == pytest.approx(0.25)
 
 
@@ -88,7 +91,7 @@ def test_contrastive_term_passes_kinds_and_families_to_its_loss() -> None:
             return rows.partners()
 
     spy = Spy(1, 2, 3)
-    objective = Objective({"contrastive": ContrastiveTerm(8, loss=spy, d_hidden=16, d_out=5)})
+    objective = Objective({"contrastive": ContrastiveTerm(8, loss=lambda: spy, d_hidden=16, d_out=5)})
     objective(read(objective)._replace(family_N=torch.tensor([1, 1, 2, 3])))
     assert spy.rows.own_2ND.shape == (2, 4, 5)
     assert spy.rows.weight_N.tolist() == [1, 2, 3, 2]

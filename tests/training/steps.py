@@ -23,18 +23,18 @@ from orthrus.training.module import Pretraining
 
 Terms = dict[str, Callable[[int], Term]]
 contrastive = partial(ContrastiveTerm, d_hidden=32, d_out=8)
-OBJECTIVES: dict[str, Callable[[], Terms]] = {
-    "decoupled": lambda: {"contrastive": contrastive},
-    "nt_xent": lambda: {"contrastive": partial(contrastive, loss=InfoNCELoss())},
-    "info_nce": lambda: {"contrastive": partial(contrastive, loss=InfoNCELoss(within_view=False))},
-    "sigmoid": lambda: {"contrastive": partial(contrastive, loss=SigmoidLoss(bias=-1.0))},
-    "multi_positive": lambda: {"contrastive": partial(contrastive, loss=MultiPositiveLoss())},
-    "two_heads": lambda: {
-        "isoform": partial(contrastive, loss=DecoupledContrastiveLoss(ortholog_weight=0)),
-        "ortholog": partial(contrastive, loss=DecoupledContrastiveLoss(self_weight=0, splice_weight=0)),
+OBJECTIVES: dict[str, Terms] = {
+    "decoupled": {"contrastive": contrastive},
+    "nt_xent": {"contrastive": partial(contrastive, loss=InfoNCELoss)},
+    "info_nce": {"contrastive": partial(contrastive, loss=partial(InfoNCELoss, within_view=False))},
+    "sigmoid": {"contrastive": partial(contrastive, loss=partial(SigmoidLoss, bias=-1.0))},
+    "multi_positive": {"contrastive": partial(contrastive, loss=MultiPositiveLoss)},
+    "two_heads": {
+        "isoform": partial(contrastive, loss=partial(DecoupledContrastiveLoss, ortholog_weight=0)),
+        "ortholog": partial(contrastive, loss=partial(DecoupledContrastiveLoss, self_weight=0, splice_weight=0)),
     },
-    "mlm": lambda: {"mlm": MaskedLanguageTerm},
-    "joint": lambda: {
+    "mlm": {"mlm": MaskedLanguageTerm},
+    "joint": {
         "contrastive": partial(contrastive, weight=0.3),
         "mlm": partial(MaskedLanguageTerm, weight=0.6),
         "annotation": partial(AnnotationTerm, weight=WarmUp(0.2, steps=10)),
@@ -47,7 +47,7 @@ def build(objective: str, chunk_rows: int | None = None, bidirectional: bool = T
     """The same weights at every call."""
     torch.manual_seed(0)
     encoder = MambaEncoder(6, d_model=4, n_layers=1, bidirectional=bidirectional)
-    module = Pretraining(encoder, OBJECTIVES[objective](), chunk_rows=chunk_rows).double()
+    module = Pretraining(encoder, OBJECTIVES[objective], chunk_rows=chunk_rows).double()
     torch.nn.init.normal_(encoder.embedding.bias)  # a position without any track is normalised too
     return module
 

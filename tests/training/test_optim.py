@@ -10,7 +10,7 @@ def test_decay_reaches_matrices_alone_and_every_parameter_is_in_one_group() -> N
     encoder = MambaEncoder(6, 16, 2, bidirectional=True)
     heads = Objective(
         {
-            "contrastive": ContrastiveTerm(16, SigmoidLoss()),
+            "contrastive": ContrastiveTerm(16, SigmoidLoss),
             "mlm": MaskedLanguageTerm(16),
             "annotation": AnnotationTerm(16),
         }
