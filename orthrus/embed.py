@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks
-from orthrus.hub import WEIGHTS_FILE, load_encoder
+from orthrus.hub import WEIGHTS_FILE, checkpoint_step, load_encoder
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
@@ -91,6 +91,7 @@ def embed_to_file(
         "encoder": encoder.config,
         "checkpoint": str(checkpoint),
         "checkpoint_sha256": checkpoint_sha256(checkpoint),
+        **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
         "input": input_name,
         "readout": readouts[0],
         "readouts": list(readouts),

@@ -65,6 +65,12 @@ def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> Maske
     return head.to(device).eval()
 
 
+def checkpoint_step(path: str | Path) -> int | None:
+    """The training step of a Lightning checkpoint, None of other files. Raises InputError as ``load_encoder``."""
+    step = _read(Path(path)).get("global_step")
+    return int(step) if isinstance(step, int) else None
+
+
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
     """The encoder of any checkpoint that ``load_encoder`` reads as a folder that Hugging Face can host."""
     save_encoder(load_encoder(checkpoint), folder, source=Path(checkpoint).name)

@@ -21,14 +21,21 @@ def add_commands(command: AddCommand) -> None:
     report = command("report", _report, "Make one self-contained HTML page of a run folder.")
     report.add_argument("folder", type=Path, metavar="DIR")
     report.add_argument("--output", type=Path, help="page to write (default: DIR/report.html)")
+    report.add_argument(
+        "--wandb", metavar="PROJECT", help="log the probes' tables to this Weights & Biases project too"
+    )
 
 
 def _report(options: argparse.Namespace) -> None:
     from orthrus.analyse.section import analysis_section
     from orthrus.probe.report import headlines, write_report
+    from orthrus.probe.report_probes import log_tables
+    from orthrus.probe.run_folder import read_run_folder
 
     sections = [analysis_section(path) for path in sorted(options.folder.rglob("analysis.json"))]
     page = write_report(options.folder, options.output, notes=_NOTES, sections=sections)
     for line in headlines(options.folder):
         print(line)
+    if options.wandb:
+        log_tables(read_run_folder(options.folder).probes, options.wandb, options.folder.resolve().name)
     print(f"page: {page}")

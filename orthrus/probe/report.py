@@ -20,10 +20,10 @@ from markupsafe import Markup
 
 from orthrus.probe.embedding_map import EmbeddingMap, map_embedding
 from orthrus.probe.metrics import TITLES
-from orthrus.probe.result import format_interval
+from orthrus.probe.report_probes import aggregate_z, checkpoint_figures, probe_section, write_tables
 from orthrus.probe.run_folder import Curves, RunFolder, read_run_folder
 from orthrus.probe.summary import EMBEDDING
-from orthrus.probe.svg import Bar, Cloud, Line, bar_chart, line_chart, point_map
+from orthrus.probe.svg import Cloud, Figure, Line, line_chart, point_map
 
 MAX_CURVE_POINTS = 200
 
@@ -57,23 +57,14 @@ class Tile:
     note: str
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A drawing with its title, caption and legend (class, name)."""
-
-    title: str
-    caption: str
-    drawing: Markup
-    legend: Sequence[tuple[str, str]] = ()
-
-
 def write_report(
     run_folder: Path, output: Path | None = None, notes: Sequence[str] = (), sections: Sequence[tuple[str, Markup]] = ()
 ) -> Path:
     """Write the page of a run, ``report.html`` in its folder unless ``output`` says where, and return its path.
 
     ``notes`` are caveats printed on the page, ``sections`` further parts of it, each a title and its HTML. What is
-    missing from the folder is named on the page. An earlier page is replaced, once the new one is complete. Raises
+    missing from the folder is named on the page. An earlier page is replaced, once the new one is complete. The probes'
+    numbers go beside it, as ``probes.csv`` and ``probes.json``. Raises
     InputError if the folder holds nothing to report.
     """
     run_folder = Path(run_folder)
@@ -94,16 +85,20 @@ def write_report(
         run=run,
         tiles=list(_tiles(run)),
         settings=_settings(run),
-        curves=list(_curve_figures(run.curves)),
+        curves=[*_curve_figures(run.curves), *_online_probes(run.curves)],
         ends=list(_validation_ends(run.curves)),
         map=embedding_map,
         map_figures=list(_map_figures(embedding_map)) if embedding_map else [],
-        probes=[_probe_section(name, document) for name, document in run.probes.items()],
+        probes=[probe_section(name, document) for name, document in run.probes.items()],
+        aggregate=aggregate_z(run.probes),
+        checkpoint_curves=list(checkpoint_figures(run.probes)),
         notes=notes,
         sections=sections,
         missing=missing,
     )
     _write(output, page)
+    if run.probes:
+        write_tables(run.probes, output.parent)
     return output
 
 
@@ -202,6 +197,19 @@ def _curve_figures(curves: Curves) -> Iterator[Figure]:
             yield Figure(title, caption, line_chart(lines, f"{title} over training steps: {ends}"))
 
 
+def _online_probes(curves: Curves) -> Iterator[Figure]:
+    """Probes of the encoder while it trained: probe/TASK/METRIC."""
+    tasks = dict.fromkeys(name.split("/")[1] for name in curves if name.startswith("probe/") and name.count("/") == 2)
+    for task in tasks:
+        names = {name: name.split("/")[2] for name in curves if name.startswith(f"probe/{task}/")}
+        lines = [Line(TITLES.get(metric, metric), *_thinned(curves[name]), style=f"c{i}")
+                 for i, (name, metric) in enumerate(names.items())]  # fmt: skip
+        ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
+        yield Figure(
+            f"Probe of {task}", "of the encoder as it trained", line_chart(lines, f"{task} over steps: {ends}")
+        )
+
+
 def _thinned(series: pd.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Steps and values, means of neighbours if there are more than 200, so that noise does not fill the drawing."""
     x, y = series.index.to_numpy(dtype=np.float64), series.to_numpy(dtype=np.float64)
@@ -254,47 +262,3 @@ def _neighbour_sentence(what: str, shares: tuple[float, float] | None) -> str:
         f"In the full space, {same:.0%} of transcripts have a nearest neighbour of their own {what};"
         f" a random one would be in {chance:.1%}."
     )
-
-
-def _probe_section(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    figures = []
-    for metric in document["metrics"]:
-        bars = [
-            Bar(
-                set_name, scores["mean"], tuple(scores["interval95"]) if scores["interval95"] else None,
-                scores["per_seed"], "c0" if set_name == EMBEDDING else "grey",
-            )
-            for set_name, feature_set in document["feature_sets"].items()
-            for scores in [feature_set["scores"][metric]]
-        ]  # fmt: skip
-        described = ", ".join(f"{bar.name} {bar.mean:.3f}" for bar in bars)
-        chance = document["chance"][metric]
-        drawing = bar_chart(bars, chance, f"{TITLES[metric]} on {document['target']}: {described}, chance {chance:.3f}")
-        figures.append(Figure(TITLES[metric], f"chance {chance:.3f}, dotted", drawing))
-    rows = [
-        (set_name, f"{feature_set['n_features']:,}",
-         [format_interval(feature_set["scores"][metric]) for metric in document["metrics"]])
-        for set_name, feature_set in document["feature_sets"].items()
-    ]  # fmt: skip
-    differences = [
-        (f"{EMBEDDING} − {control}", [format_interval(by_metric[metric], sign=True) for metric in document["metrics"]])
-        for control, by_metric in document["differences"].items()
-    ]
-    by_label = [
-        (label, [_by_label_cell(feature_set["per_label"][label]) for feature_set in document["feature_sets"].values()])
-        for label in document["feature_sets"][EMBEDDING].get("per_label", {})
-    ]
-    return {
-        "name": name,
-        "document": document,
-        "by_label": by_label,
-        "figures": figures,
-        "titles": [TITLES[metric] for metric in document["metrics"]],
-        "rows": rows,
-        "differences": differences,
-        "sides": [f"{np.mean(rows):,.0f}" for rows in document["rows_by_seed"].values()],
-    }
-
-
-def _by_label_cell(scores: Mapping[str, float | None]) -> str:
-    return " / ".join("–" if score is None else f"{score:.3f}" for score in scores.values())

@@ -64,6 +64,7 @@ def print_table(document: Mapping[str, Any], console: Console) -> None:
     table.add_column("D", justify="right")
     for metric in names:
         table.add_column(TITLES[metric], justify="right")
+    table.add_column("p", justify="right")
     for name, feature_set in document["feature_sets"].items():
         cells = [format_interval(feature_set["scores"][metric]) for metric in names]
         table.add_row(name, f"{feature_set['n_features']:,}", *cells)
@@ -72,7 +73,8 @@ def print_table(document: Mapping[str, Any], console: Console) -> None:
     cells = [f"{document['chance'][metric]:.3f}" for metric in names]
     table.add_row("chance", "", *cells, style="dim", end_section=True)
     for name, difference in document["differences"].items():
-        table.add_row(f"vs {name}", "", *(format_difference(difference[metric]) for metric in names))
+        cells = [format_interval(difference[metric], sign=True) for metric in names]
+        table.add_row(f"vs {name}", "", *cells, format_p_value(difference[names[0]]))
     console.print(table)
 
 
@@ -84,7 +86,10 @@ def _caption(document: Mapping[str, Any]) -> str:
         f" about {sides} to train, validate and test; mean ± 95 % interval over {len(document['seeds'])} seeds."
     ]
     if document["differences"]:
-        lines.append("vs: embedding minus the other, with p; both allow for the overlap of training sets.")
+        lines.append(
+            f"vs: embedding minus the other, with p for {TITLES[document['metrics'][0]]}; both allow for the overlap of"
+            " training sets."
+        )
     for name, feature_set in document["feature_sets"].items():
         if "readout_per_seed" in feature_set:
             chosen = Counter(feature_set["readout_per_seed"]).most_common()
@@ -105,9 +110,19 @@ def format_interval(value: Mapping[str, Any], sign: bool = False) -> str:
     return f"{mean} ± {(high - low) / 2:.3f}"
 
 
+def format_range(ends: list[float] | None, sign: bool = False) -> str:
+    """``0.598 to 0.621``, or a dash without an interval."""
+    form = "+.3f" if sign else ".3f"
+    return " to ".join(format(end, form).replace("-", "−") for end in ends) if ends else "–"
+
+
 def format_difference(value: Mapping[str, Any]) -> str:
     """A signed interval with its p-value: ``−0.013 ± 0.009, p 0.01``."""
+    p_value = format_p_value(value)
+    return format_interval(value, sign=True) + (f", p {p_value}" if p_value else "")
+
+
+def format_p_value(value: Mapping[str, Any]) -> str:
+    """``0.013``, ``<0.001``, or nothing without one."""
     p_value = value.get("p_value")
-    if p_value is None:
-        return format_interval(value, sign=True)
-    return f"{format_interval(value, sign=True)}, p {'<0.001' if p_value < 0.001 else f'{p_value:.3f}'}"
+    return "" if p_value is None else "<0.001" if p_value < 0.001 else f"{p_value:.3f}"

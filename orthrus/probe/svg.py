@@ -19,6 +19,16 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A drawing with its title, caption and legend (class, name)."""
+
+    title: str
+    caption: str
+    drawing: Markup
+    legend: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
 class Line:
     """A series of ``x`` and ``y``; few points are drawn with markers; ``style`` is its CSS class."""
 
@@ -81,26 +91,36 @@ class _Scale:
         return round(self.start + share * (self.end - self.start), 1)
 
 
-def line_chart(lines: Sequence[Line], description: str) -> Markup:
-    """Lines over steps, each named at its end. A first value far off the rest is clipped at the frame and named."""
+def line_chart(lines: Sequence[Line], description: str, x_label: str = "steps", log_x: bool = False) -> Markup:
+    """Lines over steps, each named at its end. A first value far off the rest is clipped at the frame and named.
+
+    With ``log_x``, ticks are at 1, 10, 100 ... and three times these.
+    """
     height, left, right, top, bottom = 236, 40, CHART_WIDTH - 114, 20, 208
     low, high, clipped = _y_range(lines)
-    x_of = _Scale(min(line.x.min() for line in lines), max(line.x.max() for line in lines), left, right)
+    first, last = min(line.x.min() for line in lines), max(line.x.max() for line in lines)
+    scaled = (math.log10 if log_x else float)(first), (math.log10 if log_x else float)(last)
+    x_scale = _Scale(scaled[0], scaled[1], left, right)
     y_of = _Scale(low, high, bottom, top)
+
+    def x_of(x: float) -> float:
+        return x_scale(math.log10(x) if log_x else x)
+
+    unit = x_label.removesuffix("s")
     parts = []
     for tick in nice_ticks(low, high):
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y_of(tick)}" y2="{y_of(tick)}"/>')
         parts.append(f'<text class="tick" x="{left - 8}" y="{y_of(tick) + 4}" text-anchor="end">{short(tick)}</text>')
-    for tick in nice_ticks(x_of.low, x_of.high):
+    for tick in _log_ticks(first, last) if log_x else nice_ticks(first, last):
         parts.append(_x_tick(x_of(tick), height, tick))
-    parts.append(f'<text class="tick" x="{right + 10}" y="{height - 8}">steps</text>')
+    parts.append(f'<text class="tick" x="{right + 10}" y="{height - 8}">{escape(x_label)}</text>')
     for line in lines:
         places = [(x_of(x), y_of(y)) for x, y in zip(line.x, line.y, strict=True)]
         parts.append(f'<polyline class="line {line.style}" points="{" ".join(f"{x},{y}" for x, y in places)}"/>')
         if len(places) <= 24:
             parts += [
                 f'<circle class="dot {line.style}" cx="{x}" cy="{y}" r="3">'
-                f"<title>{escape(line.name)}, step {step:g}: {value:.4g}</title></circle>"
+                f"<title>{escape(line.name)}, {escape(unit)} {step:g}: {value:.4g}</title></circle>"
                 for (x, y), step, value in zip(places, line.x, line.y, strict=True)
             ]
     heights = _apart([y_of(line.y[-1]) for line in lines], 14)
@@ -112,6 +132,11 @@ def line_chart(lines: Sequence[Line], description: str) -> Markup:
     if clipped:
         parts.append(f'<text class="tick" x="{left}" y="{top - 8}">{escape(clipped)}</text>')
     return _svg(CHART_WIDTH, height, description, parts)
+
+
+def _log_ticks(first: float, last: float) -> list[float]:
+    powers = range(math.floor(math.log10(first)), math.ceil(math.log10(last)) + 1)
+    return [x for power in powers for x in (10.0**power, 3 * 10.0**power) if first <= x <= last]
 
 
 def _x_tick(x: float, height: float, value: float) -> str:
@@ -141,7 +166,7 @@ def _apart(heights: Sequence[float], least: float) -> list[float]:
 
 def bar_chart(bars: Sequence[Bar], chance: float, description: str) -> Markup:
     """Horizontal bars from chance to the mean, with 95 % interval, seeds as dots and the mean written out."""
-    row, top, left, right = 46, 8, 92, CHART_WIDTH - 52
+    row, top, left, right = 46, 8, 128, CHART_WIDTH - 52
     bottom = top + row * len(bars)
     height = bottom + 28
     values = [chance, *(x for bar in bars for x in (bar.mean, *bar.points, *(bar.interval or ())))]

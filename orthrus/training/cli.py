@@ -4,7 +4,6 @@ A run folder is ``trainer.default_root_dir``: ``config.yaml``, ``metrics/version
 ``checkpoints/``. ``--resume auto`` goes on with the run in it. Everything else is as LightningCLI's users know it.
 """
 
-import os
 from argparse import ArgumentError
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +27,7 @@ from orthrus.training.callbacks.random_states import RandomStates
 from orthrus.training.callbacks.throughput import Throughput
 from orthrus.training.checkpoint_files import newest_valid
 from orthrus.training.module import Pretraining
+from orthrus.wandb_login import offline_without_login
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 _COMMANDS = ("fit", "validate", "test", "predict")
@@ -108,7 +108,7 @@ class OrthrusCLI(LightningCLI):
         trainer.plugins = _plugins(trainer.plugins)
         loggers = [logger for logger in _without(_CSV_LOGGER, trainer.logger) if not isinstance(logger, bool)]
         if any(logger.class_path.endswith("WandbLogger") for logger in loggers):
-            _wandb_offline_without_login()
+            offline_without_login()
         csv = _component(_CSV_LOGGER, save_dir=trainer.default_root_dir, name="metrics", flush_logs_every_n_steps=1)
         trainer.logger = [csv, *loggers]
         if self.subcommand != "fit":
@@ -175,14 +175,6 @@ def _plugins(given: Any) -> list[Any]:
 def _component(class_path: str, **init_args: Any) -> Any:
     namespace: Any = Namespace  # whose signature is not annotated
     return namespace(class_path=class_path, init_args=namespace(**init_args))
-
-
-def _wandb_offline_without_login() -> None:
-    import wandb
-
-    if "WANDB_MODE" not in os.environ and not wandb.api.api_key:
-        os.environ["WANDB_MODE"] = "offline"
-        wandb.teardown()  # asking for the key has fixed the settings; the next run reads them anew
 
 
 def run(args: list[str]) -> None:
