@@ -14,7 +14,7 @@ from orthrus.probe import linear
 from orthrus.probe.metrics import chance, interval
 from orthrus.probe.one_split import fit_features, score
 from orthrus.probe.splits import Groups, Split
-from orthrus.probe.targets import Target
+from orthrus.probe.targets import Target, Task
 
 SIZES = (30, 100, 300, 1000, 3000, 10_000)
 
@@ -62,7 +62,7 @@ def _score(features: NDArray[np.float32], target: Target, split: Split, metric: 
     with linear.threads_for(len(split.train) * features.shape[1]):
         predicted_NT = fit_features(features, target, split).scores_NT
     truth_NT = target.values[split.test]
-    scored = np.ptp(truth_NT, axis=0) > 0
+    scored = (np.ptp(truth_NT, axis=0) > 0) | (target.task is Task.REGRESSION)
     values = score(target, split, predicted_NT)[metric][scored]
     by_chance = np.array([chance([metric], float(truth.mean()))[metric] for truth in truth_NT.T[scored]])
     return float(np.where(np.isfinite(values), values, by_chance).mean())

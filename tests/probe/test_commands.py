@@ -1,0 +1,116 @@
+"""`orthrus probe` as a user calls it: a task's YAML, a benchmark's data frame, comparisons, what it refuses."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from orthrus import MambaEncoder
+from orthrus.cli import main
+from orthrus.hub import save_encoder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, store):
+    """A data frame as mRNABench keeps them, of the store's human transcripts, embedded with two readouts."""
+    folder = tmp_path_factory.mktemp("bench") / "set"
+    folder.mkdir()
+    names = [name for name in store.column("transcript_id") if name.startswith("h")]
+    rows = [store.index_of(name) for name in names]
+    tracks = [store.tracks(row) for row in rows]
+    sequences = [store.sequence(row) for row in rows]
+    columns = {
+        "gene": [name.split(".")[0] for name in names],
+        "chromosome": [str(i // 20) for i in range(len(names))],
+        "sequence": sequences,
+        "cds": [list(track[4].astype(float)) for track in tracks],
+        "splice": [list(track[5].astype(float)) for track in tracks],
+        "target": [sequence.count("G") / len(sequence) for sequence in sequences],
+        "target_bits": [[float(s.count("A") > 25), float(s.count("C") > 25)] for s in sequences],
+    }
+    pq.write_table(pa.table(columns), folder / "data_df.parquet")
+    torch.manual_seed(0)
+    save_encoder(MambaEncoder(6, 16, 1), folder / "encoder")
+    (folder / "task.yaml").write_text(
+        "labels: data_df.parquet\ntarget: target\ntask: regression\nmetric: r2\nsource: counted\n"
+    )
+    embed = ["embed", f"--checkpoint={folder / 'encoder'}", f"--input={folder / 'data_df.parquet'}"]
+    assert main([*embed, f"--output={folder / 'e.parquet'}", "--readout", "last.mean", "layer0.mean"]) == 0
+    return folder
+
+
+def probe(folder, output, *options):
+    status = main(["probe", f"--embeddings={folder / 'e.parquet'}", f"--output={output}", "--seeds=3", *options])
+    return status, json.loads((output / "metrics.json").read_text()) if status == 0 else {}
+
+
+def test_a_task_on_a_data_frame_has_its_rows_sequences_and_controls(folder, tmp_path):
+    status, metrics = probe(folder, tmp_path / "p", f"--task={folder / 'task.yaml'}", "--kmer", "1", "2")
+    assert status == 0
+    assert set(metrics["feature_sets"]) == {
+        "embedding", "random-init", "k-mer", "length + composition", "label shuffle",
+    }  # fmt: skip
+    assert metrics["missing_controls"] == {}
+    assert (metrics["target"], metrics["metrics"][0], metrics["source"]) == ("task", "r2", "counted")
+    assert metrics["counts"]["rows"] == 300
+    assert metrics["counts"]["groups"] == 150
+    assert metrics["feature_sets"]["length + composition"]["scores"]["r2"]["mean"] > 0.95, "GC is a sum of features"
+    for name in ("embedding", "random-init"):
+        assert metrics["feature_sets"][name]["readouts"] == {"last.mean": 16, "layer0.mean": 16}
+    same = [metrics["feature_sets"][name]["scores"]["r2"]["mean"] for name in ("embedding", "random-init")]
+    assert same[0] == pytest.approx(same[1], abs=0.02), "the embedding's encoder is untrained too"
+
+
+def test_options_replace_what_the_task_says(folder, tmp_path):
+    (folder / "bits.yaml").write_text("labels: data_df.parquet\ntarget: target_bits\ntask: multilabel\n")
+    status, metrics = probe(
+        folder, tmp_path / "p", f"--task={folder / 'bits.yaml'}", "--split=chromosome", "--readout=layer0.mean",
+        "--kmer", "1", "--label-efficiency", "60", f"--compare=other={folder / 'e.parquet'}",
+    )  # fmt: skip
+    assert status == 0
+    assert (metrics["split"], metrics["counts"]["groups"]) == ("chromosome", 15)
+    assert "readouts" not in metrics["feature_sets"]["embedding"]
+    assert metrics["feature_sets"]["other"]["readouts"] == {"last.mean": 16, "layer0.mean": 16}
+    assert metrics["label_efficiency"]["labels"][0] == 60
+
+
+def test_several_embeddings_are_seeds_and_another_models_file_is_read(folder, tmp_path):
+    vectors = np.random.default_rng(0).standard_normal((300, 5))
+    np.save(tmp_path / "theirs.npy", vectors)
+    status = main([
+        "probe", "--embeddings", str(tmp_path / "theirs.npy"), str(tmp_path / "theirs.npy"), "--seeds=2", "--kmer", "1",
+        f"--task={folder / 'task.yaml'}", f"--output={tmp_path / 'p'}",
+    ])  # fmt: skip
+    assert status == 0
+    metrics = json.loads((tmp_path / "p/metrics.json").read_text())
+    assert len(metrics["encoder_seeds"]) == 2
+    assert "does not say the shape of its encoder" in metrics["missing_controls"]["random-init"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--task=regression"], "--task regression needs --labels and --target"),
+        (["--task=absent.yaml"], "task absent.yaml cannot be read"),
+        (["--task=TASK", "--split=homology"], "needs a table of gene groups"),
+        (["--task=TASK", "--split=folds"], "needs the column"),
+        (["--task=TASK", "--split=folds", "--folds=gone"], "no column 'gone'"),
+        (["--task=TASK", "--readout=last.max"], "no readout 'last.max'"),
+        (["--task=TASK", "--compare=k-mer=EMBEDDINGS"], "'k-mer' is the name of a feature set"),
+        (["--task=TASK", "--pretraining=nowhere"], "nowhere is no transcript store"),
+    ],
+)
+def test_what_cannot_be_probed_is_one_line(folder, tmp_path, capsys, options, message):
+    options = [
+        each.replace("TASK", str(folder / "task.yaml")).replace("EMBEDDINGS", str(folder / "e.parquet"))
+        for each in options
+    ]
+    status, _ = probe(folder, tmp_path / "p", *options)
+    error = capsys.readouterr().err
+    assert status == 2
+    assert message in " ".join(error.split())
+    assert "Traceback" not in error
+    assert not (tmp_path / "p").exists()
