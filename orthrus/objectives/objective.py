@@ -37,24 +37,28 @@ class Encoded(NamedTuple):
     family_N: Tensor
 
 
-class Term(nn.Module, ABC):
-    """A training signal: heads, a loss, and its weight in the objective. Built for an encoder of width ``d_model``."""
+class Term(nn.Module):
+    """A training signal: heads, a loss, and its weight in the objective. Built for an encoder of width ``d_model``.
+
+    Called with an :class:`Encoded` batch, it returns named scalars: ``loss`` enters the objective, the others are to be
+    logged.
+    """
 
     def __init__(self, weight: Schedule | float) -> None:
         super().__init__()
         self.weight = weight if isinstance(weight, Schedule) else Constant(weight)
 
-    @abstractmethod
-    def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
-        """Named scalars: ``loss`` enters the objective, the others are to be logged. ``sums`` are this term's own."""
 
-
-class PositionTerm(Term):
-    """A term that is a mean over single positions, whichever row they are in."""
+class PositionTerm(Term, ABC):
+    """A term that is a mean over single positions, whichever row they are in; called with sums over all positions."""
 
     @abstractmethod
     def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:
         """Sums over the positions to predict in some rows (S,), the last being the number of those positions."""
+
+    @abstractmethod
+    def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
+        """Named scalars, as of any term, from what ``read`` gave, summed over all rows."""
 
 
 class ContrastiveTerm(Term):
@@ -82,7 +86,7 @@ class ContrastiveTerm(Term):
         self.projector = Projector(d_model, d_hidden, d_out)
         self.loss = loss()
 
-    def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
+    def forward(self, encoded: Encoded) -> dict[str, Tensor]:
         """The loss over the batch's pairs."""
         view0_ND, view1_ND = self.projector(encoded.representation_VD).chunk(2)
         scores = {"loss": self.loss(view0_ND, view1_ND, encoded.pair_kind_N, encoded.family_N)}
@@ -109,10 +113,9 @@ class MaskedLanguageTerm(PositionTerm):
         sums_2 = masked_base_sums(self.head(hidden_RLD[chosen_RL]), base_RL[chosen_RL])
         return torch.cat([sums_2, chosen_RL.sum().to(sums_2.dtype)[None]])
 
-    def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
+    def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
         """Mean cross-entropy in nats, and the share of bases that would be guessed."""
-        assert sums is not None
-        loss, accuracy = share_of_mean(sums[:2], sums[2])
+        loss, accuracy = share_of_mean(sums_S[:2], sums_S[2])
         return {"loss": loss, "accuracy": accuracy.detach()}
 
 
@@ -135,10 +138,9 @@ class AnnotationTerm(PositionTerm):
         sums_2 = annotation_sums(self.head(hidden_RLD[chosen_RL]), bits_P2 > 0)
         return torch.cat([sums_2, chosen_RL.sum().to(sums_2.dtype)[None]])
 
-    def forward(self, encoded: Encoded, sums: Tensor | None) -> dict[str, Tensor]:
+    def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
         """Mean binary cross-entropy in nats over positions and tracks, and of each track."""
-        assert sums is not None
-        cds, splice = share_of_mean(sums[:2], sums[2])
+        cds, splice = share_of_mean(sums_S[:2], sums_S[2])
         return {"loss": (cds + splice) / 2, "cds": cds.detach(), "splice": splice.detach()}
 
 
@@ -173,7 +175,8 @@ class Objective(nn.Module):
         loss = encoded.representation_VD.new_zeros(())
         for name, term in self.terms.items():
             assert isinstance(term, Term)
-            scores, weight = term(encoded, encoded.sums.get(name)), term.weight(step)
+            scores = term(encoded.sums[name] if isinstance(term, PositionTerm) else encoded)
+            weight = term.weight(step)
             loss = loss + weight * scores["loss"]
             logged |= {name: scores.pop("loss")} | {f"{name}_{measure}": value for measure, value in scores.items()}
             if not isinstance(term.weight, Constant):

@@ -1,4 +1,5 @@
 import torch
+from torch import nn
 
 from orthrus.nn.heads import MaskedLanguageHead, Projector
 
@@ -10,6 +11,20 @@ def test_projector_has_the_published_names_and_sizes() -> None:
         "layers.2.weight": (512, 512), "layers.2.bias": (512,), "layers.3.weight": (512,), "layers.3.bias": (512,),
         "layers.4.weight": (128, 512),
     }  # fmt: skip
+
+
+def test_a_published_head_loads() -> None:
+    """Its normalisation is torch's BatchNorm1d, of whose state every part is taken over."""
+    torch.manual_seed(0)
+    published = nn.ModuleList(
+        [nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Linear(16, 16), nn.BatchNorm1d(16), nn.Linear(16, 4, bias=False)]
+    )
+    x = published[0](torch.randn(32, 8))
+    published[1](x)  # running moments that are not the initial ones
+    checkpoint = {f"contrastive_projection_head.layers.{name}": value for name, value in published.state_dict().items()}
+    projector = Projector(8, 16, 4)
+    projector.load_state_dict({name.split(".", 1)[1]: value for name, value in checkpoint.items()})
+    torch.testing.assert_close(projector.layers[1].eval()(x), published[1].eval()(x))
 
 
 def test_projector_is_linear_norm_relu_twice_then_linear() -> None:

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from orthrus.objectives import AnnotationTerm, Encoded, MaskedLanguageTerm
+from orthrus.objectives import AnnotationTerm, MaskedLanguageTerm
 from orthrus.objectives.objective import PositionTerm
 from tests.oracles.masked import annotation_loss, masked_base_loss
 
@@ -17,8 +17,7 @@ def batch(rows: int = 3, length: int = 9, width: int = 8) -> tuple[torch.Tensor,
 
 
 def scores(term: PositionTerm, hidden: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
-    nothing = torch.empty(0)
-    return term(Encoded(nothing, {}, nothing, nothing), term.read(hidden, targets))
+    return term(term.read(hidden, targets))
 
 
 def gradient_positions(loss: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
