@@ -91,7 +91,14 @@ def test_families_join_orthologs_and_unknown_genes_are_counted(tmp_path: Path) -
 
 
 def test_homologs_join_families_but_are_no_pairs(tmp_path: Path) -> None:
-    groups = [("human", "A", "1"), ("human", "B", "1"), ("mouse", "B", "1"), ("mouse", "C", "2"), ("cat", "A", "2")]
+    groups = [
+        ("human", "A", "1"),
+        ("human", "B", "1"),
+        ("mouse", "B", "1"),
+        ("mouse", "C", "2"),
+        ("mouse", "Z", "2"),
+        ("cat", "A", "2"),
+    ]
     with StoreBuilder(tmp_path / "s") as builder:
         for species, gene in [("human", "A"), ("human", "B"), ("human", "C"), ("mouse", "C"), ("mouse", "B")]:
             add(builder, f"{species}.{gene}", gene_id=gene, species=species)

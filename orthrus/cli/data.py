@@ -11,9 +11,17 @@ from orthrus.cli.commands import AddCommand
 def add_commands(command: AddCommand) -> None:
     prepare = command("prepare", _prepare, "Turn annotation + genome, or mRNAs + coordinates, into a transcript store.")
     prepare.add_argument("--config", type=Path, required=True, metavar="SPEC.yaml", help="what to read (see README)")
-    prepare.add_argument("--output", type=Path, required=True, metavar="STORE", help="folder to make")
+    output = prepare.add_mutually_exclusive_group(required=True)
+    output.add_argument("--output", type=Path, metavar="STORE", help="folder to make")
+    output.add_argument("--list", action="store_true", help="print the spec's species and make nothing")
+    prepare.add_argument("--species", nargs="+", default=[], metavar="NAME", help="only these: a shard, for merge")
     prepare.add_argument("--overwrite", action="store_true", help="replace an existing store")
     prepare.add_argument("--workers", type=int, metavar="N", help="processes that splice (default: one a core)")
+
+    merge = command("merge", _merge, "Join stores of some species each into one, with their families.")
+    merge.add_argument("stores", type=Path, nargs="+", metavar="STORE", help="shards, in the order they are to have")
+    merge.add_argument("--output", type=Path, required=True, metavar="STORE", help="folder to make")
+    merge.add_argument("--overwrite", action="store_true", help="replace an existing store")
 
     inspect = command("inspect", _inspect, "Print what a store holds.")
     inspect.add_argument("store", type=Path, metavar="STORE")
@@ -32,11 +40,27 @@ def add_commands(command: AddCommand) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     from orthrus.inspect import describe_store
-    from orthrus.prepare import prepare
+    from orthrus.prepare import load_spec, prepare
     from orthrus.store import TranscriptStore
 
-    prepare(options.config, options.output, overwrite=options.overwrite, workers=options.workers)
+    if options.list:
+        print(*dict.fromkeys(source.species for source in load_spec(options.config).sources), sep="\n")
+        return
+    prepare(
+        options.config,
+        options.output,
+        overwrite=options.overwrite,
+        workers=options.workers,
+        species=options.species,
+    )
     Console().print(describe_store(TranscriptStore.open(options.output)))
+
+
+def _merge(options: argparse.Namespace) -> None:
+    from orthrus.inspect import describe_store
+    from orthrus.store import merge_stores
+
+    Console().print(describe_store(merge_stores(options.stores, options.output, overwrite=options.overwrite)))
 
 
 def _inspect(options: argparse.Namespace) -> None:

@@ -5,5 +5,6 @@ transcripts a second, plus the time to read the genome.
 """
 
 from orthrus.prepare.build import PrepareSummary, open_or_prepare, prepare
+from orthrus.prepare.spec import load_spec
 
-__all__ = ["PrepareSummary", "open_or_prepare", "prepare"]
+__all__ = ["PrepareSummary", "load_spec", "open_or_prepare", "prepare"]

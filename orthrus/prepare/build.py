@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -46,10 +46,17 @@ class PrepareSummary:
         return self.counts["transcripts"] / self.seconds
 
 
-def prepare(spec_path: Path, output: Path, overwrite: bool = False, workers: int | None = None) -> PrepareSummary:
+def prepare(
+    spec_path: Path,
+    output: Path,
+    overwrite: bool = False,
+    workers: int | None = None,
+    species: Sequence[str] = (),
+) -> PrepareSummary:
     """Read what the spec at ``spec_path`` names and write it as a transcript store to ``output``, with progress.
 
-    ``workers`` processes splice annotated transcripts, by default as many as there are cores; the store is the same
+    With ``species`` only these of the spec are built, a shard for :func:`orthrus.store.merge_stores`. ``workers``
+    processes splice annotated transcripts, by default as many as there are cores; the store is the same
     whatever their number.
     The store appears whole or, after an error or an interrupt, not at all. Raises InputError if the spec or a file it
     names cannot be used, if nothing is left to write, or if ``output`` exists and ``overwrite`` is false.
@@ -57,7 +64,7 @@ def prepare(spec_path: Path, output: Path, overwrite: bool = False, workers: int
     if workers is not None and workers < 1:
         raise InputError(f"{workers} worker processes cannot splice; expected 1 or more.")
     started = time.monotonic()
-    spec = load_spec(Path(spec_path))
+    spec = load_spec(Path(spec_path), species)
     findings: dict[str, Findings] = {}
     orthologs, homologs = read_orthologs(spec, findings), read_homologs(spec, findings)
     try:
@@ -85,7 +92,7 @@ def _build(
 ) -> None:
     with Splicer(workers, builder.folder) as splicer, ThreadPoolExecutor(1) as thread:
         described = thread.submit(_described, spec.files)  # hashing lets go of the interpreter
-        for source in spec.sources:
+        for source in spec.chosen:
             found = findings.setdefault(source.name, Findings())
             chunks = source.chunks(spec.filters, found, splicer)
             _add(builder, chunks, progress, f"{source.species}, {source.short_name}")

@@ -23,7 +23,7 @@ def read_orthologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
     tables = [ORTHOLOG_SCHEMA.empty_table()]
     tables += [t.pairs(spec.names, findings.setdefault(t.file.given, Findings())) for t in spec.orthologs]
     genes: dict[str, ReferenceGenes] = {}
-    for source in spec.sources:
+    for source in spec.chosen:
         if source.reference is not None:
             tables.append(_of_toga(source, source.reference, spec, genes, findings.setdefault(source.name, Findings())))
     return pa.concat_tables(tables)

@@ -1,6 +1,6 @@
 """The spec of ``orthrus prepare``: a YAML file, checked whole, files included, before anything is read."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Spec:
-    """What to put into a store."""
+    """What to put into a store: of all ``sources`` those ``chosen``, which the others may help to relate."""
 
     sources: list[Source]
+    chosen: list[Source]
     orthologs: list[RelationTable]
     homologs: list[RelationTable]
     clustering: Clustering | None
@@ -81,11 +82,12 @@ class Spec:
     def files(self) -> Iterable[File]:
         """Every file that is read, in order."""
         tables = [*self.orthologs, *self.homologs]
-        return [*(file for source in self.sources for file in source.files.values()), *(t.file for t in tables)]
+        return [*(file for source in self.chosen for file in source.files.values()), *(t.file for t in tables)]
 
 
-def load_spec(path: Path) -> Spec:
-    """Read a spec; raises InputError naming what is wrong in it, or the first file that is not there."""
+def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
+    """Read a spec, with ``only`` to build just these of its species; raises InputError naming what is wrong in it, or
+    the first file that is not there."""
     document = load_yaml(path, "spec")
     where = str(path)
     fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters"))
@@ -95,12 +97,17 @@ def load_spec(path: Path) -> Spec:
     folder = path.absolute().parent
     aliases = _aliases(fields.get("aliases") or {}, f"{where}, aliases")
     known = [*map(str, species), *aliases]
+    for name in only:
+        if name not in map(str, species):
+            raise InputError(f"{where} has no species {name!r}; expected some of {', '.join(map(str, species))}.")
+    sources = [
+        _source(str(name), source, folder, known, f"{where}, species {name}")
+        for name, sources in species.items()
+        for source in (sources if isinstance(sources, list) and sources else [sources])
+    ]
     return Spec(
-        sources=[
-            _source(str(name), source, folder, known, f"{where}, species {name}")
-            for name, sources in species.items()
-            for source in (sources if isinstance(sources, list) and sources else [sources])
-        ],
+        sources=sources,
+        chosen=[source for source in sources if not only or source.species in only],
         orthologs=_tables(fields, "orthologs", folder, known, where),
         homologs=_tables(fields, "homologs", folder, known, where),
         clustering=_clustering(fields, f"{where}, homologs"),

@@ -7,6 +7,7 @@
 ``orthologs.parquet``             ortholog gene pairs, both genes in the store (:data:`ORTHOLOG_SCHEMA`)
 ``unmatched_orthologs.parquet``   pairs of which the store lacks a gene, kept for a merge with the store that has it
 ``homologs.parquet``              gene groups that join families, as they were given (:data:`HOMOLOG_SCHEMA`)
+``renamed.parquet``               transcripts whose id was given before: their row and the id that they came with
 ``dropped.parquet``               what was left out, by source and reason (:data:`FINDING_SCHEMA`)
 ``noted.parquet``                 what was kept but is doubtful, or was ignored, likewise
 ``arrays/``                       what training reads, in numbers, of n transcripts, G genes, F families, E edges:
@@ -39,6 +40,7 @@ from orthrus.store.layout import (
     TRANSCRIPT_SCHEMA,
     sha256,
 )
+from orthrus.store.merge import merge_stores
 from orthrus.store.reader import TranscriptStore
 
 __all__ = [
@@ -51,5 +53,6 @@ __all__ = [
     "ChunkWriter",
     "StoreBuilder",
     "TranscriptStore",
+    "merge_stores",
     "sha256",
 ]

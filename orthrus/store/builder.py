@@ -19,7 +19,9 @@ from orthrus.genome.codes import Codes
 from orthrus.genome.findings import Findings
 from orthrus.store.chunk import Chunk, ChunkWriter
 from orthrus.store.finish import SPOOL, small_columns, write_relations
-from orthrus.store.layout import FILES, FORMAT_VERSION, ROW_SCHEMA, sha256
+from orthrus.store.ids import as_given
+from orthrus.store.layout import FILES, FORMAT_VERSION, ROW_SCHEMA, copy_bytes, sha256
+from orthrus.store.reader import TranscriptStore
 
 _ROWS = 1 << 16  # of a row group
 _PENDING = 1 << 12  # transcripts added one by one that are written together
@@ -123,6 +125,22 @@ class StoreBuilder:
         for key, row in zip(keys, chosen.tolist(), strict=True):
             species, _, gene_id = key.partition("\t")
             yield species, gene_id, codes[offsets[row] + start[row] : offsets[row] + end[row]]
+
+    def extend_from(self, store: TranscriptStore) -> None:
+        """Append all transcripts of another store, by the ids that they came with.
+
+        The kernel copies their codes from file to file.
+        """
+        self._write(self._pending.take())
+        self._codes.flush()
+        copy_bytes(store.path / "codes.u8", self._codes)
+        table, renamed = pq.ParquetFile(store.path / "transcripts.parquet"), store.table("renamed")
+        start = 0
+        for group in range(table.num_row_groups):
+            rows = table.read_row_group(group, columns=ROW_SCHEMA.names).select(ROW_SCHEMA.names)
+            given = as_given(rows["transcript_id"], start, renamed)
+            self._add_rows(rows.set_column(0, ROW_SCHEMA.field("transcript_id"), given))
+            start += len(rows)
 
     def _write(self, chunk: Chunk) -> None:
         self._codes.write(chunk.codes)

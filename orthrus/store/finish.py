@@ -75,7 +75,12 @@ def write_relations(
     write_names(folder / "arrays" / "transcript_ids.arrow", ids.names.combine_chunks())
     write_names(folder / "arrays" / "family_names.arrow", families.names)
     _write_transcripts(folder, ids.names, families.names, arrays["family"])
-    tables = {"orthologs": pairs.matched, "unmatched_orthologs": pairs.unmatched, "homologs": groups.rows}
+    tables = {
+        "orthologs": pairs.matched,
+        "unmatched_orthologs": pairs.unmatched,
+        "homologs": groups.rows,
+        "renamed": ids.renamed,
+    }
     for name, table in tables.items():
         pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     counts = {

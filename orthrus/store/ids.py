@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from orthrus.genome.annotation import unused_id
 from orthrus.genome.findings import Tally
+from orthrus.store.layout import RENAMED_SCHEMA
 
 _BLOCK = 1 << 22
 
@@ -18,10 +19,14 @@ SHARED = "transcript ids that another species has, written as species:id"
 
 
 class Ids(NamedTuple):
-    """``names`` (n,), distinct, and ``order`` (n,), the rows sorted by them: by bytes, and so by code points."""
+    """``names`` (n,), distinct, and ``order`` (n,), the rows sorted by them: by bytes, and so by code points.
+
+    ``renamed``: the rows, ascending, that had another id, and that id.
+    """
 
     names: pa.ChunkedArray
     order: NDArray[np.int64]
+    renamed: pa.Table
 
 
 def make_unique(names: pa.ChunkedArray, species: NDArray[np.integer], species_names: list[str], noted: Tally) -> Ids:
@@ -33,7 +38,7 @@ def make_unique(names: pa.ChunkedArray, species: NDArray[np.integer], species_na
     order = _order(names)
     rows, firsts = _repeats(names, order)
     if not len(rows):
-        return Ids(names, order)
+        return Ids(names, order, RENAMED_SCHEMA.empty_table())
     given = names.take(pa.array(rows))
     foreign = species[rows] != species[firsts]
     prefix = pa.array(species_names, pa.string()).take(pa.array(species[rows]))
@@ -52,7 +57,17 @@ def make_unique(names: pa.ChunkedArray, species: NDArray[np.integer], species_na
     mask = np.zeros(len(names), dtype=np.bool_)
     mask[rows] = True
     renamed = pc.replace_with_mask(names.combine_chunks(), pa.array(mask), pa.array(new, names.type))
-    return Ids(pa.chunked_array([renamed]), _order(renamed))
+    table = pa.table([rows, given.cast(pa.string())], schema=RENAMED_SCHEMA)
+    return Ids(pa.chunked_array([renamed]), _order(renamed), table)
+
+
+def as_given(names: pa.ChunkedArray, start: int, renamed: pa.Table) -> pa.Array:
+    """Undo :func:`make_unique` on ``names``, those of rows from ``start`` on."""
+    bounds = np.searchsorted(renamed["row"].to_numpy(), [start, start + len(names)])
+    here = renamed.slice(bounds[0], bounds[1] - bounds[0])
+    mask = np.zeros(len(names), dtype=np.bool_)
+    mask[here["row"].to_numpy() - start] = True
+    return pc.replace_with_mask(names.combine_chunks(), pa.array(mask), here["given_id"].combine_chunks())
 
 
 class _Taken:

@@ -1,11 +1,17 @@
 """The files of a store: their names, their columns, and how they are written and checked."""
 
+import errno
 import hashlib
+import os
+import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
 FORMAT_VERSION = 2
+
+_COPIED_AT_ONCE = 1 << 30  # bytes
 
 _STRING = pa.string()
 
@@ -31,11 +37,12 @@ ORTHOLOG_SCHEMA = pa.schema(
     [(name, _STRING) for name in ("species_a", "gene_id_a", "species_b", "gene_id_b", "homology_type")]
 )
 HOMOLOG_SCHEMA = pa.schema([(name, _STRING) for name in ("species", "gene_id", "group")])
+RENAMED_SCHEMA = pa.schema([("row", pa.int64()), ("given_id", _STRING)])
 FINDING_SCHEMA = pa.schema(
     [("source", _STRING), ("reason", _STRING), ("count", pa.int64()), ("examples", pa.list_(_STRING))]
 )
 
-TABLES = ("transcripts", "orthologs", "unmatched_orthologs", "homologs", "dropped", "noted")
+TABLES = ("transcripts", "orthologs", "unmatched_orthologs", "homologs", "renamed", "dropped", "noted")
 ARRAYS = (
     *("offsets", "lengths", "cds", "species", "family", "gene"),
     *("members", "first", "neighbours", "edge", "id_order"),
@@ -60,6 +67,19 @@ def write_names(path: Path, names: pa.Array) -> None:
 def map_names(path: Path) -> pa.LargeStringArray:
     """The strings of :func:`write_names`, memory-mapped."""
     return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0).column(0)
+
+
+def copy_bytes(source: Path, sink: BinaryIO) -> None:
+    """Append a file to ``sink``, from file to file in the kernel where it can do that."""
+    with source.open("rb", buffering=0) as stream:
+        try:
+            while os.copy_file_range(stream.fileno(), sink.fileno(), _COPIED_AT_ONCE):
+                pass
+        except (AttributeError, OSError) as error:  # not this system, or not between these file systems
+            if stream.seek(0, os.SEEK_CUR) or getattr(error, "errno", None) == errno.ENOSPC:
+                raise
+            shutil.copyfileobj(stream, sink)
+    sink.seek(0, os.SEEK_END)
 
 
 def sha256(path: Path) -> str:

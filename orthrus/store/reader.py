@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from orthrus.errors import InputError
 from orthrus.genome import codes as coding
 from orthrus.genome.codes import Codes
+from orthrus.genome.findings import Findings
 from orthrus.store.layout import FILES, FORMAT_VERSION, map_names, sha256
 
 
@@ -76,6 +77,15 @@ class TranscriptStore:
     def orthologs(self) -> pa.Table:
         """Ortholog gene pairs, columns as in :data:`orthrus.store.ORTHOLOG_SCHEMA`, both genes in the store."""
         return self.table("orthologs")
+
+    def findings(self) -> dict[str, Findings]:
+        """What was dropped and noted, by source."""
+        found: dict[str, Findings] = {}
+        for name in ("dropped", "noted"):
+            for row in self.table(name).to_pylist():
+                tally = getattr(found.setdefault(row["source"], Findings()), name)
+                tally.add_counted(row["reason"], row["count"], row["examples"])
+        return found
 
     def table(self, name: str) -> pa.Table:
         """A table of the store by the name of its file, such as ``dropped``."""

@@ -30,6 +30,10 @@ class Genes:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def may_have(self, species: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Whether there are genes of each of ``species``."""
+        return pc.is_in(species, value_set=pc.unique(self.species))
+
     def find(self, species: pa.ChunkedArray, gene_id: pa.ChunkedArray) -> Numbers:
         """Numbers of genes by name, -1 for those that are not here; an Ensembl id matches without its version too."""
         keys = gene_keys(species, gene_id)
@@ -49,7 +53,10 @@ def _unversioned(keys: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 class Orthologs(NamedTuple):
-    """``matched`` pairs, under the ids of the store, their genes, ``edges`` (E, 2), and the ``unmatched`` pairs."""
+    """``matched`` pairs, under the ids of the store, their genes, ``edges`` (E, 2), and the ``unmatched`` pairs.
+
+    Unmatched are those that lack a gene but not both species.
+    """
 
     matched: pa.Table
     edges: Numbers
@@ -67,11 +74,12 @@ def match_orthologs(pairs: pa.Table, genes: Genes) -> Orthologs:
     }
     edges = np.stack([numbered[side].to_numpy() for side in "ab"], axis=1)
     matched = pa.table({**names, "homology_type": numbered["homology_type"]}).select(ORTHOLOG_SCHEMA.names)
-    return Orthologs(matched, edges, _distinct(pairs.filter(pa.array(~known))))
+    ours = pc.or_(genes.may_have(pairs["species_a"]), genes.may_have(pairs["species_b"]))
+    return Orthologs(matched, edges, _distinct(pairs.filter(pc.and_(ours, pa.array(~known)))))
 
 
 class Homologs(NamedTuple):
-    """All ``rows``, ``edges`` (E, 2) that join the genes of each group, and how many rows name an ``unknown`` gene."""
+    """``rows`` of the store's species, ``edges`` (E, 2) that join genes of a group, how many genes are ``unknown``."""
 
     rows: pa.Table
     edges: Numbers
@@ -79,8 +87,9 @@ class Homologs(NamedTuple):
 
 
 def match_homologs(homologs: pa.Table, genes: Genes) -> Homologs:
-    """Find the genes of gene groups. Each row is kept once, and sorted, also those of genes that are not here."""
-    rows = _distinct(homologs.select(HOMOLOG_SCHEMA.names).cast(HOMOLOG_SCHEMA))
+    """Find the genes of gene groups. Each row is kept once, and sorted, but for those of other species."""
+    homologs = homologs.select(HOMOLOG_SCHEMA.names).cast(HOMOLOG_SCHEMA)
+    rows = _distinct(homologs.filter(genes.may_have(homologs["species"])))
     gene = genes.find(rows["species"], rows["gene_id"])
     known = gene >= 0
     edges = star_edges(gene[known], rows["group"].filter(pa.array(known)))

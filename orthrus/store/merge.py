@@ -1,0 +1,79 @@
+"""Shards, stores of some species each, joined into one.
+
+A merged store is the one that a single build of all shards' transcripts, in their order, would give: ids, orthologs and
+families are made anew, from the pairs and groups that each shard kept, also those it had no gene for. Codes are copied
+once, by the kernel; memory is that of :class:`~orthrus.store.builder.StoreBuilder`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from orthrus.errors import InputError
+from orthrus.genome.findings import Findings
+from orthrus.store.builder import StoreBuilder
+from orthrus.store.reader import TranscriptStore
+
+
+def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -> TranscriptStore:
+    """Join the stores at ``paths`` into one at ``output``.
+
+    Raises InputError if one of ``paths`` is no store of this format version or is given twice, if ``output`` exists and
+    ``overwrite`` is false, or if it cannot be written; ``output`` is then as it was.
+    """
+    resolved = [path.resolve() for path in paths]
+    for path in resolved:
+        if resolved.count(path) > 1 or path == output.resolve():
+            what = "is also the output" if path == output.resolve() else "is given twice"
+            raise InputError(f"{path} {what}; name each shard once, and another folder for the merged store.")
+    shards = [TranscriptStore.open(path) for path in paths]
+    try:
+        with StoreBuilder(output, overwrite=overwrite) as builder:
+            for shard in shards:
+                builder.extend_from(shard)
+            builder.finish(
+                _together(shards, "orthologs", "unmatched_orthologs"),
+                _together(shards, "homologs"),
+                findings=_findings(shards),
+                meta=_provenance(shards),
+            )
+    except OSError as error:
+        raise InputError(f"the store {output} cannot be written ({error}); nothing is left of it.") from None
+    return TranscriptStore.open(output)
+
+
+def _together(shards: list[TranscriptStore], *names: str) -> pa.Table:
+    return pa.concat_tables(shard.table(name) for shard in shards for name in names)
+
+
+def _findings(shards: list[TranscriptStore]) -> dict[str, Findings]:
+    """Those of all shards' sources, each once: what two shards say in the same words they have of the same table."""
+    found: dict[str, Findings] = {}
+    said: set[tuple[Any, ...]] = set()
+    for shard in shards:
+        for source, findings in shard.findings().items():
+            mine = found.setdefault(source, Findings())
+            for name in ("dropped", "noted") if source else ():  # what is of the store as a whole is found anew
+                tally = getattr(findings, name)
+                for reason, count in tally.counts.items():
+                    line = (source, name, reason, count, *tally.examples[reason])
+                    if line not in said:
+                        getattr(mine, name).add_counted(reason, count, tally.examples[reason])
+                    said.add(line)
+    found.pop("", None)
+    return found
+
+
+def _provenance(shards: list[TranscriptStore]) -> dict[str, Any]:
+    """The shards' sources, each once, and what each shard says of how it was made."""
+    sources: list[dict[str, Any]] = []
+    for shard in shards:
+        sources += [source for source in shard.meta.get("sources", ()) if source not in sources]
+    made: list[dict[str, Any]] = []
+    for shard in shards:
+        kept = ("created_by", "species", "counts", "filters", "clustering", "sources")
+        one = {"path": str(shard.path), **{name: shard.meta[name] for name in kept if name in shard.meta}}
+        made += shard.meta.get("shards", [one])
+    return {"created_by": shards[0].meta.get("created_by", "unknown"), "sources": sources, "shards": made}
