@@ -33,7 +33,10 @@ def _fault(line: bytes, is_first: bool) -> str | None:
         return f"{text[:30]!r} is the header of a FASTA; expected a GTF or GFF3 file"
     fields = text.split("\t")
     if len(fields) != len(COLUMNS):
-        return f"{len(fields)} tab-separated columns; expected the {len(COLUMNS)} of GTF and GFF3 ({text[:40]!r})"
+        return (
+            f"{len(fields)} tab-separated columns; expected the {len(COLUMNS)} of GTF and GFF3, or those of BED12,"
+            f" genePred or refFlat ({text[:40]!r})"
+        )
     for name, value in zip(COLUMNS[3:5], fields[3:5], strict=True):
         if not (value.isascii() and value.isdigit()) or int(value) >= MAX_POSITION:
             return f"{name} is {value[:30]!r}; expected a whole number from 1 to 10^12"

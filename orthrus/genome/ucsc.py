@@ -220,8 +220,7 @@ def _parse(path: Path, layouts: Sequence[Layout]) -> _Rows:
     rows = [line for line in lines if _is_row(line)]
     if layout is None:
         state = f"begins with {rows[0][:40]!r}" if rows else "has no rows"
-        expected = " or ".join(str(n) for n in sorted({len(columns) for columns in layouts}))
-        raise InputError(f"{path} {state}; expected the {expected} tab-separated columns of its format.")
+        raise InputError(f"{path} {state}; expected tab-separated {', '.join(min(layouts, key=len))}.")
     names = [_BED_NAMES.get(name, name) if "thickStart" in layout else name for name in layout]
     wanted = [name for name in names if name in {*_GENE_PRED, "name2", "geneName"}]
     try:
