@@ -220,7 +220,9 @@ def _parse(path: Path, layouts: Sequence[Layout]) -> _Rows:
     rows = [line for line in lines if _is_row(line)]
     if layout is None:
         state = f"begins with {rows[0][:40]!r}" if rows else "has no rows"
-        raise InputError(f"{path} {state}; expected tab-separated {', '.join(min(layouts, key=len))}.")
+        fewest = min(len(columns) for columns in layouts)
+        plain = next(", ".join(columns) for columns in layouts if len(columns) == fewest)
+        raise InputError(f"{path} {state}; expected tab-separated {plain}.")
     names = [_BED_NAMES.get(name, name) if "thickStart" in layout else name for name in layout]
     wanted = [name for name in names if name in {*_GENE_PRED, "name2", "geneName"}]
     try:

@@ -60,6 +60,7 @@ def test_translation_is_biopythons(sequence: str) -> None:
     assert translate(encode_bases(sequence, "test")).decode() == protein
 
 
+@pytest.mark.slow
 @with_mmseqs
 def test_homologs_by_protein_share_a_family(tmp_path: Path) -> None:
     genes = {
