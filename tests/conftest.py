@@ -6,6 +6,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")  # timings decide no test
 
 import_module("lightning")  # its log handler keeps the stderr it is imported under, and that of a test is soon closed
 

@@ -75,7 +75,7 @@ class PairDataset(Dataset[PairBatch]):
             torch.from_numpy(targets_VL),
             torch.from_numpy(lengths_V),
             torch.from_numpy(plan.kind_N.astype(np.int64)),
-            torch.from_numpy(plan.family_N),
+            torch.from_numpy(plan.family_N.astype(np.int64)),
         )
 
 

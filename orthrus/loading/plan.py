@@ -23,7 +23,7 @@ from orthrus.pairs import PairIndex
 from orthrus.store import TranscriptStore
 
 _LENGTH_JITTER = 0.02  # relative; lets a pair meet other neighbours in every epoch of a small store
-_STEPS_A_WINDOW = 256
+_STEPS_A_WINDOW = 128
 
 
 class Place(NamedTuple):
@@ -43,7 +43,7 @@ class BatchPlan(NamedTuple):
     base_N: NDArray[np.int64]
     partner_N: NDArray[np.int64]
     kind_N: NDArray[np.int8]
-    family_N: NDArray[np.int64]
+    family_N: NDArray[np.int32]
     parts_V42: Parts
     """int64 (2N, 4, 2), the first views, then the second."""
     seed: tuple[int, ...]
@@ -115,19 +115,18 @@ class Planner:
             -length_P * generator.uniform(1 - _LENGTH_JITTER, 1 + _LENGTH_JITTER, len(length_P)), kind="stable"
         )
         groups = group(length_P[by_length_P], family_P[by_length_P], self.token_budget, self.world_size)
+        rows = [by_length_P[groups[g][self.rank :: self.world_size]] for g in generator.permutation(len(groups))]
+        if not rows:
+            return []
+        mine = np.concatenate(rows)
+        base_R, partner_R, kind_R, family_R = (column[mine] for column in (base_P, partner_P, kind_P, family_P))
+        parts_2R42 = parts_2P42[:, mine]
         plans = []
-        for step, g in enumerate(generator.permutation(len(groups)).tolist()):
-            mine = by_length_P[groups[g][self.rank :: self.world_size]]
-            plans.append(
-                BatchPlan(
-                    base_P[mine],
-                    partner_P[mine],
-                    kind_P[mine],
-                    family_P[mine].astype(np.int64),
-                    np.concatenate(parts_2P42[:, mine]),
-                    (self.seed, epoch, window, step, self.rank),
-                )
-            )
+        last = 0
+        for step, size in enumerate(map(len, rows)):
+            its = slice(last, last := last + size)
+            parts_V42, seed = np.concatenate(parts_2R42[:, its]), (self.seed, epoch, window, step, self.rank)
+            plans.append(BatchPlan(base_R[its], partner_R[its], kind_R[its], family_R[its], parts_V42, seed))
         return plans
 
     def epoch(self, epoch: int) -> Iterator[BatchPlan]:
@@ -142,12 +141,15 @@ class Planner:
         kind_P: NDArray[np.int8],
         generator: np.random.Generator,
     ) -> Parts:
-        given = np.stack([whole(self._store.offsets, self._store.cds, side_P) for side_P in (base_P, partner_P)])
-        parts_2P42 = given
+        parts_2P42 = self._whole(base_P, partner_P)
         for rearrangement in self._rearrangements:
             parts_2P42 = rearrangement(parts_2P42, kind_P, self._store.all_codes, generator)
-        fits_P = lengths(parts_2P42).max(axis=0) <= self._longest
-        return np.where(fits_P[:, None, None], parts_2P42, given)
+        long = np.flatnonzero(lengths(parts_2P42).max(axis=0) > self._longest)
+        parts_2P42[:, long] = self._whole(base_P[long], partner_P[long])
+        return parts_2P42
+
+    def _whole(self, base_P: NDArray[np.int64], partner_P: NDArray[np.int64]) -> Parts:
+        return np.stack([whole(self._store.offsets, self._store.cds, side_P) for side_P in (base_P, partner_P)])
 
     def _order_of(self, epoch: int) -> NDArray[np.int32]:
         """The bases in the order of an epoch."""

@@ -45,7 +45,7 @@ def positions(plan: BatchPlan) -> int:
     return len(plan.parts_V42) * int(lengths(plan.parts_V42).max())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**PLANS)
 def test_every_plan_keeps_its_promises(
     stores: dict[str, TranscriptStore], name: str, budget: int, world_size: int, seed: int, epoch: int
@@ -75,7 +75,7 @@ def test_every_plan_keeps_its_promises(
             np.testing.assert_array_equal(plan.family_N, store.family[plan.partner_N])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(budget=st.integers(4000, 20_000), world_size=st.integers(1, 4), seed=st.integers(0, 9))
 def test_with_enough_families_a_batch_of_all_ranks_holds_none_twice_and_leaves_few_out(
     stores: dict[str, TranscriptStore], budget: int, world_size: int, seed: int
@@ -153,7 +153,7 @@ def columns(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     return length_P, np.array([family for _, family in pairs], dtype=np.int64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PAIRS, st.integers(1, 3))
 def test_packing_never_exceeds_the_budget_or_repeats_a_family(pairs: list[tuple[int, int]], world_size: int) -> None:
     length_P, family_P = columns(pairs)
@@ -164,7 +164,7 @@ def test_packing_never_exceeds_the_budget_or_repeats_a_family(pairs: list[tuple[
         assert len(np.unique(family_P[members])) == members.sum()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PAIRS, st.integers(1, 3))
 def test_packing_is_first_fit(pairs: list[tuple[int, int]], world_size: int) -> None:
     """No pair could have joined a batch begun earlier, while the packer keeps few enough open."""
@@ -178,7 +178,7 @@ def test_packing_is_first_fit(pairs: list[tuple[int, int]], world_size: int) -> 
             assert not fits or family_P[p] in family_P[members]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PAIRS, st.integers(1, 5), st.booleans())
 def test_pairs_are_left_out_only_where_they_make_no_batch(
     pairs: list[tuple[int, int]], world_size: int, own_families: bool

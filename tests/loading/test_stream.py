@@ -35,7 +35,7 @@ def test_the_stream_is_the_windows_of_all_epochs_in_turn(plans: Planner) -> None
     assert seeds(EndlessPlans(plans), n) == expected
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trained=st.integers(0, N - 10), ahead=st.integers(0, 9))
 def test_a_stream_goes_on_from_the_place_of_any_batch_whatever_was_asked_in_advance(
     plans: Planner, trained: int, ahead: int
