@@ -1,11 +1,12 @@
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 from orthrus.errors import InputError
 from orthrus.genome.coordinates import read_coordinates
+from tests.damage import damage, deep, quick
 
 HEADER = "transcript_id\tgene_name\tlength\tcds_start\tcds_end\texon_ends\textra\n"
 
@@ -78,18 +79,24 @@ def test_bad_headers(tmp_path: Path, header: str, message: str) -> None:
         read_coordinates(table(tmp_path / "t.tsv", *rows, header=header), "cat")
 
 
-@given(data=st.data())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_damage_gives_rows_or_the_error(tmp_path: Path, data: st.DataObject) -> None:
-    text = bytearray((HEADER + "A\tGA\t9\t0\t9\t4,9\tx\nB\tGB\t7\t\t\t\tx\n").encode())
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(len(HEADER) - 5, len(text)))
-        text[at : at + data.draw(st.integers(0, 3))] = data.draw(
-            st.one_of(st.binary(max_size=3), st.sampled_from([b"\t", b"\n", b"\r", b'"', b",", b"-1", b"99999999999"]))
-        )
-    (tmp_path / "t.tsv").write_bytes(text)
-    try:
-        got = read_coordinates(tmp_path / "t.tsv", "cat")
-    except InputError:
-        return
-    assert all(end <= length for end, length in zip(got.cds_end, got.length, strict=True))
+SEED = (HEADER + "A\tGA\t9\t0\t9\t4,9\tx\nB\tGB\t7\t\t\t\tx\n").encode()
+
+
+def returns_rows_or_the_error(path: Path, text: bytes) -> None:
+    path.write_bytes(text)
+    with suppress(InputError):
+        got = read_coordinates(path, "cat")
+        assert all(end <= length for end, length in zip(got.cds_end, got.length, strict=True))
+
+
+@given(text=damage(SEED))
+@quick
+def test_any_damage_gives_rows_or_the_error(tmp_path: Path, text: bytes) -> None:
+    returns_rows_or_the_error(tmp_path / "t.tsv", text)
+
+
+@pytest.mark.slow
+@given(text=damage(SEED))
+@deep
+def test_any_damage_at_length(tmp_path: Path, text: bytes) -> None:
+    returns_rows_or_the_error(tmp_path / "t.tsv", text)

@@ -1,12 +1,9 @@
 """Annotation files that cannot be read: one clear error, with the line where there is one; never anything else."""
 
 import gzip
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from orthrus.errors import InputError
 from orthrus.genome.annotation import read_annotation
@@ -86,23 +83,3 @@ def test_missing_file(tmp_path: Path) -> None:
         read_annotation(tmp_path / "none.gtf", Findings())
     with pytest.raises(InputError, match="Is a directory"):
         read_annotation(tmp_path, Findings())
-
-
-@pytest.mark.parametrize("seed", [GOOD * 3, GFF * 2], ids=["gtf", "gff3"])
-@given(data=st.data())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_damage_gives_transcripts_or_the_error(seed: bytes, data: st.DataObject, tmp_path: Path) -> None:
-    text = bytearray(seed)
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(text)))
-        cut = data.draw(st.integers(0, 6))
-        text[at : at + cut] = data.draw(
-            st.one_of(
-                st.binary(max_size=4),
-                st.sampled_from([b"\t", b"\n", b"\r", b'"', b";", b"=", b",", b"-1", b"%", b"\x00"]),
-            )
-        )
-    path = tmp_path / "fuzz.gff"
-    path.write_bytes(text)
-    with suppress(InputError):
-        assert len(read_annotation(path, Findings())) > 0

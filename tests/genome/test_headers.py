@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orthrus.errors import InputError
@@ -12,6 +12,7 @@ from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.headers import has_headers, read_headers
 from orthrus.genome.transcripts import Transcript, listed_transcripts
+from tests.damage import TOKENS, damage, deep, quick
 
 # headers as in gencode.v47.pc_transcripts.fa, .transcripts.fa and .lncRNA_transcripts.fa, lengths shortened
 GENCODE = """\
@@ -98,13 +99,7 @@ def test_which_headers_say_something(tmp_path: Path) -> None:
     assert not has_headers(write(tmp_path, ">NM_000014.6 Homo sapiens A2M, mRNA\nACGT\n"))
 
 
-def check_damage(data: st.DataObject, path: Path) -> None:
-    text = bytearray(data.draw(st.sampled_from([GENCODE, ENSEMBL])).encode())
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(text)))
-        text[at : at + data.draw(st.integers(0, 6))] = data.draw(
-            st.one_of(st.binary(max_size=4), st.sampled_from([b"|", b"\n", b">", b" ", b"CDS:", b"-1", b"99", b"\x00"]))
-        )
+def returns_transcripts_or_the_error(path: Path, text: bytes) -> None:
     path.write_bytes(text)
     with suppress(InputError):
         table = read_headers(path, "human")
@@ -112,14 +107,17 @@ def check_damage(data: st.DataObject, path: Path) -> None:
         read(path)
 
 
-@given(data=st.data())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_damage_gives_transcripts_or_the_error(data: st.DataObject, tmp_path: Path) -> None:
-    check_damage(data, tmp_path / "t.fa")
+HEADERS = st.sampled_from([GENCODE.encode(), ENSEMBL.encode()])
+
+
+@given(text=HEADERS.flatmap(lambda seed: damage(seed, b"|", (*TOKENS, b"CDS:", b">", b"\n>"))))
+@quick
+def test_any_damage_gives_transcripts_or_the_error(text: bytes, tmp_path: Path) -> None:
+    returns_transcripts_or_the_error(tmp_path / "t.fa", text)
 
 
 @pytest.mark.slow
-@given(data=st.data())
-@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_damage_at_length(data: st.DataObject, tmp_path: Path) -> None:
-    check_damage(data, tmp_path / "t.fa")
+@given(text=HEADERS.flatmap(lambda seed: damage(seed, b"|", (*TOKENS, b"CDS:", b">", b"\n>"))))
+@deep
+def test_any_damage_at_length(text: bytes, tmp_path: Path) -> None:
+    returns_transcripts_or_the_error(tmp_path / "t.fa", text)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orthrus.errors import InputError
@@ -14,8 +15,19 @@ from orthrus.genome.findings import Findings
 from orthrus.genome.genes import read_genes
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.toga import parse_projections
+from tests.damage import damage, deep, quick
 from tests.genome.conftest import Read
-from tests.oracles.annotation import Model, bed12, gene_pred, gene_pred_ext, gene_pred_ext_bin, ref_flat, ucsc_bin
+from tests.oracles.annotation import (
+    Model,
+    bed12,
+    gene_pred,
+    gene_pred_ext,
+    gene_pred_ext_bin,
+    gtf,
+    ref_flat,
+    refseq_gff3,
+    ucsc_bin,
+)
 
 GENE_PRED = (
     *("name", "chrom", "strand", "txStart", "txEnd", "cdsStart", "cdsEnd"),
@@ -258,8 +270,6 @@ def projection(name: str, start: int = 0, contig: str = "chr1") -> str:
     ],
 )
 def test_names_of_projections(name: str, said: tuple[str | None, ...]) -> None:
-    import pyarrow as pa
-
     assert tuple(parse_projections(pa.array([name])).to_pylist()[0].values()) == said
 
 
@@ -302,48 +312,14 @@ def test_tables_of_genes(read: Read, tmp_path: Path, table: str) -> None:
         read_genes(tmp_path / "genes.tsv")
 
 
+GTF = "".join(f"{row}\n" for row in rows(gtf)).encode()
+GFF3 = b"##gff-version 3\n" + "".join(f"{row}\n" for row in rows(refseq_gff3)).encode()
 SEEDS = {
     write.__name__: "".join(f"{row}\n" for row in rows(write)).encode()
     for write in (gene_pred, gene_pred_ext_bin, ref_flat, bed12, big_gene_pred)
 } | {
     "toga": (projection("ENST00000367064.CD55.8") + "\n" + projection("ENST00000644269.SLC26A4.-1", 9) + "\n").encode()
 }
-
-
-def damaged(data: st.DataObject, seed: bytes) -> bytes:
-    text = bytearray(seed)
-    for _ in range(data.draw(st.integers(1, 4))):
-        at, cut = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, 6))
-        text[at : at + cut] = data.draw(
-            st.one_of(
-                st.binary(max_size=4),
-                st.sampled_from(
-                    [b"\t", b"\n", b"\r", b",", b",,", b"#", b"-1", b"0", b"999999999999", b"\x00", b"\x1f\x8b"]
-                ),
-            )
-        )
-    return bytes(text)
-
-
-def moved_fields(data: st.DataObject, seed: bytes) -> bytes:
-    """Whole fields and rows dropped, doubled, exchanged or replaced."""
-    table = [line.split(b"\t") for line in seed.splitlines()]
-    for _ in range(data.draw(st.integers(1, 4))):
-        fields = data.draw(st.sampled_from(table))
-        at = data.draw(st.integers(0, len(fields) - 1))
-        value = data.draw(
-            st.sampled_from([field for row in table for field in row] + [b"", b"0", b"1", b"7,", b"1,2,3,"])
-        )
-        how = data.draw(st.sampled_from(["replace", "insert", "drop", "row"]))
-        if how == "replace":
-            fields[at] = value
-        elif how == "insert":
-            fields.insert(at, value)
-        elif how == "drop" and len(fields) > 1:
-            del fields[at]
-        else:
-            table.append(list(fields))
-    return b"\n".join(b"\t".join(fields) for fields in table)
 
 
 def returns_transcripts_or_the_error(path: Path, text: bytes, format: str | None) -> None:
@@ -357,23 +333,16 @@ def returns_transcripts_or_the_error(path: Path, text: bytes, format: str | None
 
 @pytest.mark.parametrize("seed", SEEDS)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@quick
 def test_any_damage_gives_transcripts_or_the_error(seed: str, data: st.DataObject, tmp_path: Path) -> None:
-    text = data.draw(st.sampled_from([damaged, moved_fields]))(data, SEEDS[seed])
-    returns_transcripts_or_the_error(tmp_path / "fuzz", text, data.draw(st.sampled_from([None, *FORMATS])))
+    text, format = data.draw(damage(SEEDS[seed])), data.draw(st.sampled_from([None, *FORMATS]))
+    returns_transcripts_or_the_error(tmp_path / "fuzz", text, format)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 @given(data=st.data())
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@deep
 def test_any_damage_at_length(seed: str, data: st.DataObject, tmp_path: Path) -> None:
-    text = data.draw(st.sampled_from([damaged, moved_fields]))(data, SEEDS[seed])
-    returns_transcripts_or_the_error(tmp_path / "fuzz", text, data.draw(st.sampled_from([None, *FORMATS])))
-
-
-@pytest.mark.slow
-@given(text=st.binary(max_size=400), format=st.sampled_from([None, *FORMATS]))
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bytes_at_all(text: bytes, format: str | None, tmp_path: Path) -> None:
+    text, format = data.draw(damage(SEEDS[seed])), data.draw(st.sampled_from([None, *FORMATS]))
     returns_transcripts_or_the_error(tmp_path / "fuzz", text, format)

@@ -12,6 +12,7 @@ from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.prepare.relations import RelationTable, SpeciesNames
 from orthrus.spec_file import File
+from tests.damage import damage, deep, quick
 
 NAMES = SpeciesNames(
     ["human", "mouse", "cat"], {"human": ["homo_sapiens", "9606"], "mouse": ["mus_musculus", "10090"], "dog": ["Dog"]}
@@ -179,28 +180,23 @@ def test_what_is_no_such_table(table: Table, text: str) -> None:
 SEEDS = {"ours": OURS, "compara": COMPARA, "biomart": BIOMART, "homologene": HOMOLOGENE, "groups": GROUPS}
 
 
-def check_damage(data: st.DataObject, seed: str, table: Table) -> None:
-    text = bytearray(SEEDS[seed].encode())
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(text)))
-        text[at : at + data.draw(st.integers(0, 6))] = data.draw(
-            st.one_of(st.binary(max_size=4), st.sampled_from([b"\t", b"\n", b"\r", b'"', b"_", b"\x00", b"9606"]))
-        )
-    damaged = table(bytes(text), data.draw(st.sampled_from([None, "human"])), data.draw(st.booleans()))
+def returns_rows_or_the_error(data: st.DataObject, seed: str, table: Table) -> None:
+    text = data.draw(damage(SEEDS[seed].encode()))
+    damaged = table(text, data.draw(st.sampled_from([None, "human"])), data.draw(st.booleans()))
     with suppress(InputError):
         rows(damaged, data.draw(st.sampled_from(["pairs", "groups"])))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@quick
 def test_any_damage_gives_rows_or_the_error(seed: str, data: st.DataObject, table: Table) -> None:
-    check_damage(data, seed, table)
+    returns_rows_or_the_error(data, seed, table)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 @given(data=st.data())
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@deep
 def test_any_damage_at_length(seed: str, data: st.DataObject, table: Table) -> None:
-    check_damage(data, seed, table)
+    returns_rows_or_the_error(data, seed, table)
