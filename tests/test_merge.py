@@ -4,7 +4,9 @@ import errno
 import json
 import os
 import random
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -179,3 +181,39 @@ def test_a_spec_by_species(spec: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert TranscriptStore.open(tmp_path / "s").species_names == ["human", "cat"]
     with pytest.raises(InputError, match=r"has no species 'dog'; expected some of human, mouse, cat"):
         prepare(spec, tmp_path / "t", species=["dog"])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here ({mounted.stderr.decode().strip()})")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("n", [30, 110])  # transcripts of 10 kB; with 30 it is the tables that do not fit
+def test_a_disk_that_fills_up(tmp_path: Path, small_disk: Path, n: int, capsys: pytest.CaptureFixture[str]) -> None:
+    store = build_store(small_disk / "store", n_genes=2, isoforms=1).path
+    sequence = "".join(random.Random(0).choices("ACGT", k=10_000 if n > 30 else 4_000))
+    names = [f"T{number:06d}" + "x" * (0 if n > 30 else 2_000) for number in range(n)]
+    (tmp_path / "m.fa").write_text("".join(f">{name}\n{sequence}\n" for name in names))
+    rows = [f"{name}\tG\t{len(sequence)}\t0\t30\n" for name in names]
+    (tmp_path / "m.tsv").write_text("transcript_id\tgene_name\tlength\tcds_start\tcds_end\n" + "".join(rows))
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("species: {human: {transcripts: m.fa, coordinates: m.tsv}}\n")
+    assert main(["prepare", f"--config={spec}", f"--output={tmp_path / 'elsewhere'}"]) == 0
+    capsys.readouterr()
+    for command in (
+        ["prepare", f"--config={spec}", f"--output={store}", "--overwrite"],
+        ["merge", str(tmp_path / "elsewhere"), f"--output={store}", "--overwrite"],
+    ):
+        assert main(command) == 2
+        errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert "No space left on device" in errors[0]
+        assert [path.name for path in small_disk.iterdir()] == ["store"]
+        TranscriptStore.open(store).verify()

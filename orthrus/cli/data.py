@@ -1,11 +1,13 @@
 """Commands that make a transcript store and show what it holds."""
 
 import argparse
+import os
 from pathlib import Path
 
 from rich.console import Console
 
 from orthrus.cli.commands import AddCommand
+from orthrus.errors import InputError
 
 
 def add_commands(command: AddCommand) -> None:
@@ -22,6 +24,14 @@ def add_commands(command: AddCommand) -> None:
     merge.add_argument("stores", type=Path, nargs="+", metavar="STORE", help="shards, in the order they are to have")
     merge.add_argument("--output", type=Path, required=True, metavar="STORE", help="folder to make")
     merge.add_argument("--overwrite", action="store_true", help="replace an existing store")
+
+    download = command("download", _download, "Fetch public data with checksums, going on after an interruption.")
+    download.add_argument("sources", nargs="*", metavar="SOURCE", help="names in the table; none: show the table")
+    download.add_argument("--folder", nargs="+", default=[], help="of a source that is many folders")
+    download.add_argument("--table", type=Path, default=Path("data/sources.yaml"), help="default: %(default)s")
+    download.add_argument(
+        "--output", type=Path, default=os.environ.get("ORTHRUS_DATA"), metavar="DIR", help="default: $ORTHRUS_DATA"
+    )
 
     inspect = command("inspect", _inspect, "Print what a store holds.")
     inspect.add_argument("store", type=Path, metavar="STORE")
@@ -61,6 +71,23 @@ def _merge(options: argparse.Namespace) -> None:
     from orthrus.store import merge_stores
 
     Console().print(describe_store(merge_stores(options.stores, options.output, overwrite=options.overwrite)))
+
+
+def _download(options: argparse.Namespace) -> None:
+    from orthrus.download import describe_sources, download, load_sources
+
+    sources = load_sources(options.table)
+    if not options.sources:
+        Console().print(describe_sources(sources.values()))
+        return
+    for name in options.sources:
+        if name not in sources:
+            raise InputError(f"{options.table} has no source {name!r}; expected some of {', '.join(sources)}.")
+    if options.output is None:
+        raise InputError("nothing says where to; pass --output DIR or set ORTHRUS_DATA.")
+    for name in options.sources:
+        for path in download(sources[name], options.output, options.folder):
+            print(path)
 
 
 def _inspect(options: argparse.Namespace) -> None:

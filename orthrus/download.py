@@ -1,0 +1,213 @@
+"""Fetching public data: whole files, compared with the publisher's checksums, or none.
+
+A file arrives as ``NAME.part``, which an interrupted download leaves and the next one goes on with, if the server still
+has the same file (its ETag or date). pooch compares it with its checksum and gives it its name.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+from urllib3.exceptions import HTTPError
+
+from orthrus.errors import InputError
+from orthrus.spec_file import load_yaml, mapping
+
+_KEYS = ("title", "version", "homepage", "licence", "url", "checksums", "folders", "files")
+_ATTEMPTS = 5
+_PAUSE = 2.0  # seconds before a second attempt, twice that before a third, ...
+_TIMEOUT = (20, 60)  # seconds to connect, and without a byte
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files of one publisher in a folder, ``url``, or, with ``folders``, in each of many below it."""
+
+    name: str
+    title: str
+    version: str
+    homepage: str
+    licence: str
+    url: str
+    files: tuple[str, ...]
+    checksums: str | None = None
+    folders: bool = False
+
+
+def load_sources(path: Path) -> dict[str, Source]:
+    """The sources of a table such as ``data/sources.yaml``, by name; raises InputError naming what is wrong in it."""
+    document = load_yaml(path, "sources")
+    if not isinstance(document, dict) or not document:
+        raise InputError(f"{path}: found {document!r}; expected sources by name.")
+    sources = {}
+    for name, entry in document.items():
+        fields = mapping(entry, f"{path}, {name}", _KEYS)
+        missing = [key for key in _KEYS if key not in ("checksums", "folders") and not fields.get(key)]
+        if missing:
+            raise InputError(f"{path}, {name}: it has no {', '.join(missing)}.")
+        sources[str(name)] = Source(name, **{**fields, "files": tuple(fields["files"])})
+    return sources
+
+
+def download(source: Source, output: Path, folders: Sequence[str] = ()) -> list[Path]:
+    """Fetch the files of ``source`` into ``output/NAME`` (and the folders in it), with progress; returns their paths.
+
+    Files that are there are kept if they match their checksum. Raises InputError if ``folders`` are not what the source
+    needs, if a file is not there, does not match its checksum, or cannot be fetched or written.
+    """
+    if bool(folders) != source.folders:
+        raise InputError(
+            f"{source.name} is a source of many folders; name those you want, --folder FOLDER ... (see"
+            f" {source.homepage})."
+            if source.folders
+            else f"{source.name} is one folder; leave --folder out."
+        )
+    pooch.get_logger().setLevel("WARNING")
+    paths = []
+    with _progress() as progress:
+        for folder in folders or ("",):
+            url = "/".join(part for part in (source.url, folder) if part)
+            target = output / source.name / folder
+            known = dict(_published(f"{url}/{source.checksums}", source)) if source.checksums else {}
+            for name in source.files:
+                if known and name not in known:
+                    raise InputError(f"{url}/{source.checksums} does not list {name}; correct the table of sources.")
+                paths.append(_fetch(f"{url}/{name}", target / name, known.get(name), source, progress))
+    return paths
+
+
+def _published(url: str, source: Source) -> Iterator[tuple[str, str]]:
+    """Names and checksums (``md5:...``) of a list in the form of md5sum and its kin."""
+    try:
+        response = requests.get(url, timeout=_TIMEOUT)
+        response.raise_for_status()
+    except requests.RequestException as error:
+        raise _refusal(url, source, error) from None
+    kinds = {32: "md5", 40: "sha1", 64: "sha256"}
+    for line in response.text.splitlines():
+        digest, _, name = line.strip().partition(" ")
+        if len(digest) in kinds:
+            yield name.strip().removeprefix("*").removeprefix("./"), f"{kinds[len(digest)]}:{digest}"
+
+
+def _fetch(url: str, path: Path, checksum: str | None, source: Source, progress: Progress) -> Path:
+    task = progress.add_task(path.name, total=None)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(url, checksum, path.name, path.parent, downloader=_Resumed(part, progress, task))
+    except (requests.RequestException, HTTPError) as error:
+        raise _refusal(url, source, error) from None
+    except ValueError:  # pooch's word for another checksum
+        raise InputError(
+            f"{url} does not match its checksum ({checksum}), so it was not kept; fetch it again, or see"
+            f" {source.homepage} for a newer version."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error}); what came is kept in {part.name}.") from None
+    size = path.stat().st_size
+    progress.update(task, completed=size, total=size)
+    return path
+
+
+def _refusal(url: str, source: Source, error: Exception) -> InputError:
+    response = getattr(error, "response", None)
+    if response is not None:
+        return InputError(
+            f"{url}: the server says {response.status_code} {response.reason}; see {source.homepage} for where it is"
+            " now, and correct the table of sources."
+        )
+    return InputError(f"{url} could not be fetched ({error}); run the same command again, which goes on from here.")
+
+
+class _Resumed:
+    """A downloader for pooch that goes on with what an earlier one left in ``part``."""
+
+    def __init__(self, part: Path, progress: Progress, task: TaskID) -> None:
+        self._part, self._validator = part, part.with_name(part.name + ".validator")
+        self._progress, self._task = progress, task
+
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._go_on(url)
+                break
+            except (requests.ConnectionError, requests.Timeout, HTTPError):
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(_PAUSE * attempt)
+        self._part.replace(output_file)
+        self._validator.unlink(missing_ok=True)
+
+    def _go_on(self, url: str) -> None:
+        headers = {"Accept-Encoding": "identity"}  # the file's own bytes
+        have = self._part.stat().st_size if self._part.exists() and self._validator.exists() else 0
+        if have:
+            headers |= {"Range": f"bytes={have}-", "If-Range": self._validator.read_text()}
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+            if have and response.status_code == requests.codes.requested_range_not_satisfiable:
+                self._part.unlink()
+                raise requests.ConnectionError("what was fetched before is not of this file")
+            response.raise_for_status()
+            if response.headers.get("Content-Range", "").startswith(f"bytes {have}-") and have:
+                mode = "ab"
+            else:
+                mode, have = "wb", 0
+                self._remember(response)
+            length = response.headers.get("Content-Length")
+            total = have + int(length) if length else None
+            self._progress.update(self._task, completed=have, total=total)
+            with self._part.open(mode) as stream:
+                for block in response.raw.stream(_BLOCK, decode_content=False):
+                    stream.write(block)
+                    self._progress.advance(self._task, len(block))
+        found = self._part.stat().st_size
+        if total is not None and found != total:
+            raise requests.ConnectionError(f"{found:,} bytes came of {total:,}")
+
+    def _remember(self, response: requests.Response) -> None:
+        """Keep what tells whether the server's file is still this one."""
+        tag = response.headers.get("ETag", "")
+        validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+        self._validator.unlink(missing_ok=True)
+        if validator:
+            self._validator.write_text(validator)
+
+
+def describe_sources(sources: Iterable[Source]) -> Table:
+    """The sources in a table for people."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("source", "what", "version", "licence"):
+        table.add_column(column, header_style="dim")
+    for source in sources:
+        what = source.title + (" (--folder)" if source.folders else "")
+        table.add_row(*map(Text, (source.name, what, source.version, source.licence)))
+    return table
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
