@@ -1,5 +1,6 @@
 """Specs of every annotation format and ortholog source, from files to a store."""
 
+import gzip
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,28 @@ def test_toga_that_cannot_be_used(folder: Path, dog: dict[str, str], message: st
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (folder.parent / "store").exists()
+
+
+@pytest.mark.parametrize("format", UCSC_FORMATS, ids=lambda format: format.__name__)
+def test_bad_annotation_leaves_nothing(folder: Path, format: Callable[[Model], list[str]]) -> None:
+    beyond = Model("T", "G", "chr1", "+", ((3700, 4001),), None)
+    path, document = folder / "human.txt", {"species": {"human": {**HUMAN_SOURCE, "annotation": "human.txt"}}}
+    write(path, format, [*HUMAN, beyond])
+    (folder / "spec.yaml").touch()
+    text, before = path.read_bytes(), set(folder.parent.rglob("*"))
+    damage = {
+        "transcript T: its exon ends at base 4,001 of contig chr1, which has 4,000 bases": text,
+        f"line {len(HUMAN) + 1}: ": text[: text.rindex(b"3700")],
+        "truncated gzip": gzip.compress(text)[:-9],
+        "none of the annotation's contigs": text.replace(b"chr1", b"chr7"),
+    }
+    for message, data in damage.items():
+        path.write_bytes(data)
+        with pytest.raises(InputError) as caught:
+            build(folder, document)
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert set(folder.parent.rglob("*")) == before
 
 
 def test_every_format_gives_the_same_store(folder: Path) -> None:
