@@ -18,7 +18,7 @@ BASES = "NACGT"
 BASE_BITS = 0b00111
 CDS_BIT = 0b01000
 SPLICE_BIT = 0b10000
-ANNOTATION_TARGET = 0b100000  # in training targets alone: CDS and splice bits, set or not, are to be predicted here
+ANNOTATION_TARGET = 0b100000  # of training targets only: the CDS and splice bits here are to be predicted
 
 _INVALID = 255
 _COMPLEMENT = np.array([0, 4, 3, 2, 1], dtype=np.uint8)

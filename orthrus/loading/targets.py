@@ -7,10 +7,12 @@ becomes the answer.
 import numpy as np
 from numpy.typing import NDArray
 
-from orthrus.genome.codes import ANNOTATION_TARGET, BASE_BITS, CDS_BIT, SPLICE_BIT, Codes
+from orthrus.genome.codes import BASE_BITS, CDS_BIT, SPLICE_BIT, Codes
 from orthrus.loading.draws import choose
 
 ANNOTATION_BITS = CDS_BIT | SPLICE_BIT
+ANNOTATION_TARGET = 0b100000
+"""Bit of a target whose CDS and splice bits are to be predicted, set or not."""
 
 
 def hide_targets(

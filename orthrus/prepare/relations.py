@@ -4,13 +4,12 @@
 ours                   species_a, gene_id_a, species_b, gene_id_b, homology_type (pairs); species, gene_id, group
 Ensembl Compara        gene_stable_id, species, homology_gene_stable_id, homology_species, homology_type, among others
 Ensembl BioMart        Gene stable ID; Mouse gene stable ID and Mouse homology type, and so on for each other species
-NCBI gene_orthologs    #tax_id, GeneID, relationship, Other_tax_id, Other_GeneID
 NCBI HomoloGene        no header: group, taxonomy number, GeneID, symbol, protein gi, protein accession
+TOGA                   t_gene, q_gene, orthology_class (:mod:`orthrus.prepare.toga`)
 =====================  ===============================================================================================
 
 As orthologs, groups are taken as the pairs of genes of different species in them. As homologs, pairs are taken as
-groups of two, and paralogs, which are no orthologs, count too. TOGA's table belongs to its annotation
-(:mod:`orthrus.prepare.toga`).
+groups of two, and paralogs, which are no orthologs, count too.
 """
 
 import re
@@ -27,13 +26,10 @@ from orthrus.genome.tables import read_columns, read_header, read_tsv
 from orthrus.spec_file import File
 from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, sha256
 
-_PAIRS = (  # what Ensembl Compara and NCBI call the columns of ORTHOLOG_SCHEMA
-    ("species", "gene_stable_id", "homology_species", "homology_gene_stable_id", "homology_type"),
-    ("tax_id", "GeneID", "Other_tax_id", "Other_GeneID", "relationship"),
-)
+_COMPARA = ("gene_stable_id", "species", "homology_gene_stable_id", "homology_species", "homology_type")
 _BIOMART = re.compile(r"^(?P<species>.+) gene stable ID( version)?$")
 _HOMOLOGENE = ("group", "species", "gene_id", "symbol", "protein_gi", "protein_accession")
-_MAX_PAIRS = 10_000_000
+_MAX_PAIRS = 50_000_000
 
 
 class SpeciesNames:
@@ -108,27 +104,16 @@ class RelationTable:
 
     def _rows(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
         """The rows of a table of pairs, paralogs among them."""
-        for columns in _PAIRS:
-            if set(columns) <= set(header):
-                table = read_tsv(self.file.path, columns).select(columns).rename_columns(ORTHOLOG_SCHEMA.names)
-                return self._translated(table, names, findings)
+        if set(_COMPARA) <= set(header):
+            table = read_tsv(self.file.path, _COMPARA)
+            a, b = (names.translate(table[name]) for name in ("species", "homology_species"))
+            columns = [a, table["gene_stable_id"], b, table["homology_gene_stable_id"], table["homology_type"]]
+            foreign = pc.if_else(pc.is_null(a), table["species"], table["homology_species"])
+            known = pc.and_(pc.is_valid(a), pc.is_valid(b))
+            return self._of_known_species(pa.table(columns, schema=ORTHOLOG_SCHEMA), foreign, known, findings)
         if "Gene stable ID" in header or "Gene stable ID version" in header:
             return self._biomart(header, names, findings)
-        if "q_gene" in header:
-            raise InputError(
-                f"{self.file.path} is TOGA's and does not name its species; give it as `orthology` of the species whose"
-                " annotation it goes with."
-            )
         return read_tsv(self.file.path, ORTHOLOG_SCHEMA.names).select(ORTHOLOG_SCHEMA.names)
-
-    def _translated(self, table: pa.Table, names: SpeciesNames, findings: Findings) -> pa.Table:
-        """Pairs under the spec's names of species."""
-        given = [table["species_a"], table["species_b"]]
-        a, b = map(names.translate, given)
-        pairs = [a, table["gene_id_a"], b, table["gene_id_b"], table["homology_type"]]
-        foreign = pc.if_else(pc.is_null(a), *given)
-        known = pc.and_(pc.is_valid(a), pc.is_valid(b))
-        return self._of_known_species(pa.table(pairs, schema=ORTHOLOG_SCHEMA), foreign, known, findings)
 
     def _biomart(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
         if self.species is None:

@@ -150,12 +150,7 @@ def _clustering(fields: Mapping[str, Any], where: str) -> Clustering | None:
 def _aliases(document: Any, where: str) -> dict[str, list[str]]:
     if not isinstance(document, dict):
         raise InputError(f"{where}: found {document!r}; expected species' names, each with a list of others.")
-    aliases = {str(name): list(map(str, _list(document, name, where))) for name in document}
-    given = [alias.casefold() for others in aliases.values() for alias in others]
-    for alias in given:
-        if given.count(alias) > 1:
-            raise InputError(f"{where}: {alias!r} occurs twice; expected each name to be of one species.")
-    return aliases
+    return {str(name): list(map(str, _list(document, name, where))) for name in document}
 
 
 def _source(species: str, document: Any, folder: Path, known: list[str], where: str) -> Source:

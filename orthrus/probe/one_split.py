@@ -22,7 +22,18 @@ def probe_features(features_MD: NDArray[np.float32], target: Target, split: Spli
     """
     with linear.threads_for(features_MD.size):
         fit = fit_features(features_MD, target, split)
-    of_label = score(target, split, fit.scores_NT)
+    return seed_scores(target, split, fit.scores_NT, fit.validation_loss, fit.penalties)
+
+
+def seed_scores(
+    target: Target,
+    split: Split,
+    predicted_NT: Floats,
+    validation_loss: float,
+    penalties: tuple[float, ...] = (),
+) -> SeedScores:
+    """Scores of predictions for the test rows of one split; raises InputError if these can score no label."""
+    of_label = score(target, split, predicted_NT)
     scored = np.isfinite(next(iter(of_label.values())))
     if not scored.any():
         raise InputError(
@@ -32,9 +43,9 @@ def probe_features(features_MD: NDArray[np.float32], target: Target, split: Spli
     return SeedScores(
         scores={metric: float(values[scored].mean()) for metric, values in of_label.items()},
         of_label=of_label if len(scored) > 1 or target.task is not Task.REGRESSION else {},
-        penalties=fit.penalties,
-        predicted_NT=fit.scores_NT,
-        validation_loss=fit.validation_loss,
+        penalties=penalties,
+        predicted_NT=predicted_NT,
+        validation_loss=validation_loss,
     )
 
 

@@ -22,7 +22,7 @@ from orthrus.probe.embedding_map import EmbeddingMap, map_embedding
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.report_probes import aggregate_z, checkpoint_figures, probe_section, write_tables
 from orthrus.probe.run_folder import Curves, RunFolder, read_run_folder
-from orthrus.probe.summary import EMBEDDING
+from orthrus.probe.summary import subject
 from orthrus.probe.svg import Cloud, Figure, Line, line_chart, point_map
 
 MAX_CURVE_POINTS = 200
@@ -140,7 +140,7 @@ def _tiles(run: RunFolder) -> Iterator[Tile]:
             )
     for document in run.probes.values():
         metric = document["metrics"][0]
-        score = document["feature_sets"][EMBEDDING]["scores"][metric]
+        score = document["feature_sets"][subject(document)]["scores"][metric]
         verdicts = [
             f"{_verdict(difference[metric])} {name} ({_signed(difference[metric]['mean'])})"
             for name, difference in document["differences"].items()

@@ -14,7 +14,7 @@ import numpy as np
 from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.result import format_difference, format_interval, format_range
-from orthrus.probe.summary import EMBEDDING, LABEL_SHUFFLE
+from orthrus.probe.summary import EMBEDDING, LABEL_SHUFFLE, subject
 from orthrus.probe.svg import Bar, Figure, Line, bar_chart, line_chart
 from orthrus.wandb_login import offline_without_login
 
@@ -24,8 +24,8 @@ Documents = Mapping[str, Mapping[str, Any]]
 
 def probe_section(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """What the page's template shows of a probe."""
-    metrics, sets = document["metrics"], document["feature_sets"]
-    labels = sets[EMBEDDING].get("per_label", {})
+    metrics, sets, ours = document["metrics"], document["feature_sets"], subject(document)
+    labels = sets[ours].get("per_label", {})
     by_set = {set_name: each["per_label"] for set_name, each in sets.items() if "per_label" in each}
     chosen = {set_name: each["readout_per_seed"] for set_name, each in sets.items() if "readout_per_seed" in each}
     return {
@@ -39,7 +39,7 @@ def probe_section(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
             for set_name, each in sets.items()
         ],
         "differences": [
-            (f"{EMBEDDING} − {other}", [format_difference(by_metric[metric]) for metric in metrics],
+            (f"{ours} − {other}", [format_difference(by_metric[metric]) for metric in metrics],
              format_range(by_metric[metrics[0]].get("interval95_families"), sign=True))
             for other, by_metric in document["differences"].items()
         ],
@@ -47,7 +47,7 @@ def probe_section(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
         "by_label": [(label, [_by_label_cell(each[label]) for each in by_set.values()]) for label in labels],
         "sides": [f"{np.mean(rows):,.0f}" for rows in document["rows_by_seed"].values()],
         "chosen": {set_name: {each: names.count(each) for each in names} for set_name, names in chosen.items()},
-        "by_encoder": sets[EMBEDDING].get("by_encoder", {}).get(metrics[0]),
+        "by_encoder": sets[ours].get("by_encoder", {}).get(metrics[0]),
         "leaks": leak_lines(document["leaks"]) if "leaks" in document else [],
     }  # fmt: skip
 
@@ -61,7 +61,7 @@ def _bar_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
         bars = [
             Bar(
                 name, scores["mean"], tuple(scores["interval95"]) if scores["interval95"] else None,
-                scores["per_seed"], "c0" if name == EMBEDDING else "grey",
+                scores["per_seed"], "c0" if name == subject(document) else "grey",
             )
             for name, feature_set in document["feature_sets"].items()
             for scores in [feature_set["scores"][metric]]
@@ -119,7 +119,8 @@ def aggregate_z(documents: Documents) -> dict[str, float]:
     """
     of_task: dict[str, Mapping[str, Any]] = {}
     for document in sorted(documents.values(), key=lambda each: (each.get("embeddings") or {}).get("step") or 0):
-        of_task[document["target"]] = document
+        if EMBEDDING in document["feature_sets"]:  # what was fine-tuned has no feature sets in common with probes
+            of_task[document["target"]] = document
     common = [set(document["feature_sets"]) - {LABEL_SHUFFLE} for document in of_task.values()]
     names = sorted(set.intersection(*common)) if common else []
     if len(of_task) < 2 or len(names) < 2:

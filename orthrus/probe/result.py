@@ -18,6 +18,7 @@ from orthrus.errors import InputError
 from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.plot import draw_bars
+from orthrus.probe.summary import subject
 
 
 def refuse_existing(output: Path, overwrite: bool) -> None:
@@ -87,8 +88,8 @@ def _caption(document: Mapping[str, Any]) -> str:
     ]
     if document["differences"]:
         lines.append(
-            f"vs: embedding minus the other, with p for {TITLES[document['metrics'][0]]}; both allow for the overlap of"
-            " training sets."
+            f"vs: {subject(document)} minus the other, with p for {TITLES[document['metrics'][0]]}; both allow for the"
+            " overlap of training sets."
         )
     for name, feature_set in document["feature_sets"].items():
         if "readout_per_seed" in feature_set:

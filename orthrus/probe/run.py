@@ -20,7 +20,7 @@ from orthrus.errors import InputError
 from orthrus.probe.controls import KMER_SIZES, composition_features, kmer_features
 from orthrus.probe.efficiency import label_efficiency
 from orthrus.probe.embeddings import Embeddings
-from orthrus.probe.labels import read_labels
+from orthrus.probe.labels import Labels, read_labels
 from orthrus.probe.leaks import leak_report
 from orthrus.probe.metrics import SeedScores
 from orthrus.probe.one_split import probe_features, probe_readouts, probe_shuffled
@@ -94,20 +94,9 @@ def run_probe(
     }
     results = _probe_all(readouts, rows, console)
     document = {
-        "format_version": 2,
-        "task": rows.target.task.value,
-        "target": spec.name,
-        "split": spec.split.value,
-        "source": spec.source,
-        "licence": spec.licence,
-        "labels": {"file": str(labels.path), "sha256": sha256(labels.path)},
+        **describe_task(spec, labels, rows, store),
         "embeddings": members[0].metadata,
         "encoder_seeds": [each.metadata.get("file") for each in members] if len(members) > 1 else [],
-        "store": None if store is None else str(store.path),
-        "counts": rows.counts,
-        "grouped_by": rows.grouped_by,
-        "target_names": list(rows.target.names),
-        "dropped": rows.target.dropped,
         **summarise(results, {name: each[0] for name, each in readouts.items()}, rows, spec.metric),
         "label_efficiency": _label_efficiency(readouts, results, rows, spec.metric, label_counts),
         "leaks": leak_report(rows.transcript_ids, rows.families, rows.splits, store, pretraining),
@@ -116,6 +105,24 @@ def run_probe(
     write_result(document, output)
     print_table(document, Console())
     return ProbeResult(output, document)
+
+
+def describe_task(spec: TaskSpec, labels: Labels, rows: Rows, store: TranscriptStore | None) -> dict[str, Any]:
+    """The part of ``metrics.json`` on the task: where labels come from, which rows and targets there are."""
+    return {
+        "format_version": 2,
+        "task": rows.target.task.value,
+        "target": spec.name,
+        "split": spec.split.value,
+        "source": spec.source,
+        "licence": spec.licence,
+        "labels": {"file": str(labels.path), "sha256": sha256(labels.path)},
+        "store": None if store is None else str(store.path),
+        "counts": rows.counts,
+        "grouped_by": rows.grouped_by,
+        "target_names": list(rows.target.names),
+        "dropped": rows.target.dropped,
+    }
 
 
 def _sources(feature_sets: Mapping[str, Sequence[Control]], store: TranscriptStore | None) -> dict[str, Sequence[str]]:

@@ -21,6 +21,13 @@ from orthrus.probe.tasks import metrics_of
 EMBEDDING = "embedding"
 LABEL_SHUFFLE = "label shuffle"
 
+
+def subject(document: Mapping[str, Any]) -> str:
+    """The feature set that others are compared with, the first in a ``metrics.json``: embedding, or fine-tuned."""
+    first: str = next(iter(document["feature_sets"]))
+    return first
+
+
 Results = Mapping[str, Sequence[Sequence[SeedScores]]]
 """Scores by feature set, member (training seed of the encoder) and split."""
 
@@ -31,12 +38,13 @@ def summarise(
     """The part of ``metrics.json`` on scores: each feature set's, by seed with mean and intervals, and differences.
 
     ``readouts`` are those of each set's first member. ``headline`` is the metric that comes first. ``differences`` is
-    embedding minus each other set but the shuffled labels.
+    the first set minus each other one but the shuffled labels.
     """
     names = [headline, *(metric for metric in metrics_of(rows.target.task) if metric != headline)]
     prevalence = float(np.mean([rows.target.values[split.test].mean() for split in rows.splits]))
     test_to_train = float(np.mean([len(split.test) / len(split.train) for split in rows.splits]))
     resamples = _resamples(results, rows)
+    ours = next(iter(results))
     by_set = {
         name: {m: np.mean([[s.scores[m] for s in member] for member in members], axis=0).tolist() for m in names}
         for name, members in results.items()
@@ -50,11 +58,11 @@ def summarise(
         },
         "bootstrap": {
             "unit": "row" if rows.families is None else "family",
-            "samples": len(next(iter(resamples[EMBEDDING].values()))),
+            "samples": len(next(iter(resamples[ours].values()))),
         },
         "feature_sets": {
             name: {
-                "n_features": next(iter(readouts.get(name, readouts[EMBEDDING]).values())).shape[1],
+                "n_features": next(iter(readouts.get(name, readouts[ours]).values())).shape[1],
                 "scores": {m: _summary(by_set[name][m], resamples[name][m]) for m in names},
                 "penalties_per_seed": [list(seed.penalties) for seed in members[0]],
                 **_chosen_readouts(members, readouts.get(name, {})),
@@ -65,12 +73,12 @@ def summarise(
         },
         "differences": {
             name: {
-                m: _difference(by_set[EMBEDDING][m], by_set[name][m], resamples[EMBEDDING][m] - resamples[name][m],
+                m: _difference(by_set[ours][m], by_set[name][m], resamples[ours][m] - resamples[name][m],
                                test_to_train)
                 for m in names
             }
             for name in results
-            if name not in (EMBEDDING, LABEL_SHUFFLE)
+            if name not in (ours, LABEL_SHUFFLE)
         },
     }  # fmt: skip
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from orthrus.genome.codes import ANNOTATION_TARGET, BASE_BITS
+from orthrus.genome.codes import BASE_BITS
 from orthrus.loading.augment import Augmentation, MaskBases
 from orthrus.loading.batch import PairDataset
+from orthrus.loading.targets import ANNOTATION_TARGET
 from orthrus.loading.views import Graft
 from orthrus.pairs import ORTHOLOG
 from orthrus.store import TranscriptStore

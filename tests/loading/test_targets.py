@@ -2,9 +2,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orthrus.genome.codes import ANNOTATION_TARGET, BASE_BITS
+from orthrus.genome.codes import BASE_BITS
 from orthrus.loading.draws import seeded
-from orthrus.loading.targets import ANNOTATION_BITS, hide_targets
+from orthrus.loading.targets import ANNOTATION_BITS, ANNOTATION_TARGET, hide_targets
 from tests.loading.views import padded_codes
 from tests.oracles import loading as oracle
 

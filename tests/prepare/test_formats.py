@@ -12,7 +12,6 @@ import yaml
 from orthrus import TranscriptStore
 from orthrus.errors import InputError
 from orthrus.prepare import open_or_prepare, prepare
-from orthrus.store import merge_stores
 from tests.oracles.annotation import UCSC_FORMATS, Model, bed12, gene_pred_ext, gtf
 
 BASES = "".join(random.Random(7).choices("ACGT", k=4000))
@@ -110,17 +109,6 @@ def test_orthologs_come_out_of_togas_table(folder: Path) -> None:
     (folder / "orthology.tsv").write_text(ORTHOLOGY)
     alone = build(folder, {"species": {"dog": dog}})  # a shard: its pairs wait for the human's
     assert alone.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 3
-
-
-@pytest.mark.parametrize("table", [{}, {"orthology": "orthology.tsv"}])
-def test_shards_of_toga_merge_to_the_whole(folder: Path, table: dict[str, str]) -> None:
-    whole = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": {**DOG_SOURCE, **table}}})
-    shards = [folder.parent / name for name in ("human", "dog")]
-    for shard in shards:
-        prepare(folder / "spec.yaml", shard, species=[shard.name])
-    merged = merge_stores(shards, folder.parent / "merged")
-    assert pairs(merged) == pairs(whole)
-    assert merged.column("family_id") == whole.column("family_id")
 
 
 @pytest.mark.parametrize(
@@ -236,8 +224,6 @@ def test_tables_of_orthologs_and_homologs_by_their_own_names(folder: Path) -> No
     assert {source["path"] for source in store.meta["sources"]} >= {"mart.tsv", "homologene.data", "groups.tsv"}
     for change, message in [
         ({"aliases": ["mouse"]}, "aliases: found ['mouse']"),
-        ({"aliases": {"human": ["x"], "mouse": ["X"]}}, "'x' occurs twice"),
-        ({"orthologs": ["orthology.tsv"]}, "is TOGA's and does not name its species; give it as `orthology`"),
         ({"aliases": {"mouse": "Mouse"}}, "mouse is 'Mouse'; expected a list, such as [Mouse]"),
         ({"orthologs": [{"table": "mart.tsv", "species": "rat"}]}, "species is 'rat'; expected one of the spec's"),
         ({"orthologs": [{"table": "mart.tsv", "by": "name"}]}, "by is 'name'; expected `id` or `symbol`"),

@@ -39,10 +39,6 @@ BIOMART = (
     "G1\tT1\tA\tM1\tA\tortholog_one2one\t1\tH1\tD1\tG2\tother_paralog\n"
     "G3\tT3\tB\t\t\t\t\t\t\t\t\n"
 )
-NCBI = (  # as gene_orthologs.gz
-    "#tax_id\tGeneID\trelationship\tOther_tax_id\tOther_GeneID\n9606\t34\tOrtholog\t10090\t11364\n"
-    "9606\t34\tOrtholog\t7955\t406283\n"
-)
 HOMOLOGENE = (
     "3\t9606\t34\tACADM\t4557231\tNP_000007.1\n"
     "3\t10090\t11364\tAcadm\t6680618\tNP_031408.1\n"
@@ -92,10 +88,6 @@ def test_compara(table: Table) -> None:
         ("mouse", "ENSMUSG2", "human", "ENSG2", "ortholog_one2many"),
     }
     assert noted == {FOREIGN: 1, PARALOGS: 1}
-
-
-def test_ncbi(table: Table) -> None:
-    assert rows(table(NCBI)) == ({("human", "34", "mouse", "11364", "Ortholog")}, {FOREIGN: 1})
 
 
 def test_biomart(table: Table) -> None:
@@ -185,7 +177,7 @@ def test_what_is_no_such_table(table: Table, text: str) -> None:
             rows(table(text), kind)
 
 
-SEEDS = {"ours": OURS, "compara": COMPARA, "biomart": BIOMART, "ncbi": NCBI, "homologene": HOMOLOGENE, "groups": GROUPS}
+SEEDS = {"ours": OURS, "compara": COMPARA, "biomart": BIOMART, "homologene": HOMOLOGENE, "groups": GROUPS}
 
 
 def returns_rows_or_the_error(data: st.DataObject, seed: str, table: Table) -> None:

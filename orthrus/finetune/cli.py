@@ -1,0 +1,147 @@
+"""`orthrus finetune`: LightningCLI over the splits of a task, and the scores of all of them as a probe leaves them.
+
+A folder (``trainer.default_root_dir``) holds ``config.yaml``, a folder ``split_N`` for each split, with its
+checkpoints, metrics, ``predictions.parquet`` and fine-tuned ``encoder``, and at the end ``result``: the probe's
+``metrics.json``, ``scores.csv`` and ``bars.png``. The same command goes on where it was interrupted.
+"""
+
+from argparse import ArgumentError
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+
+from orthrus.errors import InputError
+from orthrus.finetune.data import LabelledDataModule
+from orthrus.finetune.lora import merge
+from orthrus.finetune.module import FineTuning
+from orthrus.finetune.result import predictions_table, write_finetuning
+from orthrus.hub import save_encoder
+from orthrus.nn.encoder import MambaEncoder
+from orthrus.output import write_table
+
+_PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "prog": "orthrus finetune"}
+_CONFIG_FILE = "config.yaml"
+
+
+class FineTuneCLI(LightningCLI):
+    """Parses the recipe once; :meth:`train_split` builds anew what it says."""
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            FineTuning,
+            LabelledDataModule,
+            run=False,
+            save_config_callback=None,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            trainer_defaults={
+                "default_root_dir": "runs/finetune",
+                "devices": 1,  # a task's labels are few; the splits are independent runs
+                "max_epochs": 20,
+                "num_sanity_val_steps": 0,
+                "gradient_clip_val": 1.0,
+                "enable_model_summary": False,
+                "log_every_n_steps": 1,
+            },
+            parser_kwargs=_PARSER,
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Early stopping on validation belongs to every run; patience in epochs."""
+        parser.add_argument("--patience", type=int, default=5, help="epochs without a better validation loss")
+
+    def instantiate_classes(self) -> None:
+        """Nothing yet: each split has a model and a trainer of its own."""
+
+    @property
+    def root(self) -> Path:
+        """The folder of the run."""
+        return Path(self.config.trainer.default_root_dir)
+
+    def build(self, split: int) -> Any:
+        """The data, the model and the settings of the trainer of one split; raises InputError for unusable input."""
+        config = deepcopy(self.config)
+        config.data.split = split
+        return self.parser.instantiate_classes(config)
+
+    def train_split(self, number: int) -> None:
+        """Train on one split, unless that is done, and write its predictions and its encoder."""
+        folder = self.root / f"split_{number}"
+        if (folder / "predictions.parquet").exists():
+            return
+        seed_everything(int(self.config.seed_everything) + number, workers=True, verbose=False)
+        built = self.build(number)
+        data: LabelledDataModule = built.data
+        model: FineTuning = built.model
+        best = ModelCheckpoint(
+            folder / "checkpoints", "best", "val/loss", save_last=True, enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )  # fmt: skip
+        trainer = Trainer(
+            **{
+                **dict(built.trainer),
+                "default_root_dir": folder,
+                "reload_dataloaders_every_n_epochs": 1,  # whose batches differ
+                "callbacks": [
+                    *(built.trainer.callbacks or []),
+                    EarlyStopping("val/loss", patience=self.config.patience),
+                    best,
+                ],
+                "logger": [CSVLogger(folder, name="metrics"), *_loggers(built.trainer.logger)],
+            }
+        )
+        last = folder / "checkpoints" / "last.ckpt"
+        trainer.fit(model, datamodule=data, ckpt_path=str(last) if last.exists() else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+        model.load_state_dict(state)
+        predicted = trainer.predict(model, datamodule=data)
+        if isinstance(model.network, MambaEncoder) and not (folder / "encoder").exists():
+            merge(model.network)
+            save_encoder(model.network, folder / "encoder", source=f"fine-tuned on {data.spec.name}")
+        assert best.best_model_score is not None
+        table = predictions_table(cast(Any, predicted), data, model.width, float(best.best_model_score))
+        write_table(table, folder / "predictions.parquet")
+
+
+def _loggers(given: Any) -> list[Any]:
+    """Loggers beside ours, such as W&B's."""
+    if given is None or isinstance(given, bool):
+        return []
+    return list(given) if isinstance(given, Sequence) else [given]
+
+
+def run(args: list[str]) -> None:
+    """Fine-tune as ``args`` say; raises InputError for unusable input."""
+    try:
+        cli = FineTuneCLI(args)
+    except ArgumentError as error:
+        raise InputError(f"{' '.join(str(error).split())}; see `orthrus finetune --help`") from None
+    data: LabelledDataModule = cli.build(0).data
+    _keep_config(cli)
+    data.tell()
+    for number in range(len(data.rows.splits)):
+        cli.train_split(number)
+    write_finetuning(cli.root, data, cli.config.model.checkpoint)
+
+
+def _keep_config(cli: FineTuneCLI) -> None:
+    """Write the configuration, or raise InputError where the folder holds a run of another."""
+    path = cli.root / _CONFIG_FILE
+    text = cli.parser.dump(cli.config, skip_none=False)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise InputError(
+            f"{cli.root} holds a run of another configuration ({path}); choose another --trainer.default_root_dir, or"
+            " repeat that run's command to go on with it"
+        )
+    cli.root.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

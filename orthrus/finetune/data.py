@@ -1,0 +1,144 @@
+"""Labelled transcripts of a task as batches of like length: training, validation and test sides of one split.
+
+Rows, targets and splits are the probe's own (:func:`orthrus.probe.rows.choose_rows`), so that scores can be compared.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from orthrus.embed import batches
+from orthrus.errors import InputError
+from orthrus.loading.batch import pad
+from orthrus.probe.embeddings import Embeddings
+from orthrus.probe.labels import Labels, read_labels
+from orthrus.probe.rows import Rows, choose_rows, tell_what_is_left_out
+from orthrus.probe.splits import Split
+from orthrus.probe.targets import Target
+from orthrus.probe.tasks import read_task
+from orthrus.store import TranscriptStore
+
+Plan = list[NDArray[np.int64]]
+"""The rows of one batch after another."""
+
+_CHUNK_BATCHES = 20  # batches of like length are cut from as many transcripts, drawn anew every epoch
+
+
+class LabelledBatch(NamedTuple):
+    """B labelled transcripts, codes right-padded with 0."""
+
+    codes_BL: Tensor
+    lengths_B: Tensor
+    targets_BT: Tensor
+    """float32, as the labels have them."""
+    rows_B: Tensor
+    """int64, rows of the data module's target."""
+
+
+class LabelledDataModule(LightningDataModule):
+    """Labelled transcripts of a task.
+
+    Args:
+        task: a probe's task (YAML).
+        store: folder made by ``orthrus prepare``, with the transcripts of the labels.
+        token_budget: padded nt of a batch; its size follows.
+        n_splits: how many of the task's splits there are; a probe's default is 10.
+        split: which of them, from 0. Set for each run by ``orthrus finetune``.
+        num_workers: processes that build batches.
+    """
+
+    def __init__(
+        self, task: str, store: str, token_budget: int = 32_768, n_splits: int = 3, split: int = 0, num_workers: int = 0
+    ) -> None:
+        super().__init__()
+        if token_budget < 1:
+            raise InputError(f"data.token_budget is {token_budget}; expected, say, 32768")
+        self.spec = read_task(task)
+        self.store = TranscriptStore.open(store)
+        self.token_budget, self.n_splits, self.num_workers, self._split = token_budget, n_splits, num_workers, split
+        self.labels: Labels = read_labels(self.spec.labels, self.spec.targets, self.spec.id_column)
+        ids = tuple(self.store.column("transcript_id"))
+        everything = Embeddings(ids, np.zeros((len(ids), 0), dtype=np.float32))
+        self.rows: Rows = choose_rows(self.labels, self.spec, everything, self.store, {"store": ids}, n_splits)
+        index = {name: i for i, name in enumerate(ids)}
+        self.transcripts = np.array([index[name] for name in self.rows.transcript_ids], dtype=np.int64)
+
+    @property
+    def target(self) -> Target:
+        """What to predict."""
+        return self.rows.target
+
+    @property
+    def split(self) -> Split:
+        """The sides of the split of this run."""
+        return self.rows.splits[self._split]
+
+    def tell(self) -> None:
+        """Print what was left out of the labels, and why."""
+        tell_what_is_left_out(self.labels, self.rows, Console(stderr=True))
+
+    def train_dataloader(self) -> DataLoader[LabelledBatch]:
+        """Training rows, in random batches of like length, other ones every epoch."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return self._loader(random_batches(self.split.train, self._lengths, self.token_budget, (self._split, epoch)))
+
+    def val_dataloader(self) -> DataLoader[LabelledBatch]:
+        """Validation rows."""
+        return self._loader(self._by_length(self.split.validation))
+
+    def test_dataloader(self) -> DataLoader[LabelledBatch]:
+        """Test rows."""
+        return self._loader(self._by_length(self.split.test))
+
+    predict_dataloader = test_dataloader
+
+    @property
+    def _lengths(self) -> NDArray[np.int64]:
+        return self.store.lengths[self.transcripts]
+
+    def _by_length(self, rows: NDArray[np.int64]) -> Plan:
+        return [rows[batch] for batch in batches(self._lengths[rows], self.token_budget)]
+
+    def _loader(self, plan: Plan) -> DataLoader[LabelledBatch]:
+        return DataLoader(_LabelledRows(self, plan), batch_size=None, num_workers=self.num_workers)
+
+
+class _LabelledRows(Dataset[LabelledBatch]):
+    """The batches of a plan, in its order."""
+
+    def __init__(self, data: LabelledDataModule, plan: Plan) -> None:
+        self._store, self._transcripts, self._values, self._plan = (
+            data.store,
+            data.transcripts,
+            data.target.values,
+            plan,
+        )
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __getitem__(self, number: int) -> LabelledBatch:
+        rows = self._plan[number]
+        codes_BL, lengths_B = pad([self._store.codes(int(i)) for i in self._transcripts[rows]])
+        targets_BT = torch.from_numpy(self._values[rows]).float()
+        codes_and_lengths = torch.from_numpy(codes_BL), torch.from_numpy(lengths_B)
+        return LabelledBatch(*codes_and_lengths, targets_BT, torch.from_numpy(rows))
+
+
+def random_batches(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], token_budget: int, seed: tuple[int, ...]
+) -> Plan:
+    """The ``rows``, once each, in random batches of like length; ``lengths`` are those of all rows there are."""
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(rows)
+    n_chunks = max(1, int(lengths[rows].sum()) // (_CHUNK_BATCHES * token_budget))
+    plan = [
+        chunk[batch] for chunk in np.array_split(order, n_chunks) for batch in batches(lengths[chunk], token_budget)
+    ]
+    return [plan[i] for i in generator.permutation(len(plan))]

@@ -1,0 +1,77 @@
+"""Predictions of a fine-tuned network as a table, and their scores in the probe's form, beside controls.
+
+The controls see the same rows and splits: a linear probe of the encoder as it was before (``frozen``), and of k-mers.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from orthrus.embed import embed
+from orthrus.finetune.data import LabelledDataModule
+from orthrus.hub import load_encoder
+from orthrus.probe.controls import kmer_features
+from orthrus.probe.leaks import leak_report
+from orthrus.probe.metrics import SeedScores
+from orthrus.probe.one_split import probe_features, seed_scores
+from orthrus.probe.result import print_table, write_result
+from orthrus.probe.run import KMER, describe_task
+from orthrus.probe.summary import summarise
+
+FINE_TUNED = "fine-tuned"
+FROZEN = "frozen"
+_METADATA_KEY = b"orthrus"
+
+
+def predictions_table(
+    predicted: Sequence[tuple[Tensor, Tensor]], data: LabelledDataModule, width: int, validation_loss: float
+) -> pa.Table:
+    """Test rows of a split: ``transcript_id``, then ``truth:NAME`` and ``prediction:NAME`` of every target."""
+    rows_N, scores_NT = (torch.cat(parts) for parts in zip(*predicted, strict=True))
+    order_N = rows_N.argsort()
+    rows, scores = rows_N[order_N].numpy(), scores_NT[order_N].double().numpy()
+    columns: dict[str, Any] = {"transcript_id": [data.rows.transcript_ids[row] for row in rows]}
+    for i, name in enumerate(data.target.names):
+        columns |= {f"truth:{name}": data.target.values[rows, i], f"prediction:{name}": scores[:, i]}
+    metadata = {"split": data.split.seed, "width": width, "validation_loss": validation_loss}
+    return pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
+
+
+def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | None) -> None:
+    """Score the predictions of every split under ``root``, write ``root/result`` and print its table."""
+    splits, ids = data.rows.splits, data.rows.transcript_ids
+    ours: list[SeedScores] = []
+    for number, split in enumerate(splits):
+        table = pq.read_table(root / f"split_{number}" / "predictions.parquet")
+        said = json.loads(table.schema.metadata[_METADATA_KEY])
+        predicted_NT = np.stack([table[f"prediction:{name}"].to_numpy() for name in data.target.names], axis=1)
+        ours.append(seed_scores(data.target, split, predicted_NT, said["validation_loss"]))
+    features = {KMER: kmer_features(data.store, ids).matrix}
+    if checkpoint is not None:
+        frozen = embed(load_encoder(checkpoint), data.store, data.transcripts, description=f"{FROZEN} control")
+        features = {FROZEN: frozen, **features}
+    results = {FINE_TUNED: [ours]} | {
+        name: [[probe_features(matrix, data.target, split) for split in splits]] for name, matrix in features.items()
+    }
+    readouts = {name: {name: matrix} for name, matrix in features.items()}
+    readouts[FINE_TUNED] = {FINE_TUNED: np.empty((0, said["width"]), dtype=np.float32)}
+    document = {
+        **describe_task(data.spec, data.labels, data.rows, data.store),
+        "target": f"{data.spec.name}, {FINE_TUNED}",
+        "embeddings": {"checkpoint": checkpoint},
+        "encoder_seeds": [],
+        **summarise(results, readouts, data.rows, data.spec.metric),
+        "label_efficiency": {},
+        "leaks": leak_report(ids, data.rows.families, splits, data.store, None),
+        "missing_controls": {},
+    }
+    write_result(document, root / "result")
+    print_table(document, Console())
