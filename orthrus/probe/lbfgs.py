@@ -7,6 +7,7 @@ from torch import Tensor
 
 MAX_ITERATIONS = 500
 HISTORY = 10
+STANDING = 3
 
 
 def minimise(
@@ -19,18 +20,20 @@ def minimise(
 
     ``evaluate(params_AM, problems_A)`` gives values (A,) and gradients (A, M) of the problems of those numbers.
     ``inverse_curvature_PM`` is the first guess of the inverse Hessian's diagonal; ``tolerance`` the root of gradient x
-    inverse Hessian x gradient at which a problem is done. Problems that are done are left out of the batch once they
+    inverse Hessian x gradient at which a problem is done, as it is where its value has stood still, to its rounding,
+    for three steps. Problems that are done are left out of the batch once they
     are a quarter of it. Raises RuntimeError if MAX_ITERATIONS do not suffice.
     """
     result_PM = start_PM.clone()
     problems = torch.arange(len(start_PM))
     params, inverse = start_PM, inverse_curvature_PM
     value, gradient = evaluate(params, problems)
+    stood_still = torch.zeros(len(start_PM), dtype=torch.int64)
     history: list[tuple[Tensor, Tensor]] = []
     for _ in range(MAX_ITERATIONS):
         direction = -_times_inverse_hessian(gradient, inverse, history)
         slope = (gradient * direction).sum(dim=1)
-        active = -slope > tolerance**2
+        active = (-slope > tolerance**2) & (stood_still < STANDING)
         if not active.any():
             result_PM[problems] = params
             return result_PM
@@ -38,10 +41,12 @@ def minimise(
             result_PM[problems] = params
             problems, params, inverse = problems[active], params[active], inverse[active]
             value, gradient, direction, slope = value[active], gradient[active], direction[active], slope[active]
+            stood_still = stood_still[active]
             history = [(step[active], change[active]) for step, change in history]
             active = active[active]
         direction *= active[:, None]
         new_params, new_value, new_gradient = _backtrack(evaluate, problems, params, value, slope, direction)
+        stood_still = torch.where(value - new_value > _rounding(value), 0, stood_still + 1)
         history = [*history, (new_params - params, new_gradient - gradient)][-HISTORY:]
         params, value, gradient = new_params, new_value, new_gradient
     raise RuntimeError(
@@ -63,13 +68,17 @@ def _backtrack(
     scale = torch.ones_like(value)
     for _ in range(30):
         # The last term lets a step pass whose gain is lost in the value's rounding.
-        failed = ~(new_value <= value + 1e-4 * scale * slope + 4 * torch.finfo(value.dtype).eps * value.abs())
+        failed = ~(new_value <= value + 1e-4 * scale * slope + _rounding(value))
         if not failed.any():
             break
         scale[failed] /= 2
         new_params[failed] = params[failed] + scale[failed, None] * direction[failed]
         new_value[failed], new_gradient[failed] = evaluate(new_params[failed], problems[failed])
     return new_params, new_value, new_gradient
+
+
+def _rounding(value: Tensor) -> Tensor:
+    return 4 * torch.finfo(value.dtype).eps * value.abs()
 
 
 def _times_inverse_hessian(gradient: Tensor, inverse: Tensor, history: list[tuple[Tensor, Tensor]]) -> Tensor:

@@ -149,6 +149,18 @@ def test_separable_labels_converge_under_the_weakest_penalty():
     assert np.isfinite(fit.scores_NT).all()
 
 
+def test_a_label_that_all_but_one_of_few_rows_have_converges():
+    """The weakest penalty leaves values so small that their rounding stops the descent, the gradient not yet nought."""
+    for _ in range(20):
+        scales = np.logspace(0, -3, 64)
+        features = (RNG.standard_normal((45, 64)) * scales @ RNG.standard_normal((64, 64))).astype(np.float32)
+        split = Split(0, np.arange(25), np.arange(25, 35), np.arange(35, 45))
+        labels = np.ones((45, 1))
+        labels[RNG.choice(45, 3)] = labels[RNG.integers(25)] = 0
+        fit = logistic.fit_logistic(linear.principal_axes(features, split), labels, split)
+        assert np.isfinite(fit.scores_NT).all()
+
+
 def test_minimise_finds_the_minima_of_quadratics_of_any_curvature():
     curvature = torch.logspace(-3, 3, 8, dtype=torch.float64).repeat(5, 1)
     goal = torch.randn(5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
