@@ -80,6 +80,7 @@ def download(source: Source, output: Path, folders: Sequence[str] = ()) -> list[
             else f"{source.name} is one folder; leave --folder out."
         )
     pooch.get_logger().setLevel("WARNING")
+    Console(stderr=True, soft_wrap=True).print(f"{source.name}: {source.licence}", style="dim", highlight=False)
     paths = []
     with _progress() as progress:
         for folder in folders or ("",):
@@ -194,11 +195,11 @@ class _Resumed:
 def describe_sources(sources: Iterable[Source]) -> Table:
     """The sources in a table for people."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("source", "what", "version", "licence"):
-        table.add_column(column, header_style="dim")
+    table.add_column("source", header_style="dim", no_wrap=True)
+    table.add_column("what", header_style="dim")
     for source in sources:
-        what = source.title + (" (--folder)" if source.folders else "")
-        table.add_row(*map(Text, (source.name, what, source.version, source.licence)))
+        what = Text.assemble(source.title, (f"\n{source.version}", "dim"))
+        table.add_row(Text(source.name), what.append("; by --folder", "dim") if source.folders else what)
     return table
 
 

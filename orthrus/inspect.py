@@ -1,6 +1,7 @@
 """What a store holds, and one transcript with its tracks, for people to read."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from Bio.Seq import translate
@@ -16,6 +17,7 @@ _translate: Callable[[str], str] = translate
 
 _LINE = 60
 _SPECIES_SHOWN = 12
+_REASONS_SHOWN = 10
 _PAIR_MEANING = {
     "splice": "two isoforms of one gene",
     "ortholog": "transcripts of two orthologous genes",
@@ -35,9 +37,7 @@ def describe_store(store: TranscriptStore) -> RenderableType:
         _length_table(store),
         _family_table(store),
     ]
-    if dropped := store.table("dropped").sort_by([("count", "descending")]).to_pylist():
-        rows = [(row["count"], row["reason"], row["source"], ", ".join(row["examples"])) for row in dropped]
-        parts.append(_table("Left out", ("transcripts", "why", "source", "for example"), rows))
+    parts.extend(_dropped_tables(store))
     parts.extend(Text.assemble(("note  ", "yellow"), line) for line in meta.get("warnings", ()))
     if sources:
         parts.append(_table("Sources", ("file", "bytes", "sha256"), sources))
@@ -115,6 +115,22 @@ def _family_table(store: TranscriptStore) -> Table:
     row = (len(size), int((n_species > 1).sum()), int(size[largest]), store.family_names[largest].as_py())
     header = ("families", "multi-species", "most transcripts", "in family")
     return _table("Families, the unit of every split", header, [row])
+
+
+def _dropped_tables(store: TranscriptStore) -> list[Table]:
+    """Reasons, the most frequent first, each with its source or the number of them."""
+    by_reason: dict[str, list[dict[str, Any]]] = {}
+    for row in store.table("dropped").to_pylist():
+        by_reason.setdefault(row["reason"], []).append(row)
+    counts = sorted(((sum(row["count"] for row in rows), reason) for reason, rows in by_reason.items()), reverse=True)
+    lines: list[tuple[int, str, str, str]] = []
+    for count, reason in counts[:_REASONS_SHOWN]:
+        rows = by_reason[reason]
+        source = rows[0]["source"].rpartition("/")[2] if len(rows) == 1 else f"{len(rows)} sources"
+        lines.append((count, reason, source, rows[0]["examples"][0]))
+    if rest := counts[_REASONS_SHOWN:]:
+        lines.append((sum(count for count, _ in rest), f"({len(rest)} other reasons)", "dropped.parquet", ""))
+    return [_table("Left out", ("transcripts", "why", "of", "for example"), lines)] if lines else []
 
 
 def _sequence(codes: Codes) -> Text:

@@ -48,6 +48,22 @@ def test_many_species_are_summed_up(tmp_path: Path) -> None:
     assert "note  1 to mind (for example this)" in lines
 
 
+def test_what_was_dropped_is_summed_over_sources(tmp_path: Path) -> None:
+    findings = {name: Findings() for name in ("x/a.gtf", "x/b.gtf")}
+    for name, found in findings.items():
+        found.dropped.add("too short", [f"{name}.1", f"{name}.2"])
+    for n in range(12):
+        findings["x/b.gtf"].dropped.add(f"of kind {n:02}", ["B"] * (20 - n))
+    with StoreBuilder(tmp_path / "s") as builder:
+        builder.add(encode_bases("ACGT", "x"), transcript_id="T", gene_id="G", species="human")
+        builder.finish(findings=findings)
+    lines = [" ".join(line.split()) for line in shown(describe_store(TranscriptStore.open(tmp_path / "s")))]
+    assert "20 of kind 00 b.gtf B" in lines
+    assert "23 (3 other reasons) dropped.parquet" in lines  # 10 and 9 of a kind, and 4 too short
+    rows = TranscriptStore.open(tmp_path / "s").table("dropped").to_pylist()
+    assert [row["count"] for row in rows if row["reason"] == "too short"] == [2, 2]
+
+
 def test_a_transcript_with_its_tracks_aligned(tmp_path: Path) -> None:
     sequence = "A" * 58 + "ATGGCN" + "TAA" + "C" * 10
     codes = annotate(encode_bases(sequence, "x"), (58, 67), [60, 77])
