@@ -7,6 +7,7 @@ from orthrus.objectives.objective import (
     Encoded,
     MaskedLanguageTerm,
     Objective,
+    PositionTerm,
     Term,
 )
 from orthrus.objectives.schedules import Constant, Linear, Schedule, WarmUp
@@ -22,6 +23,7 @@ __all__ = [
     "MaskedLanguageTerm",
     "MultiPositiveLoss",
     "Objective",
+    "PositionTerm",
     "Schedule",
     "SigmoidLoss",
     "Term",

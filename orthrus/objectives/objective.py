@@ -11,7 +11,7 @@ Every scalar, averaged over ranks, is that of the whole batch (:mod:`orthrus.nn.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,9 @@ class Term(nn.Module):
 class PositionTerm(Term, ABC):
     """A term that is a mean over single positions, whichever row they are in; called with sums over all positions."""
 
+    asked_by: ClassVar[str]
+    """The setting of :class:`orthrus.loading.PairDataModule` that hides what is to be predicted."""
+
     @abstractmethod
     def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:
         """Sums over the positions to predict in some rows (S,), the last being the number of those positions."""
@@ -68,7 +71,7 @@ class ContrastiveTerm(Term):
 
     Args:
         d_model: width of the encoder.
-        loss: over pairs, built without arguments.
+        loss: what compares the views of pairs.
         weight: of this term in the objective.
         d_hidden: width of the projector's two hidden layers.
         d_out: width of the space in which views are compared.
@@ -102,6 +105,8 @@ class MaskedLanguageTerm(PositionTerm):
         weight: of this term in the objective.
     """
 
+    asked_by = "mlm_fraction"
+
     def __init__(self, d_model: int, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)
         self.head = MaskedLanguageHead(d_model)
@@ -126,6 +131,8 @@ class AnnotationTerm(PositionTerm):
         d_model: width of the encoder.
         weight: of this term in the objective.
     """
+
+    asked_by = "annotation_fraction"
 
     def __init__(self, d_model: int, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)

@@ -19,7 +19,7 @@ from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import mean_pool
 from orthrus.nn.ranks import mean_over_ranks, share_of_mean
 from orthrus.nn.tracks import codes_to_tracks
-from orthrus.objectives import Encoded, Objective, Term
+from orthrus.objectives import Encoded, Objective, PositionTerm, Term
 from orthrus.objectives.geometry import retrieval_top1
 from orthrus.training.optim import parameter_groups, warmup_cosine
 from orthrus.training.pair_geometry import PairGeometry
@@ -66,6 +66,16 @@ class Pretraining(LightningModule):
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self._decay = (encoder_decay, head_decay)
         self.geometry = PairGeometry()
+
+    def setup(self, stage: str) -> None:
+        """Raises InputError for a term that has nothing to predict: its loss would be 0 throughout."""
+        data = getattr(self.trainer, "datamodule", None)
+        for name, term in self.objective.terms.items():
+            if isinstance(term, PositionTerm) and getattr(data, term.asked_by, None) == 0:
+                raise InputError(
+                    f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
+                    " or leave the term out"
+                )
 
     def forward(self, batch: PairBatch) -> Encoded:
         """Both views of a batch, encoded, and read at single positions."""

@@ -74,7 +74,7 @@ def test_a_compiled_encoder_trains_alike(tmp_path: Path, store: Path) -> None:
 
 def test_terms_log_under_their_names(tmp_path: Path, store: Path) -> None:
     annotation = "--model.objective.annotation=orthrus.objectives.AnnotationTerm"
-    assert fit(tmp_path / "run", store, annotation) == 0
+    assert fit(tmp_path / "run", store, annotation, "--data.annotation_fraction=0.15") == 0
     names = set(metrics(tmp_path / "run")[0])
     for stage in ("train", "val"):
         assert {f"{stage}/{name}" for name in ("loss", "contrastive", "mlm", "mlm_accuracy", "annotation_cds")} <= names
@@ -86,6 +86,7 @@ def test_terms_log_under_their_names(tmp_path: Path, store: Path) -> None:
     [
         (f"{WEIGHT}=-1", "must be 0 or more, got -1"),
         (f"{WEIGHT}=orthrus.objectives.WarmUp {WEIGHT}.value=1 {WEIGHT}.steps=0", "must be at least 1, got 0"),
+        ("--data.mlm_fraction=0", "model.objective.mlm predicts what data.mlm_fraction hides, which is 0"),
         ("--model.objective={}", "an objective needs at least one term"),
         ("--model.objective.mlm=orthrus.objectives.Nothing", "orthrus.objectives.Nothing"),
         ("--model.chunk_rows=0", "model.chunk_rows must be at least 1"),
