@@ -21,20 +21,20 @@ def random_embeddings(n: int, prefix: str = "t", width: int = 8, seed: int = 0, 
     return Embeddings(tuple(f"{prefix}{i}" for i in range(n)), matrix, **columns)  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=["own", "faiss"])
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "faiss":
+@pytest.fixture(params=[False, True], ids=["own", "faiss"])
+def use_faiss(request: pytest.FixtureRequest) -> bool:
+    if request.param:
         pytest.importorskip("faiss", reason="the extra faiss is not installed")
-    else:
-        monkeypatch.setitem(sys.modules, "faiss", None)  # as where it is not installed
+    return bool(request.param)
 
 
-@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("measure", ["cosine", "euclidean"])
-def test_neighbours_equal_a_sort_of_all_distances(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbours_equal_a_sort_of_all_distances(
+    measure: str, use_faiss: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orthrus.neighbours._BLOCK_VALUES", 200)  # several blocks, the last one smaller
     queries, candidates = random_embeddings(7, "q", seed=1), random_embeddings(90)
-    found = nearest(queries, candidates, 5, measure)  # type: ignore[arg-type]
+    found = nearest(queries, candidates, 5, measure, use_faiss)  # type: ignore[arg-type]
     for row, vector in enumerate(queries.matrix.astype(float)):
         others = candidates.matrix.astype(float)
         if measure == "cosine":
@@ -47,11 +47,10 @@ def test_neighbours_equal_a_sort_of_all_distances(measure: str, monkeypatch: pyt
         np.testing.assert_allclose(found.value_QK[row], value[order], rtol=1e-5)
 
 
-@pytest.mark.usefixtures("backend")
-def test_a_transcript_is_no_neighbour_of_itself_but_its_double_is() -> None:
+def test_a_transcript_is_no_neighbour_of_itself_but_its_double_is(use_faiss: bool) -> None:
     some = random_embeddings(5)
     doubled = Embeddings((*some.transcript_ids, "double"), np.concatenate([some.matrix, some.matrix[:1]]))
-    found = nearest(some, doubled, 5)
+    found = nearest(some, doubled, 5, use_faiss=use_faiss)
     assert found.index_QK[0, 0] == 5
     assert found.value_QK[0, 0] == pytest.approx(1)
     assert all(row not in found.index_QK[row] for row in range(5))
@@ -120,6 +119,12 @@ def test_widths_and_k_are_checked() -> None:
         nearest(random_embeddings(2), random_embeddings(2), 0)
 
 
+def test_faiss_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match="faiss is not installed"):
+        nearest(random_embeddings(2), random_embeddings(2), 1, use_faiss=True)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> TranscriptStore:
     return build_store(tmp_path_factory.mktemp("neighbours") / "store", n_genes=6)
@@ -161,7 +166,9 @@ def test_a_fasta_as_query(
     lines = (tmp_path / "n.tsv").read_text().splitlines()
     assert lines[0].split("\t")[:4] == ["query", "rank", "transcript_id", "cosine"]
     assert [line.split("\t")[:2] for line in lines[1:]] == [["mine", "1"], ["mine", "2"]]
-    assert "no retrieval metrics" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "no retrieval metrics" in shown.out
+    assert "no query has a CDS" in shown.err
     assert main(["neighbours", *args]) == 2
     assert "pass --overwrite" in capsys.readouterr().err
 
@@ -174,3 +181,7 @@ def test_another_encoder_is_refused(
     assert main(["neighbours", *args, f"--checkpoint={tmp_path / 'other'}"]) == 2
     assert "is not the checkpoint that made" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "n.tsv").exists()
+    (embedded / "encoder").rename(embedded / "moved")
+    assert main(["neighbours", *args]) == 2
+    assert "say with --checkpoint where it is" in " ".join(capsys.readouterr().err.split())
+    (embedded / "moved").rename(embedded / "encoder")

@@ -23,6 +23,7 @@ def add_commands(command: AddCommand) -> None:
     neighbours.add_argument("--output", type=Path, required=True, metavar="N.tsv", help="table, .tsv or .parquet")
     neighbours.add_argument("--k", type=int, default=10, help="neighbours of each query (default: %(default)s)")
     neighbours.add_argument("--measure", choices=("cosine", "euclidean"), default="cosine", help="default: cosine")
+    neighbours.add_argument("--faiss", action="store_true", help="search by faiss's flat index (extra faiss)")
     neighbours.add_argument("--metrics", type=Path, metavar="M.json", help="write the retrieval metrics here too")
     neighbours.add_argument("--overwrite", action="store_true", help="replace existing output")
     add_device(neighbours)
@@ -60,8 +61,14 @@ def _neighbours(options: argparse.Namespace) -> None:
     else:
         encoder = same_encoder(options.checkpoint, candidates, chosen_device(options))
         with open_or_prepare(options.query, genome=options.genome, coordinates=options.coordinates) as store:
+            if encoder.n_tracks > 4 and (store.cds[:, 0] < 0).all():
+                Console(stderr=True).print(
+                    "warning: no query has a CDS, which this encoder reads: its neighbours are those of un-annotated"
+                    " transcripts; give --coordinates, or an annotation with --genome",
+                    style="yellow", highlight=False, soft_wrap=True,
+                )  # fmt: skip
             queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
-    found = nearest(queries, candidates, options.k, options.measure)
+    found = nearest(queries, candidates, options.k, options.measure, options.faiss)
     table = neighbour_table(queries, candidates, found, options.measure)
     metrics = retrieval(queries, candidates, found)
     write_table(table, options.output)
