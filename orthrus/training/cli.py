@@ -22,16 +22,17 @@ from orthrus.loading import PairDataModule
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients
-from orthrus.training.callbacks.provenance import Provenance, compare_ranks
+from orthrus.training.callbacks.provenance import Provenance, compare_ranks, describe_store
 from orthrus.training.callbacks.random_states import RandomStates
 from orthrus.training.callbacks.throughput import Throughput
 from orthrus.training.checkpoint_files import newest_valid
 from orthrus.training.module import Pretraining
-from orthrus.wandb_login import offline_without_login
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 _COMMANDS = ("fit", "validate", "test", "predict")
 _CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
+_WANDB = "orthrus.training.wandb_run.WandbRun"
+_WANDB_MEDIA = "orthrus.training.callbacks.wandb_media.WandbMedia"
 _CHECKPOINT_IO = "orthrus.training.checkpoint_files.AtomicCheckpointIO"
 _SLURM = "lightning.pytorch.plugins.environments.SLURMEnvironment"
 _PROGRESS_BAR = "orthrus.training.callbacks.progress.StepProgressBar"
@@ -52,6 +53,9 @@ class RunConfig(SaveConfigCallback):
             recipe = self.config.clone()
             recipe.resume = recipe.ckpt_path = None  # how this start went on is no part of it
             self.parser.save(recipe, str(path), overwrite=True)
+            parameters = yaml.safe_load(self.parser.dump(recipe)) | {"store": describe_store(recipe.data.store)}
+            for logger in trainer.loggers[1:]:  # the first, metrics.csv, has config.yaml beside it
+                logger.log_hyperparams(parameters)
 
 
 class OrthrusCLI(LightningCLI):
@@ -98,7 +102,7 @@ class OrthrusCLI(LightningCLI):
         parser.add_lightning_class_args(CollapseMonitor, "collapse")
 
     def before_instantiate_classes(self) -> None:
-        """Find the checkpoint to resume; log to CSV; keep W&B offline without a login; bf16 where a GPU has it."""
+        """Find the checkpoint to resume; log to CSV; bf16 where a GPU has it."""
         options = self.config[self.subcommand]
         trainer = options.trainer
         if options.resume == "auto":
@@ -107,13 +111,16 @@ class OrthrusCLI(LightningCLI):
             _refuse_another_run(Path(trainer.default_root_dir), options.ckpt_path)
         trainer.plugins = _plugins(trainer.plugins)
         loggers = [logger for logger in _without(_CSV_LOGGER, trainer.logger) if not isinstance(logger, bool)]
-        if any(logger.class_path.endswith("WandbLogger") for logger in loggers):
-            offline_without_login()
+        for logger in loggers:
+            if logger.class_path == _WANDB:
+                logger.init_args.run_folder = logger.init_args.run_folder or trainer.default_root_dir
         csv = _component(_CSV_LOGGER, save_dir=trainer.default_root_dir, name="metrics", flush_logs_every_n_steps=1)
         trainer.logger = [csv, *loggers]
         if self.subcommand != "fit":
             trainer.logger = False
-        trainer.callbacks = _without(_PROGRESS_BAR, trainer.callbacks)
+        trainer.callbacks = _without(_WANDB_MEDIA, _without(_PROGRESS_BAR, trainer.callbacks))
+        if self.subcommand == "fit" and any(logger.class_path == _WANDB for logger in loggers):
+            trainer.callbacks.append(_component(_WANDB_MEDIA, store=options.data.store))
         if trainer.enable_progress_bar is not False:
             trainer.callbacks.append(_component(_PROGRESS_BAR))
         if trainer.precision is None:

@@ -116,7 +116,7 @@ class Pretraining(LightningModule):
         on_bar = ("loss", "retrieval_top1")
         self.log_dict({f"train/{k}": v for k, v in means.items() if k in on_bar}, prog_bar=True)
         self.log_dict({f"train/{k}": v for k, v in means.items() if k not in on_bar})
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return scores["loss"]
 
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:

@@ -22,13 +22,13 @@ def test_every_recipe_trains(recipe: str, tmp_path: Path, store: Path, monkeypat
     monkeypatch.setenv("NETRC", str(tmp_path / "no_login"))
     monkeypatch.chdir(tmp_path)  # where W&B writes by default
     assert fit(tmp_path / "run", store, recipe=str(REPOSITORY / recipe)) == 0
-    if "WandbLogger" in (REPOSITORY / recipe).read_text():  # without a login, offline
+    if "WandbRun" in (REPOSITORY / recipe).read_text():  # without a login, offline
         assert list(tmp_path.rglob("offline-run-*/run-*.wandb"))
     encoder = load_encoder(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert encoder.d_model == 16
     rows = metrics(tmp_path / "run")
     assert rows[0]["step"] == "0"
-    for name in ("train/loss", "val/loss", "val/retrieval_top1", "val/alignment", "val/uniformity", "lr"):
+    for name in ("train/loss", "val/loss", "val/retrieval_top1", "val/alignment", "val/uniformity", "train/lr"):
         assert any(row[name] for row in rows), name
 
 

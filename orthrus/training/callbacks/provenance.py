@@ -26,7 +26,7 @@ class Provenance(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Read the store's description; raises InputError unless every rank sees the same."""
-        self.store = describe_store(TranscriptStore.open(self.store_path))
+        self.store = describe_store(self.store_path)
         compare_ranks(trainer, self.store, "another store")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -34,11 +34,12 @@ class Provenance(Callback):
         checkpoint[_KEY] = self.store
 
 
-def describe_store(store: TranscriptStore) -> dict[str, Any]:
+def describe_store(path: str) -> dict[str, Any]:
     """One checksum over those of all the store's files, and its counts."""
+    store = TranscriptStore.open(path)
     files = {name: file["sha256"] for name, file in store.meta["files"].items()}
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return {"sha256": digest, "transcripts": len(store)}
+    return {"sha256": digest, "transcripts": len(store), "counts": store.meta.get("counts", {})}
 
 
 def compare_ranks(trainer: Trainer, mine: Any, what: str) -> None:

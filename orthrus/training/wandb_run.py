@@ -1,0 +1,128 @@
+"""A Weights & Biases run that belongs to a run folder, and that training neither waits for nor fails with.
+
+Its id is kept in ``wandb_id`` of the run folder, so that a run that is resumed goes on as the same one. Metrics are
+logged at the training step they are of: steps that are done again after an interruption are equal and change nothing.
+Without a login it is offline, in ``wandb/`` of the run folder, for `wandb sync` later; a server that cannot be
+reached within half a minute makes it offline too.
+"""
+
+import logging
+import os
+import secrets
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import wandb
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import Logger
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+_log = logging.getLogger(__name__)
+_INIT_SECONDS = 30
+_ID_FILE = "wandb_id"
+
+
+class WandbRun(Logger):
+    """Logs to W&B.
+
+    Args:
+        project: of W&B.
+        entity: user or team of W&B; None: the login's own.
+        name: shown for the run; None: one that W&B makes up.
+        run_folder: where the id and offline files are kept; None: the trainer's ``default_root_dir``.
+        log_checkpoints: upload the best checkpoint at the end of training as an artifact.
+    """
+
+    def __init__(
+        self,
+        project: str = "orthrus",
+        entity: str | None = None,
+        name: str | None = None,
+        run_folder: str | None = None,
+        log_checkpoints: bool = False,
+    ) -> None:
+        super().__init__()
+        self.project, self.entity, self._run_name, self.log_checkpoints = project, entity, name, log_checkpoints
+        self.folder = Path(run_folder or ".")
+        self._run: Any = None
+        self._failed = False
+
+    @property
+    def name(self) -> str:
+        """The project."""
+        return self.project
+
+    @property
+    def version(self) -> str | None:
+        """The run's id; None before there is one."""
+        path = self.folder / _ID_FILE
+        return path.read_text().strip() if path.is_file() else None
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run, begun when first asked for; a disabled one if there can be none."""
+        if self._run is None:
+            try:
+                self._run = self._begin()
+            except Exception as error:
+                self._fail("begin", error)
+                self._run = wandb.init(mode="disabled")
+        return self._run
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Add to the run's configuration."""
+        self.attempt(lambda run: run.config.update(params, allow_val_change=True))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log at a training step."""
+        self.attempt(lambda run: run.log(dict(metrics), step=step))
+
+    def attempt(self, act: Callable[[Any], object]) -> None:
+        """Do something with the run; should it fail, tell it once and leave W&B alone from then on."""
+        if self._failed:
+            return
+        try:
+            act(self.experiment)
+        except Exception as error:
+            self._fail("log", error)
+
+    def finish(self, exit_code: int) -> None:
+        """Close the run. Not in ``finalize``, which is also called after the validation that precedes training."""
+        if self._run is not None:
+            self.attempt(lambda run: run.finish(exit_code=exit_code))
+            self._run = None
+
+    def _begin(self) -> Any:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        run_id = self.version
+        if run_id is None:
+            run_id = secrets.token_hex(4)
+            (self.folder / _ID_FILE).write_text(run_id + "\n")
+        given: dict[str, Any] = {
+            "project": self.project,
+            "entity": self.entity,
+            "name": self._run_name,
+            "id": run_id,
+            "dir": str(self.folder),
+        }
+        mode = os.environ.get("WANDB_MODE", "online")
+        if mode == "online":
+            try:
+                if wandb.login(prompt=False):
+                    settings = wandb.Settings(init_timeout=_INIT_SECONDS)
+                    return wandb.init(**given, mode="online", resume="allow", settings=settings)
+            except Exception as error:
+                _log.warning("W&B cannot be reached (%s): this run is logged offline", str(error).splitlines()[0])
+                wandb.teardown()
+            mode = "offline"
+        return wandb.init(**given | {"mode": mode}, settings=wandb.Settings(silent=mode == "offline"))
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self._failed = True
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        _log.warning("W&B cannot %s (%s): training goes on without it; metrics/ has everything", what, reason)
