@@ -22,11 +22,11 @@ from orthrus.loading import PairDataModule
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients
-from orthrus.training.callbacks.provenance import Provenance, compare_ranks, describe_store
 from orthrus.training.callbacks.random_states import RandomStates
 from orthrus.training.callbacks.throughput import Throughput
 from orthrus.training.checkpoint_files import newest_valid
 from orthrus.training.module import Pretraining
+from orthrus.training.provenance import compare_ranks, describe_store
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 _COMMANDS = ("fit", "validate", "test", "predict")
@@ -43,7 +43,7 @@ class RunConfig(SaveConfigCallback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Compare the ranks' recipes. Write nothing yet: what is still to be refused leaves no run behind."""
-        compare_ranks(trainer, yaml.safe_load(self.parser.dump(self.config)), "another recipe")
+        compare_ranks(trainer, self._description(self.config))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Everything stands; the first step is next."""
@@ -53,9 +53,13 @@ class RunConfig(SaveConfigCallback):
             recipe = self.config.clone()
             recipe.resume = recipe.ckpt_path = None  # how this start went on is no part of it
             self.parser.save(recipe, str(path), overwrite=True)
-            parameters = yaml.safe_load(self.parser.dump(recipe)) | {"store": describe_store(recipe.data.store)}
             for logger in trainer.loggers[1:]:  # the first, metrics.csv, has config.yaml beside it
-                logger.log_hyperparams(parameters)
+                logger.log_hyperparams(self._description(recipe))
+
+    def _description(self, recipe: Namespace) -> dict[str, Any]:
+        """The recipe as plain values, and what its store is."""
+        values: dict[str, Any] = yaml.safe_load(self.parser.dump(recipe))
+        return values | {"store": describe_store(recipe.data.store)}
 
 
 class OrthrusCLI(LightningCLI):
@@ -93,8 +97,6 @@ class OrthrusCLI(LightningCLI):
         parser.link_arguments(
             "trainer.default_root_dir", "checkpoint.dirpath", compute_fn=lambda root: str(Path(root) / "checkpoints")
         )
-        parser.add_lightning_class_args(Provenance, "provenance")
-        parser.link_arguments("data.store", "provenance.store")
         parser.add_lightning_class_args(RandomStates, "random_states")
         parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_lightning_class_args(Gradients, "gradients")

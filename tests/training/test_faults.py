@@ -131,11 +131,12 @@ def test_ranks_with_different_recipes_refuse_to_train(tmp_path: Path, store: Pat
         env = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         env |= {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
         steps = f"--model.warmup_steps=1{rank}"
-        ranks.append(start(tmp_path / f"run{rank}", store, *TWO_RANKS, "--trainer.default_root_dir=same", steps, **env))
+        same = f"--trainer.default_root_dir={tmp_path / 'same'}"
+        ranks.append(start(tmp_path / f"run{rank}", store, *TWO_RANKS, same, steps, **env))
     for rank, process in enumerate(ranks):
         assert process.wait(timeout=300) == 2, said(tmp_path / f"run{rank}")
         assert "rank 1 has another recipe than rank 0: model.warmup_steps 10 and 11" in said(tmp_path / f"run{rank}")
-    assert not Path("same").exists()
+    assert not [path for path in (tmp_path / "same").rglob("*") if path.is_file()]
 
 
 @pytest.mark.dist

@@ -1,4 +1,4 @@
-"""What a run is made from: one recipe on every rank, and the store that its checkpoints were trained on."""
+"""What a run is made from: a store, and one recipe on every rank."""
 
 import hashlib
 import json
@@ -6,32 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch.distributed as dist
-from lightning import Callback, LightningModule, Trainer
+from lightning import Trainer
 
 from orthrus.errors import InputError
 from orthrus.store import TranscriptStore
-
-_KEY = "store"
-
-
-class Provenance(Callback):
-    """Keeps the store's checksum in checkpoints; whether a run may go on with another the data module decides.
-
-    Args:
-        store: folder of the store.
-    """
-
-    def __init__(self, store: str) -> None:
-        self.store_path = store
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Read the store's description; raises InputError unless every rank sees the same."""
-        self.store = describe_store(self.store_path)
-        compare_ranks(trainer, self.store, "another store")
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note the store."""
-        checkpoint[_KEY] = self.store
 
 
 def describe_store(path: str) -> dict[str, Any]:
@@ -42,7 +20,7 @@ def describe_store(path: str) -> dict[str, Any]:
     return {"sha256": digest, "transcripts": len(store), "counts": store.meta.get("counts", {})}
 
 
-def compare_ranks(trainer: Trainer, mine: Any, what: str) -> None:
+def compare_ranks(trainer: Trainer, mine: Any) -> None:
     """Raise InputError on every rank unless all have the same nested dictionary ``mine``, naming what differs."""
     if trainer.world_size == 1:
         return
@@ -52,8 +30,8 @@ def compare_ranks(trainer: Trainer, mine: Any, what: str) -> None:
         differing = [f"{key} {a!r} and {b!r}" for key, a, b in differences(everyones[0], theirs)]
         if differing:
             raise InputError(
-                f"rank {rank} has {what} than rank 0: {'; '.join(differing)}. Start every rank with the same command"
-                " and files"
+                f"rank {rank} has another recipe than rank 0: {'; '.join(differing)}. Start every rank with the same"
+                " command and files"
             )
 
 
