@@ -136,8 +136,8 @@ class Checkpoints(Checkpoint):
         """The signal that came to any rank, and whether rank 0 finds the last checkpoint too old."""
         late = trainer.is_global_zero and time.monotonic() - self._saved_at >= 60 * self.every_minutes
         asked = torch.tensor([self._signals.number, int(late)], device=trainer.strategy.root_device)
-        asked = trainer.strategy.reduce(asked, reduce_op="max")
-        return int(asked[0]), bool(asked[1])
+        signal_number, late = trainer.strategy.reduce(asked, reduce_op="max").tolist()
+        return signal_number, bool(late)
 
     def _save(self, trainer: Trainer) -> None:
         step = trainer.global_step
