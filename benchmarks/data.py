@@ -102,8 +102,8 @@ def rate(loader: Any, n_pairs: int) -> tuple[float, float]:
 
 
 def show_loading(store: TranscriptStore, options: argparse.Namespace) -> None:
-    chosen = np.random.default_rng(0).choice(len(store), min(options.transcripts, len(store)), replace=False)
-    planner = make_planner(store, options.budget, np.sort(chosen))
+    bases = np.random.default_rng(0).permutation(options.bases)[: options.transcripts]
+    planner = make_planner(store, options.budget, np.sort(bases))
     plans = list(planner.epoch(0))
     pairs = [pair for plan in plans for pair in zip(plan.base_N.tolist(), plan.partner_N.tolist(), strict=True)]
     a_batch = round(len(pairs) / len(plans))
@@ -146,7 +146,7 @@ def filled(length_P2: Any, budget: int) -> tuple[int, int]:
 
 
 def show_padding(store: TranscriptStore, options: argparse.Namespace) -> None:
-    plans = list(make_planner(store, options.budget, np.arange(len(store))).epoch(0))
+    plans = list(make_planner(store, options.budget, options.bases).epoch(0))
     length_P2 = np.concatenate([lengths(plan.parts_V42).reshape(2, -1).T for plan in plans])
     nt = int(length_P2.sum())
     shuffled = np.random.default_rng(0).permutation(length_P2)
@@ -168,7 +168,7 @@ def show_padding(store: TranscriptStore, options: argparse.Namespace) -> None:
 
 def show_planning(store: TranscriptStore, options: argparse.Namespace) -> None:
     started = time.perf_counter()
-    planner = make_planner(store, options.budget, np.arange(len(store)))
+    planner = make_planner(store, options.budget, options.bases)
     made = time.perf_counter()
     planner.window(0, 0)
     first = time.perf_counter()
@@ -206,6 +206,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path)
     parts = {"loading": show_loading, "padding": show_padding, "planning": show_planning}
     parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument("--base-species", help="the species of the first of each pair; all without it")
     parser.add_argument("--transcripts", type=int, default=2000, help="how many to load, and to write as npz")
     parser.add_argument("--budget", type=int, default=65_536, help="padded positions of a batch, nt")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
@@ -214,6 +215,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with human_mrna() if options.store is None else _opened(options.store) as store:
         print(f"{len(store):,} transcripts, {store.lengths.sum() / 1e6:,.0f} Mnt")
+        names = store.species_names
+        wanted = [options.base_species in (None, name) for name in names]
+        options.bases = np.flatnonzero(np.array(wanted)[store.species])
         for part in options.parts:
             parts[part](store, options)
 

@@ -22,7 +22,7 @@ from orthrus.loading.views import Parts, Rearrangement, lengths, whole
 from orthrus.pairs import PairIndex
 from orthrus.store import TranscriptStore
 
-_LENGTH_JITTER = 0.02  # relative; lets a pair meet other neighbours in every epoch of a small store
+_LENGTH_JITTER = 0.02  # relative; lets pairs of an epoch of one window meet other neighbours in the next
 _STEPS_A_WINDOW = 128
 
 
@@ -111,9 +111,8 @@ class Planner:
         parts_2P42 = self._rearranged(base_P, partner_P, kind_P, generator)
         length_P = lengths(parts_2P42).max(axis=0)
         family_P = self._store.family[base_P]
-        by_length_P = np.argsort(
-            -length_P * generator.uniform(1 - _LENGTH_JITTER, 1 + _LENGTH_JITTER, len(length_P)), kind="stable"
-        )
+        jitter = _LENGTH_JITTER / self.n_windows
+        by_length_P = np.argsort(-length_P * generator.uniform(1 - jitter, 1 + jitter, len(length_P)), kind="stable")
         groups = group(length_P[by_length_P], family_P[by_length_P], self.token_budget, self.world_size)
         rows = [by_length_P[groups[g][self.rank :: self.world_size]] for g in generator.permutation(len(groups))]
         if not rows:
