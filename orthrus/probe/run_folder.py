@@ -40,7 +40,7 @@ def read_run_folder(path: Path) -> RunFolder:
     if not path.is_dir():
         raise InputError(f"no folder {path}; give the folder of a run (the one with config.yaml and checkpoints/).")
     config_text, config = read_config(path / "config.yaml")
-    curves = _read_curves(sorted(path.glob("metrics.csv")) + sorted(path.glob("*/**/metrics.csv"), key=_version))
+    curves = _read_curves(sorted(path.glob("metrics.csv")) + sorted(path.glob("*/*/metrics.csv"), key=_version))
     files = sorted(path.glob("embeddings*.parquet"))
     probes = {
         str(file.parent.relative_to(path)): document

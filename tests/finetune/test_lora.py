@@ -49,28 +49,6 @@ def test_the_update_is_that_of_the_paper_and_merges_into_the_weights() -> None:
     torch.testing.assert_close(adapted.represent(TRACKS, LENGTHS), before)
 
 
-def test_it_is_what_peft_computes_where_a_layer_is_called() -> None:
-    peft = pytest.importorskip("peft", reason="peft is not installed")
-    torch.manual_seed(0)
-    layer = torch.nn.Sequential()
-    layer.add_module("out_proj", torch.nn.Linear(8, 5))
-    theirs = peft.get_peft_model(
-        torch.nn.Sequential(layer), peft.LoraConfig(r=2, lora_alpha=4, target_modules=["out_proj"])
-    )
-    lora = theirs.base_model.model[0].out_proj
-    torch.nn.init.normal_(lora.lora_B["default"].weight)
-    ours = torch.nn.Sequential()
-    ours.add_module("out_proj", torch.nn.Linear(8, 5))
-    ours.out_proj.load_state_dict(lora.base_layer.state_dict())
-    LoRA(rank=2, alpha=4.0, targets=("out_proj",)).add_to(ours)
-    update = ours.out_proj.parametrizations.weight[0]  # type: ignore[union-attr, index]
-    with torch.no_grad():
-        update.A.copy_(lora.lora_A["default"].weight)
-        update.B.copy_(lora.lora_B["default"].weight)
-    x = torch.randn(3, 8)
-    torch.testing.assert_close(ours(x), theirs(x))
-
-
 def test_what_cannot_be_adapted_is_refused() -> None:
     with pytest.raises(InputError, match="rank is 0"):
         LoRA(rank=0)

@@ -31,6 +31,12 @@ def test_a_resumed_run_goes_on_where_the_later_log_begins(tmp_path):
     assert read_run_folder(tmp_path).curves["val/loss"].to_dict() == {0: 3, 10: 2, 20: 1.5, 30: 1}
 
 
+def test_the_curves_of_fine_tuning_within_the_run_are_its_own(tmp_path):
+    write_metrics(tmp_path / "metrics/version_0/metrics.csv", [0, 10], val__loss=[3, 2])
+    write_metrics(tmp_path / "finetune/split_0/metrics/version_0/metrics.csv", [0, 10], val__loss=[0.5, 0.4])
+    assert read_run_folder(tmp_path).curves["val/loss"].to_dict() == {0: 3, 10: 2}
+
+
 def test_a_run_begun_anew_replaces_the_earlier_one(tmp_path):
     write_metrics(tmp_path / "metrics/version_0/metrics.csv", [0, 10, 20], val__loss=[9, 9, 9])
     write_metrics(tmp_path / "metrics/version_1/metrics.csv", [0, 10], val__loss=[3, 2])
