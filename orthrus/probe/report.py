@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from orthrus.probe.embedding_map import EmbeddingMap, map_embedding
 from orthrus.probe.metrics import TITLES
-from orthrus.probe.report_probes import aggregate_z, checkpoint_figures, probe_section, write_tables
+from orthrus.probe.report_probes import aggregate_z, checkpoint_figures, latest, probe_section, write_tables
 from orthrus.probe.run_folder import Curves, RunFolder, read_run_folder
 from orthrus.probe.summary import subject
 from orthrus.probe.svg import Cloud, Figure, Line, line_chart, point_map
@@ -138,7 +138,7 @@ def _tiles(run: RunFolder) -> Iterator[Tile]:
                 f"held-out families, {'untrained' if series.index[0] == 0 else f'step {series.index[0]:,}'}"
                 f" → step {series.index[-1]:,}{by_chance}",
             )
-    for document in run.probes.values():
+    for document in latest(run.probes).values():
         metric = document["metrics"][0]
         score = document["feature_sets"][subject(document)]["scores"][metric]
         verdicts = [

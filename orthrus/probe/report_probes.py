@@ -14,9 +14,11 @@ import numpy as np
 from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.result import format_difference, format_interval, format_range
-from orthrus.probe.summary import EMBEDDING, LABEL_SHUFFLE, subject
+from orthrus.probe.summary import COMPOSITION, EMBEDDING, LABEL_SHUFFLE, subject
 from orthrus.probe.svg import Bar, Figure, Line, bar_chart, line_chart
 from orthrus.wandb_login import offline_without_login
+
+_SHORT = {COMPOSITION: "composition"}  # where a line's name stands beside its end
 
 Documents = Mapping[str, Mapping[str, Any]]
 """The contents of each probe's ``metrics.json``, by the name of its folder."""
@@ -77,7 +79,7 @@ def _efficiency_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
     if curve:
         sizes = np.array(curve["labels"], dtype=np.float64)
         lines = [
-            Line(name, sizes, np.array(each["mean"]), "c0" if name == EMBEDDING else f"c{i}")
+            Line(_SHORT.get(name, name), sizes, np.array(each["mean"]), f"c{i}")
             for i, (name, each) in enumerate(curve["feature_sets"].items())
         ]
         ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
@@ -100,7 +102,7 @@ def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
         metric = by_step[steps[-1]]["metrics"][0]
         names = [n for n in by_step[steps[-1]]["feature_sets"] if all(n in by_step[s]["feature_sets"] for s in steps)]
         lines = [
-            Line(name, np.array(steps, dtype=np.float64), np.array([
+            Line(_SHORT.get(name, name), np.array(steps, dtype=np.float64), np.array([
                 by_step[step]["feature_sets"][name]["scores"][metric]["mean"] for step in steps
             ]), "c0" if name == EMBEDDING else "grey")
             for name in names if name != LABEL_SHUFFLE
@@ -110,6 +112,12 @@ def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
         yield Figure(target, caption, line_chart(lines, f"{target} over checkpoints: {ends}"))
 
 
+def latest(documents: Documents) -> dict[str, Mapping[str, Any]]:
+    """The probe of each target; of several, that of the last checkpoint."""
+    by_step = sorted(documents.values(), key=lambda each: (each.get("embeddings") or {}).get("step") or 0)
+    return {document["target"]: document for document in by_step}
+
+
 def aggregate_z(documents: Documents) -> dict[str, float]:
     """Mean z-score of each feature set over tasks, best first; empty with fewer than two tasks or sets.
 
@@ -117,10 +125,7 @@ def aggregate_z(documents: Documents) -> dict[str, float]:
     mRNABench does (bioRxiv 2025.07.05.662870). The sets are those that every task has, without the shuffled labels; of
     several probes of a task, that of the last checkpoint counts.
     """
-    of_task: dict[str, Mapping[str, Any]] = {}
-    for document in sorted(documents.values(), key=lambda each: (each.get("embeddings") or {}).get("step") or 0):
-        if EMBEDDING in document["feature_sets"]:  # what was fine-tuned has no feature sets in common with probes
-            of_task[document["target"]] = document
+    of_task = latest(documents)
     common = [set(document["feature_sets"]) - {LABEL_SHUFFLE} for document in of_task.values()]
     names = sorted(set.intersection(*common)) if common else []
     if len(of_task) < 2 or len(names) < 2:

@@ -26,7 +26,7 @@ from orthrus.probe.metrics import SeedScores
 from orthrus.probe.one_split import probe_features, probe_readouts, probe_shuffled
 from orthrus.probe.result import print_table, refuse_existing, write_result
 from orthrus.probe.rows import Rows, choose_rows, tell_what_is_left_out
-from orthrus.probe.summary import EMBEDDING, LABEL_SHUFFLE, summarise
+from orthrus.probe.summary import COMPOSITION, EMBEDDING, KMER, LABEL_SHUFFLE, RANDOM_INIT, summarise
 from orthrus.probe.tasks import TaskSpec
 from orthrus.store import TranscriptStore, sha256
 
@@ -34,10 +34,6 @@ __all__ = ["COMPOSITION", "KMER", "RANDOM_INIT", "ProbeResult", "probe_features"
 
 Control = Embeddings | Callable[[Sequence[str]], Embeddings]
 Readouts = Mapping[str, NDArray[np.float32]]
-
-KMER = "k-mer"
-COMPOSITION = "length + composition"
-RANDOM_INIT = "random-init"
 
 
 @dataclass(frozen=True)

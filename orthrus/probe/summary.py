@@ -20,6 +20,9 @@ from orthrus.probe.tasks import metrics_of
 
 EMBEDDING = "embedding"
 LABEL_SHUFFLE = "label shuffle"
+KMER = "k-mer"
+COMPOSITION = "length + composition"
+RANDOM_INIT = "random-init"
 
 
 def subject(document: Mapping[str, Any]) -> str:

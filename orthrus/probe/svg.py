@@ -123,7 +123,7 @@ def line_chart(lines: Sequence[Line], description: str, x_label: str = "steps", 
                 f"<title>{escape(line.name)}, {escape(unit)} {step:g}: {value:.4g}</title></circle>"
                 for (x, y), step, value in zip(places, line.x, line.y, strict=True)
             ]
-    heights = _apart([y_of(line.y[-1]) for line in lines], 14)
+    heights = _apart([y_of(line.y[-1]) for line in lines], 14, bottom - 2)
     for line, at in zip(lines, heights, strict=True):
         parts.append(
             f'<text class="end {line.style}" x="{right + 10}" y="{at + 4}">{escape(line.name)}'
@@ -155,18 +155,22 @@ def _y_range(lines: Sequence[Line]) -> tuple[float, float, str]:
     return low - margin, high + margin, clipped
 
 
-def _apart(heights: Sequence[float], least: float) -> list[float]:
-    """The heights moved down as little as keeps any two ``least`` apart, order kept."""
+def _apart(heights: Sequence[float], least: float, lowest: float = math.inf) -> list[float]:
+    """The heights moved down, and then up from ``lowest``, as little as keeps any two ``least`` apart, order kept."""
     placed = list(heights)
+    order = sorted(range(len(placed)), key=lambda i: heights[i])
     previous = -math.inf
-    for i in sorted(range(len(placed)), key=lambda i: heights[i]):
+    for i in order:
         placed[i] = previous = max(placed[i], previous + least)
+    following = lowest + least
+    for i in reversed(order):
+        placed[i] = following = min(placed[i], following - least)
     return placed
 
 
 def bar_chart(bars: Sequence[Bar], chance: float, description: str) -> Markup:
     """Horizontal bars from chance to the mean, with 95 % interval, seeds as dots and the mean written out."""
-    row, top, left, right = 46, 8, 128, CHART_WIDTH - 52
+    row, top, left, right = 46, 8, 140, CHART_WIDTH - 52
     bottom = top + row * len(bars)
     height = bottom + 28
     values = [chance, *(x for bar in bars for x in (bar.mean, *bar.points, *(bar.interval or ())))]
