@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orthrus.genome.codes import SPLICE_BIT
-from orthrus.store import ORTHOLOG_SCHEMA, TRANSCRIPT_SCHEMA, Chunk, StoreBuilder
+from orthrus.store import ORTHOLOG_SCHEMA, Chunk, StoreBuilder
+from orthrus.store.layout import ROW_SCHEMA
 
 SPECIES = 40
 CHUNK = 250_000
@@ -57,7 +58,7 @@ def _chunk(rows: np.ndarray, species: np.ndarray, gene: np.ndarray, length: int,
                 ),
                 "source": pa.array(["generated"]).take(pa.array(np.zeros(len(rows), dtype=np.int8))),
             },
-            schema=pa.schema([field for field in TRANSCRIPT_SCHEMA if field.name != "family_id"]),
+            schema=ROW_SCHEMA,
         ),
     )
 

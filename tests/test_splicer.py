@@ -22,7 +22,7 @@ LETTERS = "".join(np.random.default_rng(0).choice(list("ACGT"), 5000))
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two contigs of 120 and 30 transcripts, more than a chunk each."""
     monkeypatch.setattr(splicer, "_CHUNK", 25)
-    monkeypatch.setattr(splicer, "_WORTH_A_WORKER", 100)
+    monkeypatch.setattr(splicer, "_WORTH_WORKERS", 100)
     rows = []
     for n in range(150):
         contig, strand, start = f"chr{1 + (n % 5 == 0)}", "+-"[n % 2], 1 + 7 * n

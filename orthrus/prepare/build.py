@@ -2,13 +2,14 @@
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from rich.console import Console
@@ -27,6 +28,8 @@ from orthrus.prepare.spec import Spec, load_spec
 from orthrus.prepare.splicer import Splicer, available_cores, chunked
 from orthrus.spec_file import File
 from orthrus.store import Chunk, StoreBuilder, TranscriptStore, sha256
+
+T = TypeVar("T")
 
 _EVERYTHING = Filters(biotypes=None, min_length=1, max_length=2**31 - 1)
 
@@ -90,8 +93,8 @@ def _build(
     workers: int,
     progress: Progress,
 ) -> None:
-    with Splicer(workers, builder.folder) as splicer, ThreadPoolExecutor(1) as thread:
-        described = thread.submit(_described, spec.files)  # hashing lets go of the interpreter
+    described = _in_background(lambda: _described(spec.files))  # hashing lets go of the interpreter
+    with Splicer(workers, builder.folder) as splicer:
         for source in spec.chosen:
             found = findings.setdefault(source.name, Findings())
             chunks = source.chunks(spec.filters, found, splicer)
@@ -155,6 +158,20 @@ def open_or_prepare(
         for line in findings.dropped.lines() + store.meta["warnings"]:
             Console(stderr=True).print(line, style="yellow", highlight=False)
         yield store
+
+
+def _in_background(work: Callable[[], T]) -> Future[T]:
+    """The result of ``work``, done in a thread that nobody waits for on an interrupt."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
 
 
 def _described(files: Iterable[File]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from orthrus.genome.transcripts import Transcript, spliced_transcripts
 from orthrus.store import Chunk, ChunkWriter
 
 _CHUNK = 2_000  # transcripts
-_WORTH_A_WORKER = 10_000  # transcripts of a contig or more keep a worker busy for longer than it takes to start
+_WORTH_WORKERS = 10_000  # transcripts, which take longer than workers take to start
 
 
 def available_cores() -> int:
@@ -62,6 +62,7 @@ class Splicer:
     def __init__(self, workers: int, folder: Path) -> None:
         self._workers, self._folder = workers, folder
         self._pool: ProcessPoolExecutor | None = None
+        self._n = 0
 
     def __enter__(self) -> "Splicer":
         return self
@@ -88,7 +89,8 @@ class Splicer:
         pending: deque[tuple[Future[Chunk], Path | None]] = deque()
         for number, (models, bases) in enumerate(contigs):
             parts = [models.take(rows) for rows in _parts(len(models))]
-            if self._workers == 1 or (not self._pool and len(models) < _WORTH_A_WORKER):
+            self._n += len(models)
+            if self._workers == 1 or self._n < _WORTH_WORKERS:
                 yield from _finished(pending, 0)
                 for part in parts:
                     yield _splice(part, bases, species, source)

@@ -27,7 +27,7 @@
 ================================  ===================================================================================
 
 Opening reads ``meta.json`` and maps the arrays: a store of 10 million transcripts opens in milliseconds, and all
-processes of a machine share its pages (``benchmarks/big_store.py``). The table is read when first asked for.
+processes of a machine share its pages (``benchmarks/open_store.py``). The table is read when first asked for.
 """
 
 from orthrus.store.builder import StoreBuilder

@@ -44,6 +44,7 @@ class StoreBuilder:
             raise InputError(f"{self._path} exists and is no transcript store; it will not be overwritten.")
         self._pending = ChunkWriter()
         self._rows: list[pa.Table] = []  # less than a row group
+        self._waiting = 0  # rows in them
         self._columns: list[pa.Table] = []
         self._n = 0
 
@@ -152,11 +153,13 @@ class StoreBuilder:
         self._n += len(rows)
         self._columns.append(small_columns(rows))
         self._rows.append(rows)
-        if sum(map(len, self._rows)) >= _ROWS:
+        self._waiting += len(rows)
+        if self._waiting >= _ROWS:
             waiting = pa.concat_tables(self._rows).combine_chunks()
             whole = len(waiting) // _ROWS * _ROWS
             self._spool.write_table(waiting.slice(0, whole), row_group_size=_ROWS)
             self._rows = [waiting.slice(whole)]
+            self._waiting -= whole
 
     def finish(
         self,

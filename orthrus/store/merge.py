@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from rich.console import Console
+from rich.progress import track
 
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
@@ -18,7 +20,7 @@ from orthrus.store.reader import TranscriptStore
 
 
 def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -> TranscriptStore:
-    """Join the stores at ``paths`` into one at ``output``.
+    """Join the stores at ``paths`` into one at ``output``, with progress.
 
     Raises InputError if one of ``paths`` is no store of this format version or is given twice, if ``output`` exists and
     ``overwrite`` is false, or if it cannot be written; ``output`` is then as it was.
@@ -31,14 +33,16 @@ def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -
     shards = [TranscriptStore.open(path) for path in paths]
     try:
         with StoreBuilder(output, overwrite=overwrite) as builder:
-            for shard in shards:
+            console = Console(stderr=True)
+            for shard in track(shards, "merging", console=console):
                 builder.extend_from(shard)
-            builder.finish(
-                _together(shards, "orthologs", "unmatched_orthologs"),
-                _together(shards, "homologs"),
-                findings=_findings(shards),
-                meta=_provenance(shards),
-            )
+            with console.status("families, tables, checksums"):
+                builder.finish(
+                    _together(shards, "orthologs", "unmatched_orthologs"),
+                    _together(shards, "homologs"),
+                    findings=_findings(shards),
+                    meta=_provenance(shards),
+                )
     except OSError as error:
         raise InputError(f"the store {output} cannot be written ({error}); nothing is left of it.") from None
     return TranscriptStore.open(output)
