@@ -100,8 +100,6 @@ class FineTuneCLI(LightningCLI):
         )
         last = folder / "checkpoints" / "last.ckpt"
         trainer.fit(model, datamodule=data, ckpt_path=str(last) if last.exists() else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict(state)
         predicted = trainer.predict(model, datamodule=data)

@@ -25,7 +25,6 @@ from orthrus.training.optim import parameter_groups, warmup_cosine
 HeadFactory = Callable[[int, int], nn.Module]
 """(D, T) -> a module from (B, D) to (B, T)."""
 
-
 _STANDARDISED_ROWS = 1000
 
 
