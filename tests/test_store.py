@@ -169,7 +169,8 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     meta.write_text(json.dumps(document | {"format_version": 99}))
     with pytest.raises(InputError, match=r"store format 99; this version of orthrus reads 2\.\s.*Prepare the store"):
         TranscriptStore.open(store.path)
-    for broken in ("{", "[]", "{}"):
+    del document["files"]["renamed.parquet"]
+    for broken in ("{", "[]", "{}", json.dumps(document)):
         meta.write_text(broken)
         with pytest.raises(InputError, match="prepare the store again"):
             TranscriptStore.open(store.path)

@@ -86,8 +86,10 @@ class Spec:
 
 
 def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
-    """Read a spec, with ``only`` to build just these of its species; raises InputError naming what is wrong in it, or
-    the first file that is not there."""
+    """Read a spec, to build all of its species or ``only`` some.
+
+    Raises InputError naming what is wrong in it, or the first file that is not there.
+    """
     document = load_yaml(path, "spec")
     where = str(path)
     fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters"))

@@ -43,6 +43,7 @@ class TranscriptStore:
         try:
             meta = json.loads((path / "meta.json").read_text())
             version = meta["format_version"]
+            sizes = {name: meta["files"][name]["bytes"] for name in FILES} if version == FORMAT_VERSION else {}
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path / 'meta.json'} cannot be read ({error}); prepare the store again.") from None
         if version != FORMAT_VERSION:
@@ -51,8 +52,7 @@ class TranscriptStore:
                 " Prepare the store again, or use the orthrus version that made it"
                 f" ({meta.get('created_by', 'unknown')})."
             )
-        for name in FILES:
-            size = meta["files"][name]["bytes"]
+        for name, size in sizes.items():
             found = (path / name).stat().st_size if (path / name).is_file() else None
             if found != size:
                 state = "is missing" if found is None else f"has {found:,} bytes"
