@@ -65,7 +65,8 @@ def star_edges(genes: NDArray[np.int64], groups: pa.ChunkedArray) -> NDArray[np.
 def split_of(families: Iterable[str] | pa.Array, val: float, test: float, salt: str = "") -> NDArray[np.str_]:
     """The side of each of F families, 'train', 'val' or 'test', by a hash of its name alone.
 
-    Of transcripts it is ``split_of(store.family_names, ...)[store.family]``. ``val`` and ``test`` are the expected fractions of families, ``salt`` another draw.
+    Of transcripts it is ``split_of(store.family_names, ...)[store.family]``. ``val`` and ``test`` are the expected
+    fractions of families, ``salt`` another draw.
     """
     names = families.to_pylist() if isinstance(families, pa.Array) else families
     sides: list[Split] = []

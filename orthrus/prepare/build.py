@@ -60,8 +60,10 @@ def prepare(
 
     With ``species`` only these of the spec are built, a shard for :func:`orthrus.store.merge_stores`. ``workers``
     processes splice annotated transcripts, by default as many as there are cores; the store is the same whatever their
-    number. The store appears whole or, after an error or an interrupt, not at all. Raises InputError if the spec or a file it
-    names cannot be used, if nothing is left to write, or if ``output`` exists and ``overwrite`` is false.
+    number. The store appears whole or, after an error or an interrupt, not at all.
+
+    Raises InputError if the spec or a file it names cannot be used, if nothing is left to write, or if ``output``
+    exists and ``overwrite`` is false.
     """
     if workers is not None and workers < 1:
         raise InputError(f"{workers} worker processes cannot splice; expected 1 or more.")
