@@ -34,7 +34,7 @@ test-slow: install
 
 # Runs of several processes that are killed and resumed.
 test-dist: install
-	$(BIN)/pytest -m "dist and slow"
+	$(BIN)/pytest -n 2 -m "dist and slow"
 
 # Boots a one-node Slurm. As root on Debian its packages are installed first; elsewhere the tests skip and say why.
 test-slurm: install
