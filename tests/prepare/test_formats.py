@@ -12,7 +12,9 @@ import yaml
 from orthrus import TranscriptStore
 from orthrus.errors import InputError
 from orthrus.prepare import open_or_prepare, prepare
+from orthrus.store import merge_stores
 from tests.oracles.annotation import UCSC_FORMATS, Model, bed12, gene_pred_ext, gtf
+from tests.test_merge import same
 
 BASES = "".join(random.Random(7).choices("ACGT", k=4000))
 HUMAN = [
@@ -233,3 +235,14 @@ def test_tables_of_orthologs_and_homologs_by_their_own_names(folder: Path) -> No
         with pytest.raises(InputError) as caught:
             build(folder, {**document, **change})
         assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("orthology", [{}, {"orthology": "orthology.tsv"}])
+def test_shards_of_a_reference_and_its_projections_merge_into_the_whole(
+    folder: Path, orthology: dict[str, str]
+) -> None:
+    whole = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": {**DOG_SOURCE, **orthology}}})
+    shards = [folder.parent / species for species in ("human", "dog")]
+    for shard in shards:
+        prepare(folder / "spec.yaml", shard, species=[shard.name])
+    same(merge_stores(shards, folder.parent / "merged"), whole)
