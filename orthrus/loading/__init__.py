@@ -1,8 +1,10 @@
-"""From a store to batches of positive pairs."""
+"""From a store to batches of positive pairs.
+
+The LightningDataModule is in :mod:`orthrus.loading.datamodule`: embedding, which pads batches too, needs no Lightning.
+"""
 
 from orthrus.loading.augment import Augmentation, DropTracks, MaskBases, MaskTracks
 from orthrus.loading.batch import PairBatch
-from orthrus.loading.datamodule import PairDataModule
 from orthrus.loading.views import CodingOnly, DropUtrs, Graft, Rearrangement
 
 __all__ = [
@@ -14,6 +16,5 @@ __all__ = [
     "MaskBases",
     "MaskTracks",
     "PairBatch",
-    "PairDataModule",
     "Rearrangement",
 ]

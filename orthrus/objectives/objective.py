@@ -53,7 +53,7 @@ class PositionTerm(Term, ABC):
     """A term that is a mean over single positions, whichever row they are in; called with sums over all positions."""
 
     asked_by: ClassVar[str]
-    """The setting of :class:`orthrus.loading.PairDataModule` that hides what is to be predicted."""
+    """The setting of :class:`~orthrus.loading.datamodule.PairDataModule` that hides what is to be predicted."""
 
     @abstractmethod
     def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.families import split_of
-from orthrus.loading import DropTracks, Graft, MaskBases, PairDataModule
+from orthrus.loading import DropTracks, Graft, MaskBases
 from orthrus.loading.batch import PairBatch
+from orthrus.loading.datamodule import PairDataModule
 from orthrus.store import TranscriptStore
 
 
