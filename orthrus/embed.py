@@ -6,6 +6,7 @@ and the output appears whole or not at all.
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore, sha256
+
+logger = logging.getLogger(__name__)
 
 METADATA_KEY = b"orthrus"
 _PART_NT = 4_000_000  # a part is what an interrupted run loses at most
@@ -87,6 +90,7 @@ def embed_to_file(
     encoder = load_encoder(checkpoint, check_device(device))
     check_n_tracks(encoder.n_tracks)
     check_readouts(encoder, readouts)
+    warn_of_bare_transcripts(encoder, store)
     metadata = {
         "encoder": encoder.config,
         "checkpoint": str(checkpoint),
@@ -114,6 +118,15 @@ def embed_to_file(
     scratch.replace(output)
     shutil.rmtree(parts)
     return table
+
+
+def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> None:
+    """Log that the encoder reads an annotation which no transcript of the store has."""
+    if encoder.n_tracks > 4 and (store.cds[:, 0] < 0).all():
+        logger.warning(
+            "warning: this encoder reads the CDS and no transcript has one: the vectors are those of un-annotated"
+            " transcripts, which compare with their like alone; give --coordinates, or an annotation with --genome"
+        )
 
 
 def check_device(name: str) -> torch.device:

@@ -168,7 +168,7 @@ def test_a_fasta_as_query(
     assert [line.split("\t")[:2] for line in lines[1:]] == [["mine", "1"], ["mine", "2"]]
     shown = capsys.readouterr()
     assert "no retrieval metrics" in shown.out
-    assert "no query has a CDS" in shown.err
+    assert "no transcript has one" in shown.err
     assert main(["neighbours", *args]) == 2
     assert "pass --overwrite" in capsys.readouterr().err
 

@@ -46,7 +46,7 @@ def add_commands(command: AddCommand) -> None:
 def _neighbours(options: argparse.Namespace) -> None:
     import json
 
-    from orthrus.embed import embed
+    from orthrus.embed import embed, warn_of_bare_transcripts
     from orthrus.neighbours import nearest, neighbour_table, retrieval, same_encoder
     from orthrus.output import refuse_output, write_table, write_text
     from orthrus.prepare import open_or_prepare
@@ -61,12 +61,7 @@ def _neighbours(options: argparse.Namespace) -> None:
     else:
         encoder = same_encoder(options.checkpoint, candidates, chosen_device(options))
         with open_or_prepare(options.query, genome=options.genome, coordinates=options.coordinates) as store:
-            if encoder.n_tracks > 4 and (store.cds[:, 0] < 0).all():
-                Console(stderr=True).print(
-                    "warning: no query has a CDS, which this encoder reads: its neighbours are those of un-annotated"
-                    " transcripts; give --coordinates, or an annotation with --genome",
-                    style="yellow", highlight=False, soft_wrap=True,
-                )  # fmt: skip
+            warn_of_bare_transcripts(encoder, store)
             queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
     found = nearest(queries, candidates, options.k, options.measure, options.faiss)
     table = neighbour_table(queries, candidates, found, options.measure)

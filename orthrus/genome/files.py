@@ -19,14 +19,16 @@ _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000000000
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """The decompressed bytes of ``path`` as a binary stream.
 
-    Raises InputError if there is no such file, if it is named .gz but is none, or, while it is read, if it is
-    truncated or damaged.
+    Raises InputError if there is no such file, if it is a pipe, if it is named .gz but is none, or, while it is read,
+    if it is truncated or damaged.
     """
     try:
         raw = path.open("rb")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from None
     with raw:
+        if not raw.seekable():
+            raise InputError(f"{path} is a pipe, and files are looked at from both ends; write it to a file first.")
         head = raw.read(18)
         _refuse_cut_bgzip(path, raw, head)
         raw.seek(0)
