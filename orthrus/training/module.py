@@ -149,10 +149,6 @@ class Pretraining(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW over parameter groups, warm-up and cosine by step."""
-        if self.trainer.max_steps < 1:
-            raise InputError(
-                "trainer.max_steps is not set; the learning rate falls to 0 over it: set it to, say, 20000"
-            )
         groups = parameter_groups(self.encoder, self.objective, *self._decay)
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         scheduler = warmup_cosine(optimizer, self.warmup_steps, self.total_steps)
