@@ -168,7 +168,7 @@ def _sequence_clusters(known: Relations) -> list[str]:
         raise InputError("a split by k-mer cluster needs the sequences: give --store.")
     indices = [known.store.index_of(name) for name in known.transcript_ids]
     limit = sketch_limit(known.store.lengths[indices])
-    pairs = similar_pairs([sketch(known.store.codes(i), limit) for i in indices], None, CLUSTERED)
+    pairs = similar_pairs([sketch(known.store.codes(i), limit) for i in indices], CLUSTERED)
     n = len(indices)
     graph = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), (n, n))
     _, component = connected_components(graph, directed=False)

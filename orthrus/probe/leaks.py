@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orthrus.probe.similarity import NEAR_IDENTICAL, similar_pairs, sketch, sketch_limit
+from orthrus.probe.similarity import NEAR_IDENTICAL, contained, similar_pairs, sketch, sketch_limit
 from orthrus.probe.splits import Groups, Split
 from orthrus.store import TranscriptStore
 
@@ -48,7 +48,7 @@ def leak_report(
         indices = [store.index_of(name) for name in transcript_ids]
         limit = sketch_limit(store.lengths[indices])
         sketches = [sketch(store.codes(i), limit) for i in indices]
-        pairs = similar_pairs(sketches, None, NEAR_IDENTICAL)
+        pairs = similar_pairs(sketches, NEAR_IDENTICAL)
         report["training"][SEQUENCE] = _count([_with_partner(split, pairs, len(indices)) for split in splits])
     if pretraining is None:
         report["not_checked"]["pretraining"] = "no store of the pretraining is known: give --pretraining"
@@ -57,9 +57,8 @@ def leak_report(
     if store is not None:
         genes = np.array(store.transcripts["gene_name"].take(indices).to_pylist(), dtype=object)
         seen[GENE] = np.isin(genes.astype(str), [name for name in pretraining.column("gene_name") if name])
-        others = [sketch(pretraining.codes(i), limit) for i in range(len(pretraining))]
-        near = similar_pairs(sketches, others, NEAR_IDENTICAL)[:, 0]
-        seen[SEQUENCE] = np.isin(np.arange(len(indices)), near)
+        others = (sketch(pretraining.codes(i), limit) for i in range(len(pretraining)))
+        seen[SEQUENCE] = contained(sketches, others, NEAR_IDENTICAL)
     report["pretraining"] = {what: _count([rows[split.test] for split in splits]) for what, rows in seen.items()}
     return report
 

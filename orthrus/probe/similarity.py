@@ -5,7 +5,7 @@ of two sketches found in the other estimates how much of the shorter sequence th
 along the whole of it that is about p^21: 0.8 is 99 %, 0.3 is 94 %. 18 k mRNAs of 65 Mnt take about 3 s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numba import njit
@@ -55,23 +55,35 @@ def sketch(codes: Codes, limit: np.uint64) -> Sketch:
     return np.unique(_kmer_hashes(codes & np.uint8(BASE_BITS), min(K, len(codes)), limit))
 
 
-def similar_pairs(sketches: Sequence[Sketch], others: Sequence[Sketch] | None, containment: float) -> NDArray[np.int64]:
-    """Pairs (E, 2) of a sketch and one of the ``others`` (None: a later one of themselves) that contain each other so.
+def similar_pairs(sketches: Sequence[Sketch], containment: float) -> NDArray[np.int64]:
+    """Pairs (E, 2), i < j, of which the smaller sketch is contained so far in the other.
 
     k-mers of more than 500 sequences do not count.
     """
-    everything = [*sketches, *(others or ())]
-    owner = np.repeat(np.arange(len(everything)), [len(each) for each in everything])
-    _, kmer, sharers = np.unique(np.concatenate(everything), return_inverse=True, return_counts=True)
+    owner = np.repeat(np.arange(len(sketches)), [len(each) for each in sketches])
+    _, kmer, sharers = np.unique(np.concatenate(sketches), return_inverse=True, return_counts=True)
     telling = sharers[kmer] <= MAX_SHARERS
-    size = np.bincount(owner[telling], minlength=len(everything))
+    size = np.bincount(owner[telling], minlength=len(sketches))
     telling &= sharers[kmer] > 1
     ones = np.ones(np.count_nonzero(telling), dtype=np.int32)
-    matrix = csr_array((ones, (owner[telling], kmer[telling])), shape=(len(everything), len(sharers)))
-    n = len(sketches)
-    shared = (matrix @ matrix.T if others is None else matrix[:n] @ matrix[n:].T).tocoo()
+    matrix = csr_array((ones, (owner[telling], kmer[telling])), shape=(len(sketches), len(sharers)))
+    shared = (matrix @ matrix.T).tocoo()
     i, j = shared.coords
-    close = shared.data >= containment * np.minimum(size[i], size[j + (0 if others is None else n)])
-    if others is None:
-        close &= i < j
+    close = (i < j) & (shared.data >= containment * np.minimum(size[i], size[j]))
     return np.stack([i[close], j[close]], axis=1).astype(np.int64)
+
+
+def contained(sketches: Sequence[Sketch], others: Iterable[Sketch], containment: float) -> NDArray[np.bool_]:
+    """Which sketches, (N,), one of the ``others`` contains so far; these are a stream, as long as it may be."""
+    size = np.array([len(each) for each in sketches])
+    hashes = np.concatenate(sketches)
+    order = np.argsort(hashes)
+    owner, hashes = np.repeat(np.arange(len(sketches)), size)[order], hashes[order]
+    found = np.zeros(len(sketches), dtype=np.bool_)
+    for other in others:
+        first, last = (np.searchsorted(hashes, other, side) for side in ("left", "right"))
+        met = [owner[a:b] for a, b in zip(first, last, strict=True) if b > a]
+        if met:
+            rows, shared = np.unique(np.concatenate(met), return_counts=True)
+            found[rows[shared >= containment * size[rows]]] = True
+    return found

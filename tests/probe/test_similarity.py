@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from orthrus.genome.codes import encode_bases
-from orthrus.probe.similarity import K, similar_pairs, sketch, sketch_limit
+from orthrus.probe.similarity import K, contained, similar_pairs, sketch, sketch_limit
 
 EVERYTHING = np.uint64(2**64 - 1)
 
@@ -37,9 +37,12 @@ def test_pairs_are_those_of_the_exact_containment():
             for j, b in enumerate(map(kmers, sequences))
             if i < j and len(a & b) >= threshold * min(len(a), len(b)) and a & b
         }
-        assert set(map(tuple, similar_pairs(sketches, None, threshold).tolist())) == expected
-    across = similar_pairs(sketches[:1], sketches[1:], 0.95)
-    assert across.tolist() == [[0, 1]]
+        assert set(map(tuple, similar_pairs(sketches, threshold).tolist())) == expected
+    for threshold in (0.3, 0.8, 0.95):
+        expected = [
+            any(len(a & b) >= threshold * len(a) for b in map(kmers, sequences[1:3])) for a in map(kmers, sequences)
+        ]
+        assert contained(sketches, iter(sketches[1:3]), threshold).tolist() == expected
 
 
 def test_sampled_sketches_estimate_containment():
@@ -49,19 +52,19 @@ def test_sampled_sketches_estimate_containment():
     limit = sketch_limit(np.full(2, 20_000))
     sketches = [sketch(codes, limit) for codes in (base, half)]
     assert 20 < len(sketches[0]) < 80
-    assert len(similar_pairs(sketches, None, 0.25)) == 1
-    assert len(similar_pairs(sketches, None, 0.8)) == 0
+    assert len(similar_pairs(sketches, 0.25)) == 1
+    assert len(similar_pairs(sketches, 0.8)) == 0
 
 
 @pytest.mark.parametrize("length", [1, 5, 20])
 def test_sequences_shorter_than_a_kmer_match_whole(length):
     codes = encode_bases("ACGTACGTTGCATGCATGCA"[:length], "test")
     sketches = [sketch(each, EVERYTHING) for each in (codes, codes, codes[::-1].copy() if length > 1 else codes * 0)]
-    assert similar_pairs(sketches, None, 0.8).tolist() == [[0, 1]]
+    assert similar_pairs(sketches, 0.8).tolist() == [[0, 1]]
 
 
 def test_a_kmer_of_very_many_sequences_joins_nothing():
     generator = np.random.default_rng(3)
     adapter = random_codes(generator, 60)
     sketches = [sketch(np.concatenate([adapter, random_codes(generator, 40)]), EVERYTHING) for _ in range(600)]
-    assert len(similar_pairs(sketches, None, 0.3)) == 0
+    assert len(similar_pairs(sketches, 0.3)) == 0
