@@ -66,8 +66,9 @@ def test_bf16_mixed_on_a_cpu_trains_close_to_float32(tmp_path: Path, store: Path
 @pytest.mark.slow
 def test_a_compiled_encoder_trains_alike(tmp_path: Path, store: Path) -> None:
     plain, compiled = tmp_path / "plain", tmp_path / "compiled"
-    assert fit(plain, store) == 0
-    assert fit(compiled, store, "--model.compile_encoder=true") == 0
+    slow = "--model.learning_rate=1e-4"  # or rounding parts the two runs
+    assert fit(plain, store, slow) == 0
+    assert fit(compiled, store, slow, "--model.compile_encoder=true") == 0
     expected = [float(loss) for loss in column(plain, "train/loss").values()]
     assert [float(loss) for loss in column(compiled, "train/loss").values()] == pytest.approx(expected, rel=1e-3)
 
