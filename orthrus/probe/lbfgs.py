@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-MAX_ITERATIONS = 500
+MAX_ITERATIONS = 2000
 HISTORY = 10
 STANDING = 3
 

@@ -25,6 +25,7 @@ from orthrus.probe.splits import Split
 LOGISTIC_PENALTIES = tuple(float(10.0**exponent) for exponent in range(-4, 2))
 
 EXACT = 1e-9  # root of gradient x inverse Hessian x gradient, about the weighted error left in the logits
+EXACT_OF_CLASSES = 1e-7  # of many classes apart in many dimensions, the weakest penalty is slow beyond it
 NEAR = 1e-3
 
 
@@ -136,7 +137,7 @@ def fit_softmax(
     curvature_PKM = F.pad(curvature_K1 * axes.variance_R, (0, 1)) + penalties_P[:, None, None]
     curvature_PKM[..., -1:] = curvature_K1.clamp_min(1e-12)
     start_PM = start_KM.flatten().repeat(len(penalties), 1)
-    params_PM = minimise(evaluate, start_PM, 1 / curvature_PKM.flatten(1), EXACT)
+    params_PM = minimise(evaluate, start_PM, 1 / curvature_PKM.flatten(1), EXACT_OF_CLASSES)
 
     error_P = -(log_probabilities(params_PM, axes.validation_NR) * validation_KN).sum(dim=1).mean(dim=1)
     best = int(error_P.argmin())
