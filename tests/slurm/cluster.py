@@ -113,9 +113,11 @@ class Cluster:
         return state
 
     def shut_down(self) -> None:
-        """End all jobs, then the daemons."""
-        self.run("scancel", "--full", "--user=root", check=False)
-        time.sleep(1)
+        """End all jobs, then the daemons: a step whose daemon is gone would run on."""
+        end = time.monotonic() + 30
+        while self.run("squeue", "--noheader", check=False) and time.monotonic() < end:
+            self.run("scancel", "--full", "--signal=KILL", "--user=root", check=False)
+            time.sleep(1)
         for daemon in reversed(self._daemons):
             daemon.terminate()
         for daemon in self._daemons:
