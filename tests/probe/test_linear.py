@@ -161,6 +161,15 @@ def test_a_label_that_all_but_one_of_few_rows_have_converges():
         assert np.isfinite(fit.scores_NT).all()
 
 
+def test_classes_with_more_features_than_rows_converge():
+    rng = np.random.default_rng(3)
+    features = rng.standard_normal((102, 90)).astype(np.float32)
+    classes = np.eye(3)[rng.integers(0, 3, 102)]
+    split = Split(0, np.arange(62), np.arange(62, 82), np.arange(82, 102))
+    fit = logistic.fit_softmax(linear.principal_axes(features, split), classes, split)
+    assert np.isfinite(fit.scores_NT).all()
+
+
 def test_minimise_finds_the_minima_of_quadratics_of_any_curvature():
     curvature = torch.logspace(-3, 3, 8, dtype=torch.float64).repeat(5, 1)
     goal = torch.randn(5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

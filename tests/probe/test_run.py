@@ -186,14 +186,15 @@ def test_label_efficiency_rises_with_labels_and_ends_at_the_whole(probe, embeddi
     assert mean[2] == pytest.approx(scores(metrics, "pearson_r")["mean"], abs=0.01)
 
 
-@pytest.mark.parametrize("task", ["regression", "classification", "multilabel"])
-def test_shuffled_labels_score_chance_where_true_ones_are_found(probe, embeddings, task):
+@pytest.mark.parametrize("kind", ["regression", "classification", "two classes", "multilabel"])
+def test_shuffled_labels_score_chance_where_true_ones_are_found(probe, embeddings, kind):
     bits = (embeddings.matrix[:, :4] > 0).astype(int)
-    values = {
-        "regression": embeddings.matrix[:, 0],
-        "classification": bits @ [1, 2, 0, 0],
-        "multilabel": ["".join(map(str, row)) for row in bits],
-    }[task]
+    values, task = {
+        "regression": (embeddings.matrix[:, 0], "regression"),
+        "classification": (bits @ [1, 2, 0, 0], "classification"),
+        "two classes": (bits[:, 0], "classification"),
+        "multilabel": (["".join(map(str, row)) for row in bits], "multilabel"),
+    }[kind]
     metrics = probe(values, task, seeds=5)
     metric = metrics["metrics"][0]
     assert scores(metrics, metric)["mean"] > metrics["chance"][metric] + 0.3
