@@ -28,6 +28,7 @@ from orthrus.nn.scan.numba_math import (
     prefetch,
     sigmoid,
     softplus,
+    widest_vectors,
 )
 
 WIDTH, SPAN, MAX_STATES, MAX_FILTER = 64, 32, 64, 16
@@ -127,6 +128,7 @@ def _load_rates(rate: Any, task: Any) -> None:
 @kernel
 def scan_forward(task: Any, y: Any, y_step: Any, kept: Any) -> None:
     """Writes y (L, n) and, where its address is not 0, kept (L / SPAN, N, WIDTH)."""
+    widest_vectors()
     n, states = task.channels, task.states
     B, C, kept_states = floats_at(task.B), floats_at(task.C), floats_at(kept)
     h, rate = local_floats(_STATES), local_floats(_STATES)
@@ -171,6 +173,7 @@ def scan_backward(task: Any, dy: Any, dy_step: Any, kept: Any, work: Any, out: A
 
     The caller adds the shares of rows (dA, dD, dbias) or of channel blocks (dB, dC).
     """
+    widest_vectors()
     n, states = task.channels, task.states
     B, C, dB, dC, dA = floats_at(task.B), floats_at(task.C), floats_at(out.B), floats_at(out.C), floats_at(out.A)
     kept_states, span = floats_at(kept), floats_at(work)
@@ -284,6 +287,7 @@ def _convolve(total: Any, x: Any, taps: Any, bias: Any, task: Any, t: Any) -> No
 @kernel
 def conv_forward(task: Any, y: Any, y_step: Any) -> None:
     """Writes y (L, n)."""
+    widest_vectors()
     taps, x, bias, total = local_floats(_FILTER), local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH)
     _load_taps(taps, task)
     _load(bias, task.bias, 0, task.channels)
@@ -299,6 +303,7 @@ def conv_forward(task: Any, y: Any, y_step: Any) -> None:
 @kernel
 def conv_backward(task: Any, dy: Any, dy_step: Any, dx: Any, dx_step: Any, dweight: Any, dbias: Any) -> None:
     """Writes dx (L, n) and this task's share of dweight (laid out as weight) and dbias; the caller adds the rows'."""
+    widest_vectors()
     n, width = task.channels, task.width
     taps, dtaps = local_floats(_FILTER), local_floats(_FILTER)
     x, bias, total = local_floats(WIDTH), local_floats(WIDTH), local_floats(WIDTH)

@@ -48,6 +48,17 @@ def llvm(function: Any) -> Any:
 
 
 @llvm
+def widest_vectors(typing: Any) -> Any:
+    """In the kernel that begins with it, vectors as wide as the processor has: for Intel's AVX-512, LLVM takes half."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # llvmlite's own list lacks it
+        return context.get_dummy_value()
+
+    return _types.void(), generate
+
+
+@llvm
 def floats_at(typing: Any, address: Any) -> Any:
     """Pointer to the float32 numbers at an address."""
 
