@@ -5,6 +5,7 @@ What is read is a probe's ``metrics.json``; others that keep its ``feature_sets`
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from orthrus.probe.metrics import TITLES
 from orthrus.probe.result import format_difference, format_interval, format_range
 from orthrus.probe.summary import COMPOSITION, EMBEDDING, LABEL_SHUFFLE, subject
 from orthrus.probe.svg import Bar, Figure, Line, bar_chart, line_chart
-from orthrus.wandb_login import offline_without_login
 
 _SHORT = {COMPOSITION: "composition"}  # where a line's name stands beside its end
 
@@ -182,12 +182,15 @@ def write_tables(documents: Documents, folder: Path) -> None:
 
 
 def log_tables(documents: Documents, project: str, name: str) -> None:
-    """Log the rows, and the aggregate z-scores where there are some, as tables of a W&B run of their own."""
+    """Log the rows, and the aggregate z-scores where there are some, as tables of a W&B run of their own.
+
+    Offline, for `wandb sync` later, without a login.
+    """
     import wandb
 
-    offline_without_login()
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     rows = list(table_rows(documents))
-    with wandb.init(project=project, name=name, job_type="probe") as run:
+    with wandb.init(project=project, name=name, job_type="probe", mode=mode) as run:
         columns: list[str | int] = list(rows[0])
         run.log({"probes": wandb.Table(columns=columns, data=[[row[str(each)] for each in columns] for row in rows])})
         z_scores = aggregate_z(documents)
