@@ -98,8 +98,10 @@ def test_intervals_and_p_values_of_every_row_are_those_of_its_set(probes):
         assert (row["p_value"] is None) == (row["feature_set"] in ("embedding", LABEL_SHUFFLE))
 
 
-def test_tables_are_logged_to_wandb_offline(probes, tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
+def test_tables_are_logged_to_wandb_offline_without_a_login(probes, tmp_path, monkeypatch):
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no_login"))
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     monkeypatch.setenv("WANDB_SILENT", "true")
     log_tables(probes, "orthrus-test", "probes")
