@@ -6,6 +6,7 @@ means, how far with another training run. A difference is paired by split, and i
 overlap of training sets (Nadeau and Bengio, Machine Learning 52, 2003).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,7 +66,7 @@ def summarise(
         },
         "feature_sets": {
             name: {
-                "n_features": next(iter(readouts.get(name, readouts[ours]).values())).shape[1],
+                "n_features": _width(members[0], readouts.get(name, readouts[ours])),
                 "scores": {m: _summary(by_set[name][m], resamples[name][m]) for m in names},
                 "penalties_per_seed": [list(seed.penalties) for seed in members[0]],
                 **_chosen_readouts(members, readouts.get(name, {})),
@@ -124,6 +125,13 @@ def _difference(
 def _percentiles(resamples_B: Floats) -> list[float] | None:
     finite = resamples_B[np.isfinite(resamples_B)]
     return np.quantile(finite, [0.025, 0.975]).tolist() if len(finite) else None
+
+
+def _width(seeds: Sequence[SeedScores], readouts: Mapping[str, NDArray[np.float32]]) -> int:
+    """Features of the readout that most seeds chose."""
+    chosen, _ = Counter(seed.readout for seed in seeds).most_common(1)[0]
+    width: int = readouts.get(chosen, next(iter(readouts.values()))).shape[1]
+    return width
 
 
 def _chosen_readouts(

@@ -143,12 +143,13 @@ def test_a_control_is_made_for_the_rows_alone_and_only_for_usable_input(probe, e
 
 
 def test_the_readout_of_least_validation_loss_is_used_and_reported(probe, embeddings):
-    noise = GENERATOR.standard_normal(embeddings.matrix.shape).astype(np.float32)
+    noise = GENERATOR.standard_normal((len(embeddings), 9)).astype(np.float32)
     both = alike(embeddings, matrix=noise, readout="noise", readouts={"good": embeddings.matrix})
     chosen, alone = probe(embeddings.matrix[:, 0], embeddings=both), probe(embeddings.matrix[:, 0], overwrite=True)
     found = chosen["feature_sets"]["embedding"]
     assert found["readout_per_seed"] == ["good"] * 3
-    assert found["readouts"] == {"noise": 16, "good": 16}
+    assert found["readouts"] == {"noise": 9, "good": 16}
+    assert found["n_features"] == 16
     assert scores(chosen, "pearson_r")["per_seed"] == scores(alone, "pearson_r")["per_seed"]
 
 
