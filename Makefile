@@ -32,7 +32,7 @@ test: install
 test-slow: install
 	$(BIN)/pytest -m slow
 
-# Runs of several processes that are killed and resumed.
+# Several processes against one, and runs of them that are killed and resumed.
 test-dist: install
 	$(BIN)/pytest -n 2 -m "dist and slow"
 

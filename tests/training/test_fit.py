@@ -104,6 +104,7 @@ def test_unusable_settings_are_refused_in_a_line(
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 def test_two_processes_train_on_different_pairs_of_the_same_batches(tmp_path: Path, store: Path) -> None:
     done = subprocess.run(
         command(tmp_path / "run", store, *TWO_RANKS),

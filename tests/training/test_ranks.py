@@ -62,6 +62,7 @@ def one_process(rank: int, world_size: int, rendezvous: str, counts: list[int]) 
 
 
 @pytest.mark.dist
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [[5, 2], [3, 0, 4]])
 def test_many_processes_equal_one(tmp_path: Path, counts: list[int]) -> None:
     """Also where a rank has fewer pairs than another, none at all, or none with anything to predict."""
