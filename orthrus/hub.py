@@ -5,8 +5,6 @@ unpickled but tensors and plain containers, so a checkpoint cannot run code.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +16,7 @@ from torch import Tensor
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import N_BASES, MaskedLanguageHead
+from orthrus.output import whole_folder
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
@@ -84,14 +83,8 @@ def save_encoder(encoder: MambaEncoder, folder: str | Path, source: str | None =
     folder = Path(folder)
     if folder.exists():
         raise InputError(f"{folder} exists already: name another folder, or remove it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with whole_folder(folder) as partial:
         write_files(encoder, partial, folder.name, source)
-        partial.chmod(0o755)  # mkdtemp makes it private
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None) -> None:

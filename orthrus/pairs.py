@@ -36,18 +36,6 @@ class PairIndex:
     def __reduce__(self) -> tuple[Any, ...]:
         return PairIndex, (self._store,)
 
-    @property
-    def n_isoforms(self) -> NDArray[np.int64]:
-        """The number of other transcripts of each transcript's gene, int64 (n,), computed."""
-        counts: NDArray[np.int64] = np.diff(self._first)[self._gene] - 1
-        return counts
-
-    @property
-    def n_ortholog_genes(self) -> NDArray[np.int64]:
-        """The number of genes orthologous to each transcript's, int64 (n,), computed."""
-        counts: NDArray[np.int64] = np.diff(self._edge)[self._gene]
-        return counts
-
     def sample(self, base_P: NDArray[np.int64], ortholog_probability: float, generator: np.random.Generator) -> Pairs:
         """Draw a partner for each base transcript.
 

@@ -4,8 +4,6 @@ A run's folder in, a page out that asks nothing of the network: style and drawin
 nearly all of the time (about 20 s) goes into the map.
 """
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from orthrus.output import write_text
 from orthrus.probe.embedding_map import EmbeddingMap, map_embedding
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.report_probes import aggregate_z, checkpoint_figures, latest, probe_section, write_tables
@@ -96,7 +95,7 @@ def write_report(
         sections=sections,
         missing=missing,
     )
-    _write(output, page)
+    write_text(page, output)
     if run.probes:
         write_tables(run.probes, output.parent)
     return output
@@ -108,18 +107,6 @@ def headlines(run_folder: Path) -> list[str]:
         f"{tile.title}: {tile.before + ' → ' if tile.before else ''}{tile.value} ({tile.note})"
         for tile in _tiles(read_run_folder(Path(run_folder)))
     ]
-
-
-def _write(output: Path, page: str) -> None:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".partial", dir=output.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(page)
-        Path(partial).chmod(0o644)
-        Path(partial).replace(output)
-    finally:
-        Path(partial).unlink(missing_ok=True)
 
 
 def _tiles(run: RunFolder) -> Iterator[Tile]:

@@ -4,7 +4,6 @@ The folder is written beside its place and renamed, so it is there whole or not 
 """
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orthrus.errors import InputError
+from orthrus.output import whole_folder
 from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.plot import draw_bars
@@ -33,17 +33,11 @@ def refuse_existing(output: Path, overwrite: bool) -> None:
 
 def write_result(document: Mapping[str, Any], output: Path) -> None:
     """Write the folder ``output`` whole, in place of an earlier one, and print its table."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", suffix=".partial", dir=output.parent) as partial:
-        folder = Path(partial) / "new"
-        folder.mkdir()
+    with whole_folder(output) as folder:
         text = json.dumps(document, indent=2, allow_nan=False, default=str)
         (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
         _write_scores(document, folder / "scores.csv")
         draw_bars(document, folder / "bars.png")
-        if output.exists():
-            output.rename(Path(partial) / "old")
-        folder.rename(output)
 
 
 def _write_scores(document: Mapping[str, Any], path: Path) -> None:
