@@ -16,7 +16,7 @@ from torch import Tensor
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import N_BASES, MaskedLanguageHead
-from orthrus.output import atomic_folder
+from orthrus.output import atomic_folder, reserve_folder
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
@@ -72,7 +72,8 @@ def checkpoint_step(path: str | Path) -> int | None:
 
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
     """The encoder of any checkpoint that ``load_encoder`` reads as a folder that Hugging Face can host."""
-    save_encoder(load_encoder(checkpoint), folder, source=Path(checkpoint).name)
+    with reserve_folder(Path(folder), CONFIG_FILE):
+        save_encoder(load_encoder(checkpoint), folder, source=Path(checkpoint).name)
 
 
 def save_encoder(encoder: MambaEncoder, folder: str | Path, source: str | None = None) -> None:
@@ -81,9 +82,7 @@ def save_encoder(encoder: MambaEncoder, folder: str | Path, source: str | None =
     ``source`` is what the card says the weights come from. Raises InputError if ``folder`` exists already.
     """
     folder = Path(folder)
-    if folder.exists():
-        raise InputError(f"{folder} exists already: name another folder, or remove it first")
-    with atomic_folder(folder) as partial:
+    with reserve_folder(folder, CONFIG_FILE), atomic_folder(folder) as partial:
         write_files(encoder, partial, folder.name, source)
 
 
