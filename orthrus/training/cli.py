@@ -21,6 +21,7 @@ from orthrus.errors import InputError
 from orthrus.loading.datamodule import PairDataModule
 from orthrus.nn.checkpoints import load_encoder
 from orthrus.output import hold, remove_leftovers, write_text
+from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients
@@ -195,7 +196,7 @@ def run(args: list[str]) -> None:
     """Parse ``args`` (``fit ...`` or ``validate ...``) and run; raises InputError for unusable input."""
     try:
         with ExitStack() as held:
-            OrthrusCLI(args, held)
+            OrthrusCLI(with_recipe_paths(args), held)
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus {args[0]} --help`") from None
     except ValueError as error:
