@@ -6,7 +6,6 @@ those checksums, which costs one read of the file.
 """
 
 import logging
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from orthrus.errors import InputError
+from orthrus.nn.integrity import archive_fault
 from orthrus.output import atomic_file
 
 PATTERN = "step-*.ckpt"
@@ -60,18 +60,8 @@ def by_age(folder: Path) -> list[Path]:
 def newest_valid(folder: Path) -> Path | None:
     """The newest checkpoint of ``folder`` that is whole, None where there is none; warns of each that is not."""
     for path in by_age(folder):
-        fault = fault_of(path)
+        fault = archive_fault(path)
         if fault is None:
             return path
         _log.warning("%s is no whole checkpoint (%s); passed over for the one before it", path, fault)
     return None
-
-
-def fault_of(path: Path) -> str | None:
-    """What is wrong with a checkpoint file; None if all its checksums match."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile) as error:
-        return str(error)
-    return None if damaged is None else f"{damaged} does not match its checksum"
