@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from orthrus.cli import applications, data, encoder, evaluation, probing, training
 from orthrus.errors import InputError
+from orthrus.version import package_version
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,12 +56,10 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from importlib.metadata import version
-
     parser = argparse.ArgumentParser(
         prog="orthrus", description="Representation learning for mature mRNA, from annotation to a probed embedding."
     )
-    parser.add_argument("--version", action="version", version=version("orthrus-mrna"))
+    parser.add_argument("--version", action="version", version=package_version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], None] | None, text: str) -> argparse.ArgumentParser:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks
@@ -147,7 +148,8 @@ def _part(
     if path.exists():
         done: NDArray[np.float32] = np.load(path)
         return done
-    vectors = np.concatenate([encode(encoder, [store.codes(int(i)) for i in rows], readouts) for rows in part])
+    on_device = [_encode(encoder, [store.codes(int(i)) for i in rows], readouts) for rows in part]
+    vectors: NDArray[np.float32] = torch.cat(on_device).cpu().numpy()
     scratch = path.with_suffix(".scratch")
     with scratch.open("wb") as stream:
         np.save(stream, vectors)
@@ -159,13 +161,21 @@ def encode(
     encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str] = (LAST_MEAN,)
 ) -> NDArray[np.float32]:
     """Vectors of a batch of annotated codes, float32 (B, D), or of several readouts side by side."""
-    codes_BL, lengths_B = pad(sequences)
-    device = encoder.norm_f.weight.device
-    with torch.inference_mode():
-        tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
-        vectors_BD = read_out(encoder, tracks_BCL, torch.from_numpy(lengths_B).to(device), list(readouts))
-    vectors: NDArray[np.float32] = torch.cat(vectors_BD, dim=1).float().cpu().numpy()
+    vectors: NDArray[np.float32] = _encode(encoder, sequences, readouts).cpu().numpy()
     return vectors
+
+
+def _encode(encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str]) -> Tensor:
+    """Vectors of a batch where the encoder is; on a GPU the host goes on before they are there."""
+    device = encoder.norm_f.weight.device
+    codes_BL, lengths_B = (_to_device(torch.from_numpy(array), device) for array in pad(sequences))
+    with torch.inference_mode():
+        tracks_BCL = codes_to_tracks(codes_BL, encoder.n_tracks)
+        return torch.cat(read_out(encoder, tracks_BCL, lengths_B, list(readouts)), dim=1).float()
+
+
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:

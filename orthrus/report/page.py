@@ -40,7 +40,7 @@ _CURVES = (
      {"val/alignment": "all", "val/alignment_splice": "splice", "val/alignment_ortholog": "ortholog"}),
     ("Uniformity", "lower: embeddings fill the sphere more evenly", {"val/uniformity": "val"}),
     ("Effective rank", "dimensions in use; a fall warns of collapse", {"val/effective_rank": "val"}),
-    ("Throughput", "nucleotides a second", {"perf/nt_per_s": "nt/s"}),
+    ("Throughput", "nucleotides a second", {"train/nt_per_s": "nt/s"}),
 )  # fmt: skip
 _STYLES = {"train": "grey", "val": "c0", "all": "c0", "splice": "c1", "ortholog": "c2", "chance": "grey dashed"}
 _TRAINER_KEYS = ("max_steps", "max_epochs", "precision", "devices", "num_nodes", "gradient_clip_val")

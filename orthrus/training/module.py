@@ -96,7 +96,8 @@ class Pretraining(LightningModule):
 
     def _encode(self, codes_RL: Tensor, targets_RL: Tensor, lengths_R: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Representations (R, D) of some rows and the objective's sums over their positions."""
-        longest = int(lengths_R.max())
+        # On a GPU the padding stays: to know the longest the host would wait for the device.
+        longest = codes_RL.shape[1] if lengths_R.is_cuda else int(lengths_R.max())
         tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
         hidden_RLD = self.encoder(tracks_RCL, lengths_R)
         return mean_pool(hidden_RLD, lengths_R), self.objective.read(hidden_RLD, targets_RL[:, :longest])
