@@ -56,6 +56,7 @@ def annotated_contigs(
         biotypes=models.biotype.to_pylist(),
         lengths=models.lengths,
         contigs=models.contig.to_pylist(),
+        chromosomes=models.chromosomes,
     )
     if not len(rows):
         return
