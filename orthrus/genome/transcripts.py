@@ -134,9 +134,12 @@ def listed_transcripts(
     findings.noted.add("protein-coding transcripts whose CDS is not stated, without CDS track", uncoded)
 
 
-def bare_transcripts(fasta: Path) -> Iterator[Transcript]:
-    """Sequences of a FASTA as they are: no gene but themselves, no CDS, exons unknown."""
+def bare_transcripts(fasta: Path, findings: Findings) -> Iterator[Transcript]:
+    """Sequences of a FASTA as they are: no gene but themselves, no CDS, exons unknown; empty ones in ``findings``."""
     for name, sequence in read_fasta(fasta):
+        if not sequence:
+            findings.dropped.add("records without a sequence", [name])
+            continue
         codes = annotate(encode_bases(sequence, f"{fasta}, {name}"), None, ())
         yield Transcript(name, name, "", "", "", Mrna(codes, None, np.empty(0, np.int32)))
 
