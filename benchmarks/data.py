@@ -31,9 +31,9 @@ from orthrus.loading.batch import PairDataset
 from orthrus.loading.plan import Planner
 from orthrus.loading.stream import EndlessPlans
 from orthrus.loading.views import Graft, lengths
-from orthrus.pairs import PairIndex
 from orthrus.prepare import prepare
 from orthrus.store import TranscriptStore
+from orthrus.store.pairs import PairIndex
 
 MASKED = 0.3
 

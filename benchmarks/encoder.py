@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.mamba2 import Mamba2
-from orthrus.nn.scan import BACKENDS, choose
+from orthrus.scan import BACKENDS, choose
 
 Case = tuple[nn.Module, Callable[[nn.Module], Tensor]]  # a model and how to call it on inputs that are ready
 Build = Callable[[argparse.Namespace, int, int], Case]

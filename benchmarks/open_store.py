@@ -42,8 +42,8 @@ def show(name: str, seconds: float, before: dict[str, float]) -> None:
 
 def open_and_wait(path: Path, n_pairs: int, name: str) -> None:
     """Open, report, and stay until the parent says so."""
-    from orthrus.pairs import PairIndex
     from orthrus.store import TranscriptStore
+    from orthrus.store.pairs import PairIndex
 
     before = memory()
     started = time.perf_counter()

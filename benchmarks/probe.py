@@ -25,7 +25,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.preprocessing import StandardScaler
 
 from orthrus import MambaEncoder, TranscriptStore
-from orthrus.embed import embed
+from orthrus.embedding.embed import embed
 from orthrus.prepare import open_or_prepare
 from orthrus.probe import linear, logistic, metrics
 from orthrus.probe.controls import kmer_features

@@ -43,8 +43,8 @@ from orthrus.loading.views import Graft
 from orthrus.nn.pooling import mean_pool
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.objectives import ContrastiveTerm, Encoded, MaskedLanguageTerm
-from orthrus.pairs import PairIndex
 from orthrus.prepare import prepare
+from orthrus.store.pairs import PairIndex
 from orthrus.training.callbacks.throughput import peak_flops, training_flops
 from orthrus.training.module import Pretraining
 

@@ -10,10 +10,10 @@ from orthrus.errors import InputError
 from orthrus.store import TranscriptStore
 
 if TYPE_CHECKING:
-    from orthrus.hub import load_encoder
+    from orthrus.nn.checkpoints import load_encoder
     from orthrus.nn.encoder import MambaEncoder
+    from orthrus.nn.pretrained import PretrainedEncoder
     from orthrus.objectives import DecoupledContrastiveLoss
-    from orthrus.pretrained import PretrainedEncoder
 
 __all__ = [
     "DecoupledContrastiveLoss",
@@ -27,8 +27,8 @@ __all__ = [
 _WITH_TORCH = {
     "DecoupledContrastiveLoss": "orthrus.objectives",
     "MambaEncoder": "orthrus.nn.encoder",
-    "PretrainedEncoder": "orthrus.pretrained",
-    "load_encoder": "orthrus.hub",
+    "PretrainedEncoder": "orthrus.nn.pretrained",
+    "load_encoder": "orthrus.nn.checkpoints",
 }
 
 

@@ -23,7 +23,7 @@ def refuse_output(path: Path, overwrite: bool, suffixes: tuple[str, ...] = (".pa
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write ``table`` as Parquet or, by the suffix ``.tsv``, as tab-separated text with empty fields for null."""
-    with _whole_file(path) as scratch:
+    with atomic_file(path) as scratch:
         if path.suffix == ".tsv":
             csv.write_csv(table, scratch, csv.WriteOptions(delimiter="\t", quoting_style="none", quoting_header="none"))
         else:
@@ -32,12 +32,12 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file."""
-    with _whole_file(path) as scratch:
+    with atomic_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.partial")
     try:
@@ -58,7 +58,7 @@ def refuse_folder(path: Path, marker: str, overwrite: bool) -> None:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """An empty folder that takes the place of ``path`` when the context ends well, and is gone otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))

@@ -9,10 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from orthrus import MambaEncoder, TranscriptStore, load_encoder
+from orthrus import MambaEncoder, TranscriptStore, load_encoder, scan
 from orthrus.cli import main
-from orthrus.hub import save_encoder
-from orthrus.nn import scan
+from orthrus.nn.checkpoints import save_encoder
 from tests.builders import build_store
 
 

@@ -1,4 +1,4 @@
-"""What the sequences of a store hold: structure, composition and likeness, as tables and plots.
+"""What the sequences of a store hold: structure, composition and similarity, as tables and plots.
 
 A store in, a folder out: ``analysis.json``, a CSV and a PNG each of ``compression``, ``composition``, ``codons`` and
 ``similarity``. Everything is measured on samples, one random transcript with a CDS a gene, drawn by a seed that the
@@ -31,7 +31,7 @@ from orthrus.analyse.content import (
 from orthrus.analyse.plots import draw
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
-from orthrus.output import refuse_folder, whole_folder
+from orthrus.output import atomic_folder, refuse_folder
 from orthrus.store import TranscriptStore
 
 ANALYSIS_FILE = "analysis.json"
@@ -87,7 +87,7 @@ def analyse(
         **{name: tables[name] for name in ("compression", "composition", "codons")},
         "similarity": _summary(tables["similarity"]),
     }
-    with whole_folder(output) as folder:
+    with atomic_folder(output) as folder:
         for name, rows in tables.items():
             pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
         (folder / ANALYSIS_FILE).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")

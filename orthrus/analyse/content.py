@@ -8,8 +8,8 @@ from Bio.Data.CodonTable import unambiguous_dna_by_id
 from numpy.typing import NDArray
 
 from orthrus.genome.codes import BASE_BITS, BASES, Codes
-from orthrus.pairs import ORTHOLOG, SPLICE, PairIndex
 from orthrus.store import TranscriptStore
+from orthrus.store.pairs import PairIndex, PairKind
 
 REGIONS = ("5'UTR", "CDS", "3'UTR")
 CODONS = tuple(a + b + c for a in BASES[1:] for b in BASES[1:] for c in BASES[1:])
@@ -85,8 +85,8 @@ def similarities(store: TranscriptStore, n_pairs: int, generator: np.random.Gene
     ortholog = index.sample(drawn, 1.0, generator)
     apart = generator.permutation(len(store))
     for kind, partners, wanted in (
-        ("isoforms", splice.partner_P, splice.kind_P == SPLICE),
-        ("orthologs", ortholog.partner_P, ortholog.kind_P == ORTHOLOG),
+        ("isoforms", splice.partner_P, splice.kind_P == PairKind.SPLICE),
+        ("orthologs", ortholog.partner_P, ortholog.kind_P == PairKind.ORTHOLOG),
         ("unrelated", apart, store.family[drawn] != store.family[apart]),
     ):
         for i in np.flatnonzero(wanted)[:n_pairs]:

@@ -46,11 +46,11 @@ def add_commands(command: AddCommand) -> None:
 def _neighbours(options: argparse.Namespace) -> None:
     import json
 
-    from orthrus.embed import embed, warn_of_bare_transcripts
-    from orthrus.neighbours import nearest, neighbour_table, retrieval, same_encoder
+    from orthrus.embedding.embed import embed, warn_of_bare_transcripts
+    from orthrus.embedding.file import of_store, read_embeddings
+    from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval, same_encoder
     from orthrus.output import refuse_output, write_table, write_text
     from orthrus.prepare import open_or_prepare
-    from orthrus.probe.embeddings import of_store, read_embeddings
 
     refuse_output(options.output, options.overwrite)
     if options.metrics:
@@ -89,11 +89,11 @@ def _print_retrieval(metrics: dict[str, dict[str, float]]) -> None:
 
 
 def _variant(options: argparse.Namespace) -> None:
-    from orthrus.embed import check_device
-    from orthrus.hub import load_encoder, load_mlm_head
+    from orthrus.embedding.embed import check_device
+    from orthrus.embedding.variants import read_variants, score_variants
+    from orthrus.nn.checkpoints import load_encoder, load_mlm_head
     from orthrus.output import refuse_output, write_table
     from orthrus.prepare import open_or_prepare
-    from orthrus.variant import read_variants, score_variants
 
     refuse_output(options.output, options.overwrite)
     variants = read_variants(options.variants)

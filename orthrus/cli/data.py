@@ -38,7 +38,7 @@ def add_commands(command: AddCommand) -> None:
     inspect.add_argument("--transcript", metavar="ID", help="show this transcript with its tracks")
     inspect.add_argument("--verify", action="store_true", help="compare every file with its checksum first")
 
-    analyse = command("analyse", _analyse, "Measure structure, composition and likeness of a store's sequences.")
+    analyse = command("analyse", _analyse, "Measure structure, composition and similarity of a store's sequences.")
     analyse.add_argument("store", type=Path, metavar="STORE")
     analyse.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of tables and plots to make")
     analyse.add_argument("--text", type=Path, help="English text to compare with (default: Alice in Wonderland)")
@@ -49,9 +49,9 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from orthrus.inspect import describe_store
     from orthrus.prepare import load_spec, prepare
     from orthrus.store import TranscriptStore
+    from orthrus.store.inspect import describe_store
 
     if options.list:
         print(*dict.fromkeys(source.species for source in load_spec(options.config).sources), sep="\n")
@@ -67,14 +67,14 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _merge(options: argparse.Namespace) -> None:
-    from orthrus.inspect import describe_store
     from orthrus.store import merge_stores
+    from orthrus.store.inspect import describe_store
 
     Console().print(describe_store(merge_stores(options.stores, options.output, overwrite=options.overwrite)))
 
 
 def _download(options: argparse.Namespace) -> None:
-    from orthrus.download import describe_sources, download, load_sources
+    from orthrus.prepare.download import describe_sources, download, load_sources
 
     sources = load_sources(options.table)
     if not options.sources:
@@ -91,8 +91,8 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    from orthrus.inspect import describe_store, describe_transcript
     from orthrus.store import TranscriptStore
+    from orthrus.store.inspect import describe_store, describe_transcript
 
     store = TranscriptStore.open(options.store)
     if options.verify:

@@ -35,7 +35,7 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _embed(options: argparse.Namespace) -> None:
-    from orthrus.embed import embed_to_file
+    from orthrus.embedding.embed import embed_to_file
     from orthrus.prepare import open_or_prepare
 
     with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
@@ -54,7 +54,7 @@ def _embed(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from orthrus.hub import export_encoder
+    from orthrus.nn.checkpoints import export_encoder
 
     export_encoder(options.checkpoint, options.output)
     print(f"encoder: {options.output}")

@@ -28,9 +28,9 @@ def add_commands(command: AddCommand) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     from orthrus.analyse.section import analysis_section
-    from orthrus.probe.report import headlines, write_report
-    from orthrus.probe.report_probes import log_tables
-    from orthrus.probe.run_folder import read_run_folder
+    from orthrus.report.page import headlines, write_report
+    from orthrus.report.probes import log_tables
+    from orthrus.report.run_folder import read_run_folder
 
     sections = [analysis_section(path) for path in sorted(options.folder.rglob("analysis.json"))]
     page = write_report(options.folder, options.output, notes=_NOTES, sections=sections)

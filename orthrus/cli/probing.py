@@ -11,7 +11,7 @@ from orthrus.cli.commands import AddCommand
 from orthrus.errors import InputError
 
 if TYPE_CHECKING:
-    from orthrus.probe.embeddings import Embeddings
+    from orthrus.embedding.file import Embeddings
     from orthrus.probe.tasks import TaskSpec
     from orthrus.store import TranscriptStore
 
@@ -53,8 +53,8 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _probe(options: argparse.Namespace) -> None:
+    from orthrus.embedding.file import read_embeddings
     from orthrus.probe.efficiency import SIZES
-    from orthrus.probe.embeddings import read_embeddings
     from orthrus.probe.run import RANDOM_INIT, run_probe
     from orthrus.store import TranscriptStore
 
@@ -119,7 +119,7 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
 @contextmanager
 def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | None]":
     """The store that is given, or one of the labels' own sequences where these are a data frame."""
-    from orthrus.genome.frames import PARQUET_SUFFIXES
+    from orthrus.genome.mrna_frames import PARQUET_SUFFIXES
     from orthrus.prepare import open_or_prepare
 
     if path is None and labels.suffix not in PARQUET_SUFFIXES:
@@ -131,7 +131,7 @@ def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | N
 
 def _store_of_run(metadata: dict[str, Any]) -> Path | None:
     """The store that a run's configuration names, found from its checkpoint: RUN/checkpoints/last.ckpt."""
-    from orthrus.probe.run_folder import read_config, store_of_config
+    from orthrus.report.run_folder import read_config, store_of_config
 
     if "checkpoint" not in metadata:
         return None
@@ -145,10 +145,10 @@ def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Seq
     import numpy as np
     import torch
 
-    from orthrus.embed import embed
+    from orthrus.embedding.embed import embed
+    from orthrus.embedding.file import Embeddings
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.nn.readouts import LAST_MEAN, widths
-    from orthrus.probe.embeddings import Embeddings
 
     torch.manual_seed(0)
     encoder = MambaEncoder.from_config(metadata["encoder"]).eval()

@@ -22,7 +22,7 @@ from orthrus.finetune.data import LabelledDataModule
 from orthrus.finetune.lora import merge
 from orthrus.finetune.module import FineTuning
 from orthrus.finetune.result import predictions_table, write_finetuning
-from orthrus.hub import save_encoder
+from orthrus.nn.checkpoints import save_encoder
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.output import write_table
 

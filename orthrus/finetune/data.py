@@ -13,12 +13,12 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from orthrus.embed import batches
+from orthrus.embedding.embed import batches
+from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.loading.batch import pad
-from orthrus.probe.embeddings import Embeddings
 from orthrus.probe.labels import Labels, read_labels
-from orthrus.probe.rows import Rows, choose_rows, tell_what_is_left_out
+from orthrus.probe.rows import Rows, choose_rows, report_dropped_rows
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target
 from orthrus.probe.tasks import read_task
@@ -81,7 +81,7 @@ class LabelledDataModule(LightningDataModule):
 
     def tell(self) -> None:
         """Print what was left out of the labels, and why."""
-        tell_what_is_left_out(self.labels, self.rows, Console(stderr=True))
+        report_dropped_rows(self.labels, self.rows, Console(stderr=True))
 
     def train_dataloader(self) -> DataLoader[LabelledBatch]:
         """Training rows, in random batches of like length, other ones every epoch."""

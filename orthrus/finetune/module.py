@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from orthrus.errors import InputError
 from orthrus.finetune.data import LabelledBatch, LabelledDataModule
 from orthrus.finetune.lora import LoRA
-from orthrus.hub import load_encoder
+from orthrus.nn.checkpoints import load_encoder
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.probe.one_split import score
 from orthrus.probe.targets import Target, Task

@@ -15,9 +15,9 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from orthrus.embed import embed
+from orthrus.embedding.embed import embed
 from orthrus.finetune.data import LabelledDataModule
-from orthrus.hub import load_encoder
+from orthrus.nn.checkpoints import load_encoder
 from orthrus.probe.controls import kmer_features
 from orthrus.probe.leaks import leak_report
 from orthrus.probe.metrics import SeedScores

@@ -16,9 +16,9 @@ from orthrus.genome.codes import Codes, annotate, encode_bases
 from orthrus.genome.coordinates import read_coordinates
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
-from orthrus.genome.frames import read_frame
 from orthrus.genome.headers import header_id, read_headers
 from orthrus.genome.models import TranscriptModels
+from orthrus.genome.mrna_frames import read_frame
 from orthrus.genome.sequence import read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
 
@@ -141,7 +141,7 @@ def bare_transcripts(fasta: Path) -> Iterator[Transcript]:
 
 
 def framed_transcripts(path: Path) -> Iterator[Transcript]:
-    """Rows of a Parquet data frame (:mod:`orthrus.genome.frames`); one without a gene is its own."""
+    """Rows of a Parquet data frame (:mod:`orthrus.genome.mrna_frames`); one without a gene is its own."""
     for name, gene, species, mrna in read_frame(path):
         biotype = "non_coding" if mrna.cds is None else "protein_coding"
         yield Transcript(name, gene or name, gene, species, biotype, mrna)

@@ -16,8 +16,8 @@ from torch.utils.data import Dataset
 from orthrus.genome.codes import Codes
 from orthrus.loading.augment import Augmentation
 from orthrus.loading.draws import seeded
+from orthrus.loading.hidden import hide_targets
 from orthrus.loading.plan import BatchPlan
-from orthrus.loading.targets import hide_targets
 from orthrus.loading.views import gather
 from orthrus.store import TranscriptStore
 

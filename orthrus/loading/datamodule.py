@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from orthrus.errors import InputError
-from orthrus.families import Split, split_of
 from orthrus.loading.augment import Augmentation, MaskBases, MaskTracks
 from orthrus.loading.batch import PairBatch, PairDataset
 from orthrus.loading.draws import check_fraction
 from orthrus.loading.plan import START, Place, Planner
 from orthrus.loading.stream import EndlessPlans
 from orthrus.loading.views import Graft, Rearrangement
-from orthrus.pairs import PairIndex
 from orthrus.store import TranscriptStore
+from orthrus.store.families import Split, split_of
+from orthrus.store.pairs import PairIndex
 
 
 class PairDataModule(LightningDataModule):

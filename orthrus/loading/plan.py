@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from orthrus.errors import InputError
 from orthrus.loading.pack import group
 from orthrus.loading.views import Parts, Rearrangement, lengths, whole
-from orthrus.pairs import PairIndex
 from orthrus.store import TranscriptStore
+from orthrus.store.pairs import PairIndex
 
 _LENGTH_JITTER = 0.02  # relative; lets pairs of an epoch of one window meet other neighbours in the next
 _STEPS_A_WINDOW = 128

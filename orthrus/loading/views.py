@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from orthrus.genome.codes import BASE_BITS, Codes
 from orthrus.loading.draws import check_fraction
-from orthrus.pairs import ORTHOLOG
+from orthrus.store.pairs import PairKind
 
 UTR5, CDS, STOP, UTR3 = range(4)
 UTRS = [UTR5, UTR3]
@@ -96,7 +96,7 @@ class Graft(Rearrangement):
         """Second views of ortholog pairs with the UTRs of the first."""
         base, partner = parts_2P42
         probability_P = np.where(_is_coding_alone(partner), self.coding, self.whole)
-        chosen_P = (generator.random(len(kind_P)) < probability_P) & (kind_P == ORTHOLOG)
+        chosen_P = (generator.random(len(kind_P)) < probability_P) & (kind_P == PairKind.ORTHOLOG)
         chosen_P &= _has_cds(base) & _has_cds(partner)
         base, grafted = base[chosen_P], partner[chosen_P]
         grafted[:, UTRS] = base[:, UTRS]

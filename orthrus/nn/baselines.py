@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from orthrus.nn.pooling import mean_pool
-from orthrus.nn.scan.reverse import reverse_rows
+from orthrus.scan.reverse import reverse_rows
 
 
 class Saluki(nn.Module):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orthrus.nn.scan import causal_conv, selective_scan
+from orthrus.scan import causal_conv, selective_scan
 
 
 class SelectiveSSM(nn.Module):

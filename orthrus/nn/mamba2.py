@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from orthrus.errors import InputError
-from orthrus.nn.scan import causal_conv
-from orthrus.nn.scan.reverse import reverse_rows
+from orthrus.scan import causal_conv
+from orthrus.scan.reverse import reverse_rows
 
 CHUNK = 64
 

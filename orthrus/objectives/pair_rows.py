@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from orthrus.errors import InputError
 from orthrus.nn.ranks import gather_rows, row_counts, world_size
-from orthrus.pairs import KIND_NAMES
+from orthrus.store.pairs import PairKind
 
 
 class PairRows(NamedTuple):
@@ -60,9 +60,9 @@ class PairLoss(nn.Module, ABC):
     def __init__(self, self_weight: float, splice_weight: float, ortholog_weight: float) -> None:
         super().__init__()
         self.pair_weights = (self_weight, splice_weight, ortholog_weight)
-        for name, weight in zip(KIND_NAMES, self.pair_weights, strict=True):
+        for kind, weight in zip(PairKind, self.pair_weights, strict=True):
             if not weight >= 0:
-                raise InputError(f"{name}_weight must be 0 or more, got {weight}")
+                raise InputError(f"{kind.label}_weight must be 0 or more, got {weight}")
 
     @abstractmethod
     def losses(self, rows: PairRows) -> Tensor:
@@ -83,9 +83,9 @@ class PairLoss(nn.Module, ABC):
         if pair_kind_N is None:
             return view_ND.new_ones(len(view_ND), dtype=precision)
         kinds = pair_kind_N.long()
-        unknown = (kinds < 0) | (kinds >= len(KIND_NAMES))
+        unknown = (kinds < 0) | (kinds >= len(PairKind))
         if unknown.any():
-            known = ", ".join(f"{number} {name}" for number, name in enumerate(KIND_NAMES))
+            known = ", ".join(f"{kind.value} {kind.label}" for kind in PairKind)
             raise InputError(f"unknown pair kind {int(kinds[unknown][0])}: expected {known}")
         return view_ND.new_tensor(self.pair_weights, dtype=precision)[kinds]
 

@@ -19,8 +19,8 @@ from rich.text import Text
 from orthrus.errors import InputError
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
-from orthrus.genome.frames import PARQUET_SUFFIXES
 from orthrus.genome.headers import has_headers
+from orthrus.genome.mrna_frames import PARQUET_SUFFIXES
 from orthrus.genome.transcripts import annotated_contigs, bare_transcripts, framed_transcripts, listed_transcripts
 from orthrus.prepare.clustering import cluster_genes
 from orthrus.prepare.orthologs import read_homologs, read_orthologs

@@ -9,7 +9,7 @@ from orthrus.genome.findings import Findings
 from orthrus.genome.headers import read_headers
 from orthrus.genome.tables import read_tsv
 from orthrus.prepare.spec import Source, Spec
-from orthrus.prepare.toga import ReferenceGenes, pairs_of_names, pairs_of_table
+from orthrus.prepare.toga_orthologs import ReferenceGenes, pairs_of_names, pairs_of_table
 from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA
 
 _ENSEMBL_GENE = r"^ENS[A-Z]*G\d{11}(\.\d+)?$"

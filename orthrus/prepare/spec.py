@@ -11,7 +11,7 @@ from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
 from orthrus.prepare.clustering import Clustering, require_mmseqs
-from orthrus.prepare.relations import RelationTable, SpeciesNames
+from orthrus.prepare.gene_tables import RelationTable, SpeciesNames
 from orthrus.prepare.splicer import Splicer, chunked
 from orthrus.spec_file import File, find_file, load_yaml, mapping
 from orthrus.store import Chunk

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from orthrus.embedding.file import Embeddings
 from orthrus.genome.codes import BASE_BITS, CDS_BIT, SPLICE_BIT, Codes
-from orthrus.probe.embeddings import Embeddings
+from orthrus.genome.kmers import kmer_frequencies, n_kmers
 from orthrus.store import TranscriptStore
 
 KMER_SIZES = (3, 4, 5)
@@ -45,25 +46,6 @@ def composition_features(store: TranscriptStore, transcript_ids: Sequence[str]) 
     """Length, GC, CDS length, exon count and base frequencies alone, (N, 6 + 4); as :func:`kmer_features` else."""
     known, matrix = _features(store, transcript_ids, 1)
     return Embeddings(known, matrix, {"features": f"{', '.join(BESIDE_KMERS)}, bases"})
-
-
-def n_kmers(k: int) -> int:
-    """How many k-mers of 1 to k there are."""
-    return sum(4**size for size in range(1, k + 1))
-
-
-def kmer_frequencies(codes: Codes, max_k: int) -> NDArray[np.float64]:
-    """Frequencies of all k-mers, k = 1..max_k, A < C < G < T; zeros for a k without a window free of N."""
-    base = (codes & BASE_BITS).astype(np.int64) - 1
-    number = np.zeros(len(base) + 1, dtype=np.int64)
-    valid = np.ones(len(base) + 1, dtype=np.bool_)
-    parts = []
-    for k in range(1, max_k + 1):
-        number = 4 * number[:-1] + base[k - 1 :]  # of the k-mer that begins at each position
-        valid = valid[:-1] & (base[k - 1 :] >= 0)
-        counts = np.bincount(number[valid], minlength=4**k)
-        parts.append(counts / max(counts.sum(), 1))
-    return np.concatenate(parts)
 
 
 def _features(

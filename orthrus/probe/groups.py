@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
-from orthrus.probe.embeddings import Embeddings
+from orthrus.genome.kmers import CLUSTERED, similar_pairs, sketch, sketch_limit
 from orthrus.probe.labels import Labels
-from orthrus.probe.similarity import CLUSTERED, similar_pairs, sketch, sketch_limit
 from orthrus.probe.splits import SplitUnit
 from orthrus.store import TranscriptStore
 

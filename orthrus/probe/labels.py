@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orthrus.errors import InputError
-from orthrus.genome.frames import PARQUET_SUFFIXES, row_ids
+from orthrus.genome.mrna_frames import PARQUET_SUFFIXES, row_ids
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 _GENE_COLUMNS = ("gene_name", "gene", "gene_id")

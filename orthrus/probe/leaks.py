@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orthrus.probe.similarity import NEAR_IDENTICAL, contained, similar_pairs, sketch, sketch_limit
+from orthrus.genome.kmers import NEAR_IDENTICAL, contained, similar_pairs, sketch, sketch_limit
 from orthrus.probe.splits import Groups, Split
 from orthrus.store import TranscriptStore
 

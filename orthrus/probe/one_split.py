@@ -12,7 +12,7 @@ from orthrus.probe.metrics import Floats, SeedScores
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target, Task
 
-MAX_DEALS = 10
+MAX_PERMUTATIONS = 10
 
 
 def probe_features(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:
@@ -81,7 +81,7 @@ def probe_shuffled(features_MD: NDArray[np.float32], target: Target, split: Spli
     rows = np.concatenate([split.train, split.validation])
     generator = np.random.default_rng(split.seed)
     probed = []
-    for _ in range(min(MAX_DEALS, 1 + 2000 // (len(split.test) * target.values.shape[1]))):
+    for _ in range(min(MAX_PERMUTATIONS, 1 + 2000 // (len(split.test) * target.values.shape[1]))):
         values = target.values.copy()
         values[rows] = values[generator.permutation(rows)]
         probed.append(probe_features(features_MD, replace(target, values=values), split))

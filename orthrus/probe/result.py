@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orthrus.errors import InputError
-from orthrus.output import whole_folder
+from orthrus.output import atomic_folder
 from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.plot import draw_bars
@@ -33,7 +33,7 @@ def refuse_existing(output: Path, overwrite: bool) -> None:
 
 def write_result(document: Mapping[str, Any], output: Path) -> None:
     """Write the folder ``output`` whole, in place of an earlier one, and print its table."""
-    with whole_folder(output) as folder:
+    with atomic_folder(output) as folder:
         text = json.dumps(document, indent=2, allow_nan=False, default=str)
         (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
         _write_scores(document, folder / "scores.csv")

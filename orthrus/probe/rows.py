@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from rich.console import Console
 
+from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
-from orthrus.probe.embeddings import Embeddings
 from orthrus.probe.groups import Relations, family_keys, unit_keys
 from orthrus.probe.labels import Labels
 from orthrus.probe.splits import Groups, Split, SplitUnit, group_rows, split_folds, split_groups
@@ -99,7 +99,7 @@ def _given_folds(labels: Labels, target: Target, column: str, seeds: int | None)
     return [split_folds(fold_of_row, seed) for seed in range(seeds or n_folds)], [column], n_folds
 
 
-def tell_what_is_left_out(labels: Labels, rows: Rows, console: Console) -> None:
+def report_dropped_rows(labels: Labels, rows: Rows, console: Console) -> None:
     """Print a line on each thing that was dropped, and why."""
     counts = rows.counts
     lines = [f"{what} dropped: {why}" for what, why in rows.target.dropped.items()]

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.probe.controls import KMER_SIZES, composition_features, kmer_features
 from orthrus.probe.efficiency import label_efficiency
-from orthrus.probe.embeddings import Embeddings
 from orthrus.probe.labels import Labels, read_labels
 from orthrus.probe.leaks import leak_report
 from orthrus.probe.metrics import SeedScores
 from orthrus.probe.one_split import probe_features, probe_readouts, probe_shuffled
 from orthrus.probe.result import print_table, refuse_existing, write_result
-from orthrus.probe.rows import Rows, choose_rows, tell_what_is_left_out
+from orthrus.probe.rows import Rows, choose_rows, report_dropped_rows
 from orthrus.probe.summary import COMPOSITION, EMBEDDING, KMER, LABEL_SHUFFLE, RANDOM_INIT, summarise
 from orthrus.probe.tasks import TaskSpec
 from orthrus.store import TranscriptStore, sha256
@@ -84,7 +84,7 @@ def run_probe(
         feature_sets[COMPOSITION] = [partial(composition_features, store)]
     console = Console(stderr=True)
     rows = choose_rows(labels, spec, members[0], store, _sources(feature_sets, store), seeds)
-    tell_what_is_left_out(labels, rows, console)
+    report_dropped_rows(labels, rows, console)
     readouts = {
         name: [_readouts(name, each, rows.transcript_ids) for each in sources] for name, sources in feature_sets.items()
     }

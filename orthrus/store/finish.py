@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from orthrus.families import join_families
 from orthrus.genome.findings import Findings, Tally
+from orthrus.store.families import join_families
 from orthrus.store.ids import make_unique
 from orthrus.store.layout import FINDING_SCHEMA, HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, TRANSCRIPT_SCHEMA, write_names
 from orthrus.store.relations import Genes, adjacency, gene_keys, match_homologs, match_orthologs

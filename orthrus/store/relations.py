@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from orthrus.families import star_edges
+from orthrus.store.families import star_edges
 from orthrus.store.layout import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA
 
 _VERSION = r"(\tENS[A-Z]*G\d{11})\.\d+(_\d+)?$"  # of an Ensembl gene id, which tables may leave out

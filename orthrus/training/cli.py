@@ -17,8 +17,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from orthrus.errors import InputError
-from orthrus.hub import load_encoder
 from orthrus.loading.datamodule import PairDataModule
+from orthrus.nn.checkpoints import load_encoder
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients

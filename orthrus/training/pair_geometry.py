@@ -6,7 +6,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from orthrus.objectives.geometry import alignment, effective_rank, uniformity
-from orthrus.pairs import KIND_NAMES
+from orthrus.store.pairs import PairKind
 
 LENGTH_WINDOW = 0.1
 _BLOCK = 1024  # rows of the similarity matrix at a time
@@ -64,11 +64,11 @@ class PairGeometry(Metric):
             "uniformity": uniformity(view0_MD[::stride]),
             "effective_rank": effective_rank(view0_MD),
         }
-        for kind, name in enumerate(KIND_NAMES):
+        for kind in PairKind:
             chosen_M = kind_M == kind
             if chosen_M.any():
-                measures[f"retrieval_top1_{name}"] = hit_M[chosen_M].float().mean()
-                measures[f"alignment_{name}"] = alignment(view0_MD[chosen_M], view1_MD[chosen_M])
+                measures[f"retrieval_top1_{kind.label}"] = hit_M[chosen_M].float().mean()
+                measures[f"alignment_{kind.label}"] = alignment(view0_MD[chosen_M], view1_MD[chosen_M])
         return measures
 
 

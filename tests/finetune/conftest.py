@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from orthrus import MambaEncoder, TranscriptStore
-from orthrus.hub import save_encoder
+from orthrus.nn.checkpoints import save_encoder
 from tests.builders import build_store
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from orthrus import InputError, TranscriptStore
+from orthrus.embedding.file import Embeddings
 from orthrus.finetune.data import LabelledDataModule, random_batches
-from orthrus.probe.embeddings import Embeddings
 from orthrus.probe.labels import read_labels
 from orthrus.probe.rows import choose_rows
 from orthrus.probe.tasks import read_task

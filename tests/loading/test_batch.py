@@ -7,10 +7,10 @@ import torch
 from orthrus.genome.codes import BASE_BITS
 from orthrus.loading.augment import Augmentation, MaskBases
 from orthrus.loading.batch import PairDataset
-from orthrus.loading.targets import ANNOTATION_TARGET
+from orthrus.loading.hidden import ANNOTATION_TARGET
 from orthrus.loading.views import Graft
-from orthrus.pairs import ORTHOLOG
 from orthrus.store import TranscriptStore
+from orthrus.store.pairs import PairKind
 from tests.loading.test_plan import planner
 from tests.oracles import loading as oracle
 
@@ -35,7 +35,7 @@ def test_orthologs_that_are_coding_sequences_wear_the_utrs_of_the_base(stores: d
     for plan in planner(store, rearrangements=[Graft()]).window(0, 0):
         batch = PairDataset(store)[plan]
         n = len(plan.base_N)
-        for i in np.flatnonzero((plan.kind_N == ORTHOLOG) & (store.cds[plan.base_N, 0] > 0)):
+        for i in np.flatnonzero((plan.kind_N == PairKind.ORTHOLOG) & (store.cds[plan.base_N, 0] > 0)):
             base, partner = plan.base_N[i], plan.partner_N[i]
             view = batch.codes_VL[n + i, : batch.lengths_V[n + i]].numpy()
             expected = oracle.graft(store.codes(base), store.cds[base], store.codes(partner), store.cds[partner])

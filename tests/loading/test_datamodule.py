@@ -9,11 +9,11 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from orthrus.errors import InputError
-from orthrus.families import split_of
 from orthrus.loading import DropTracks, Graft, MaskBases
 from orthrus.loading.batch import PairBatch
 from orthrus.loading.datamodule import PairDataModule
 from orthrus.store import TranscriptStore
+from orthrus.store.families import split_of
 
 
 class Recorder(LightningModule):

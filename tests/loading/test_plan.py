@@ -9,8 +9,8 @@ from orthrus.errors import InputError
 from orthrus.loading.pack import group, pack
 from orthrus.loading.plan import BatchPlan, Planner
 from orthrus.loading.views import CodingOnly, DropUtrs, Graft, lengths
-from orthrus.pairs import PairIndex
 from orthrus.store import TranscriptStore
+from orthrus.store.pairs import PairIndex
 
 NAMES = ["like", "grafted", "long orthologs", "wide", "one family above all", "two families"]
 PLANS = {

@@ -7,14 +7,16 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import CDS_BIT, annotate, decode_bases, encode_bases
 from orthrus.loading.draws import seeded
 from orthrus.loading.views import CodingOnly, DropUtrs, Graft, Rearrangement, gather, lengths
-from orthrus.pairs import ORTHOLOG, SPLICE
+from orthrus.store.pairs import PairKind
 from tests.loading.views import Transcripts, transcripts
 from tests.oracles import loading as oracle
 
 TRANSCRIPTS, CODING = transcripts(), transcripts(coding=True)
 
 
-def rearrange(rearrangement: Rearrangement, drawn: Transcripts, kind: int = ORTHOLOG) -> tuple[np.ndarray, np.ndarray]:
+def rearrange(
+    rearrangement: Rearrangement, drawn: Transcripts, kind: int = PairKind.ORTHOLOG
+) -> tuple[np.ndarray, np.ndarray]:
     """The two views of transcripts 0 and 1 after ``rearrangement``."""
     parts = np.stack([drawn.parts([0]), drawn.parts([1])])
     before = parts.copy()
@@ -69,7 +71,7 @@ def test_only_an_ortholog_without_utrs_is_grafted_by_default(drawn: Transcripts)
         np.testing.assert_array_equal(second, drawn.of(1))
     else:
         assert len(second) in (len(drawn.of(1)) + utrs_of(drawn, 0) + lent for lent in (0, 3))
-    _, second = rearrange(Graft(whole=1.0), drawn, kind=SPLICE)
+    _, second = rearrange(Graft(whole=1.0), drawn, kind=PairKind.SPLICE)
     np.testing.assert_array_equal(second, drawn.of(1))
 
 
@@ -93,7 +95,7 @@ def test_in_any_order_the_frame_stays_intact_and_no_base_is_made_up(
 ) -> None:
     n = len(drawn.cds)
     parts = np.stack([drawn.parts(list(range(n))), drawn.parts(list(range(n))[::-1])])
-    kinds, generator = np.full(n, ORTHOLOG, dtype=np.int8), seeded([seed])
+    kinds, generator = np.full(n, PairKind.ORTHOLOG, dtype=np.int8), seeded([seed])
     for change in changes:
         parts = change(parts, kinds, drawn.codes, generator)
         codes_VL, lengths_V = gather(drawn.codes, parts.reshape(-1, 4, 2))

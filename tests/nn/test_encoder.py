@@ -10,7 +10,7 @@ from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.mamba import Mamba
 from orthrus.nn.pooling import region_pool
-from orthrus.nn.scan.reverse import reverse_rows
+from orthrus.scan.reverse import reverse_rows
 
 
 def make_encoder(bidirectional: bool = False, n_tracks: int = 6, dtype: torch.dtype = torch.float32) -> MambaEncoder:

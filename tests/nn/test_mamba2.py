@@ -5,7 +5,7 @@ from torch import Tensor
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.mamba2 import Mamba2, ssd
-from orthrus.nn.scan.reverse import reverse_rows
+from orthrus.scan.reverse import reverse_rows
 from tests.oracles import ssd as oracle
 
 

@@ -14,7 +14,7 @@ from orthrus.errors import InputError
 from orthrus.prepare import open_or_prepare, prepare
 from orthrus.store import merge_stores
 from tests.oracles.annotation import UCSC_FORMATS, Model, bed12, gene_pred_ext, gtf
-from tests.test_merge import same
+from tests.store.test_merge import same
 
 BASES = "".join(random.Random(7).choices("ACGT", k=4000))
 HUMAN = [

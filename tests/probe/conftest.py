@@ -2,11 +2,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from orthrus.probe.embeddings import Embeddings
+from orthrus.embedding.file import Embeddings
 from orthrus.store import TranscriptStore
 from tests.builders import build_store
 
@@ -19,21 +17,6 @@ def write_labels(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / "labels.tsv"
         rows = zip(*columns.values(), strict=True)
         path.write_text("\n".join("\t".join(map(str, row)) for row in [tuple(columns), *rows]) + "\n")
-        return path
-
-    return write
-
-
-@pytest.fixture
-def write_parquet(tmp_path: Path) -> Callable[..., Path]:
-    """Writes columns to an embeddings file, ``metadata`` to its schema."""
-
-    def write(metadata: bytes | None = None, **columns: object) -> Path:
-        path = tmp_path / "embeddings.parquet"
-        table = pa.table(columns)
-        if metadata is not None:
-            table = table.replace_schema_metadata({b"orthrus": metadata})
-        pq.write_table(table, path)
         return path
 
     return write

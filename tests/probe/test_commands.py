@@ -10,7 +10,7 @@ import torch
 
 from orthrus import MambaEncoder
 from orthrus.cli import main
-from orthrus.hub import save_encoder
+from orthrus.nn.checkpoints import save_encoder
 
 
 @pytest.fixture(scope="module")

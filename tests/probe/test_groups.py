@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.genome.codes import annotate
-from orthrus.probe.embeddings import Embeddings
 from orthrus.probe.groups import Relations, read_groups, unit_keys
 from orthrus.probe.labels import read_labels
 from orthrus.probe.splits import SplitUnit, group_rows, split_folds, split_groups

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
+from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.genome.codes import annotate, encode_bases
 from orthrus.probe import rows as probe_rows
-from orthrus.probe.embeddings import Embeddings
 from orthrus.probe.run import COMPOSITION, KMER, RANDOM_INIT, run_probe
 from orthrus.probe.splits import SplitUnit, split_groups
 from orthrus.probe.summary import LABEL_SHUFFLE

@@ -9,7 +9,7 @@ from orthrus.prepare import prepare
 from tests.conftest import REPOSITORY
 from tests.slurm.cluster import Cluster
 from tests.slurm.test_scripts import ENV, logs
-from tests.test_merge import same
+from tests.store.test_merge import same
 
 SPEC = REPOSITORY / "conf/prepare/demo.yaml"
 

@@ -7,10 +7,10 @@ import numpy as np
 from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from orthrus.embed import batches, encode
+from orthrus.embedding.embed import batches, encode
+from orthrus.embedding.file import of_store
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.probe.embeddings import of_store
 from orthrus.probe.labels import read_labels
 from orthrus.probe.rows import choose_rows
 from orthrus.probe.run import probe_features

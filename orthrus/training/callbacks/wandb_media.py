@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from orthrus.pairs import KIND_NAMES
 from orthrus.store import TranscriptStore
+from orthrus.store.pairs import PairKind
 from orthrus.training.wandb_run import WandbRun
 
 _PAIRS = 1000
@@ -101,7 +101,7 @@ def examples(
     shown = np.unique(np.linspace(0, len(families) - 1, _EXAMPLES).astype(int)).tolist()
     return {
         "family": [families[i] for i in shown],
-        "kind": [KIND_NAMES[int(kind_M[i])] for i in shown],
+        "kind": [PairKind(int(kind_M[i])).label for i in shown],
         "partner's length": [int(length1_M[i]) for i in shown],
         "partner's rank": [int(rank_M[i]) for i in shown],
         "partner's cosine": [round(float(cosine_MM[i, i]), 4) for i in shown],

@@ -1,0 +1,239 @@
+"""Embedding: every transcript of a store to one vector, batched by length under a token budget.
+
+Transcripts go through the encoder from the longest to the shortest, so that a batch pads little and memory peaks at
+once. A file is written in parts beside the output and joined at the end: an interrupted run goes on where it stopped,
+and the output appears whole or not at all.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from orthrus.errors import InputError
+from orthrus.genome.codes import Codes, check_n_tracks
+from orthrus.loading.batch import pad
+from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder
+from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
+from orthrus.nn.tracks import codes_to_tracks
+from orthrus.store import TranscriptStore, sha256
+
+logger = logging.getLogger(__name__)
+
+METADATA_KEY = b"orthrus"
+_PART_NT = 4_000_000  # a part is what an interrupted run loses at most
+_LIST_ROWS = 500_000  # rows of one Arrow list array, whose offsets are 32 bits
+
+
+def embed(
+    encoder: MambaEncoder,
+    store: TranscriptStore,
+    indices: Sequence[int] | NDArray[np.int64],
+    token_budget: int = 65_536,
+    description: str = "embedding",
+    readouts: Sequence[str] = (LAST_MEAN,),
+) -> NDArray[np.float32]:
+    """Vectors of the chosen transcripts, float32 (n, D), in the order of ``indices``, with a progress bar.
+
+    ``token_budget`` is the padded positions of a batch; a longer transcript is a batch by itself. Several ``readouts``
+    (:mod:`orthrus.nn.readouts`) lie side by side in a vector. Raises InputError for one that the encoder lacks.
+    """
+    check_readouts(encoder, readouts)
+    chosen = np.asarray(indices, dtype=np.int64)
+    vectors = np.empty((len(chosen), sum(widths(encoder, readouts))), dtype=np.float32)
+    with progress_bar() as progress:
+        task = progress.add_task(description, total=len(chosen))
+        for rows in batches(store.lengths[chosen], token_budget):
+            vectors[rows] = encode(encoder, [store.codes(int(i)) for i in chosen[rows]], readouts)
+            progress.advance(task, len(rows))
+    return vectors
+
+
+def embed_to_file(
+    checkpoint: Path,
+    store: TranscriptStore,
+    output: Path,
+    *,
+    input_name: str,
+    token_budget: int = 65_536,
+    device: str = "cpu",
+    readouts: Sequence[str] = (LAST_MEAN,),
+    bf16: bool = False,
+    overwrite: bool = False,
+) -> pa.Table:
+    """Embed a whole store into a Parquet file, and return its table.
+
+    With ``bf16``, matrix products take bfloat16 inputs: faster on a GPU, and on a CPU that has such instructions (on
+    others they are emulated); the scan's state and the pooling stay in float32.
+
+    Columns: ``transcript_id``, ``embedding`` (list of float32), ``embedding.NAME`` for each readout but the first, then
+    ``species``, ``gene_id``, ``gene_name`` and ``family_id``, in the store's order. The schema's metadata names the
+    encoder, its checkpoint, the readouts and the input.
+
+    Raises InputError if ``output`` exists or a run with another checkpoint or input was left unfinished there, unless
+    ``overwrite``, and if the checkpoint cannot be read.
+    """
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} exists; choose another --output or pass --overwrite to replace it")
+    if token_budget < 1:
+        raise InputError(f"a token budget of {token_budget} holds no transcript; expected, say, 65536")
+    encoder = load_encoder(checkpoint, check_device(device))
+    check_n_tracks(encoder.n_tracks)
+    check_readouts(encoder, readouts)
+    warn_of_bare_transcripts(encoder, store)
+    metadata = {
+        "encoder": encoder.config,
+        "checkpoint": str(checkpoint),
+        "checkpoint_sha256": checkpoint_sha256(checkpoint),
+        **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
+        "input": input_name,
+        "readout": readouts[0],
+        "readouts": list(readouts),
+        "precision": "bf16" if bf16 else "32",
+    }
+    parts = output.with_name(output.name + ".partial")
+    job = metadata | {"files": store.meta["files"], "token_budget": token_budget}
+    _open_parts(parts, job, overwrite)
+    vectors = np.empty((len(store), sum(widths(encoder, readouts))), dtype=np.float32)
+    products = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16)
+    with products, progress_bar() as progress:
+        task = progress.add_task("embedding", total=len(store))
+        for number, rows in enumerate(_parts(store.lengths, token_budget)):
+            vectors[np.concatenate(rows)] = _part(parts / f"{number:06d}.npy", encoder, store, rows, readouts)
+            progress.advance(task, sum(map(len, rows)))
+    by_readout = np.split(vectors, np.cumsum(widths(encoder, readouts))[:-1], axis=1)
+    table = _table(store, dict(zip(readouts, by_readout, strict=True)), metadata)
+    scratch = parts / "whole.parquet"
+    pq.write_table(table, scratch, compression="zstd")
+    scratch.replace(output)
+    shutil.rmtree(parts)
+    return table
+
+
+def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> None:
+    """Log that the encoder reads an annotation which no transcript of the store has."""
+    if encoder.n_tracks > 4 and (store.cds[:, 0] < 0).all():
+        logger.warning(
+            "warning: this encoder reads the CDS and no transcript has one: the vectors are those of un-annotated"
+            " transcripts, which compare with their like alone; give --coordinates, or an annotation with --genome"
+        )
+
+
+def check_device(name: str) -> torch.device:
+    """The device of that name; raises InputError unless this machine has it."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"no device {name!r} here ({reason}); expected cpu, cuda or cuda:N") from None
+    return device
+
+
+def _part(
+    path: Path, encoder: MambaEncoder, store: TranscriptStore, part: list[NDArray[np.int64]], readouts: Sequence[str]
+) -> NDArray[np.float32]:
+    """Vectors of a part, from its file if an earlier run wrote it."""
+    if path.exists():
+        done: NDArray[np.float32] = np.load(path)
+        return done
+    vectors = np.concatenate([encode(encoder, [store.codes(int(i)) for i in rows], readouts) for rows in part])
+    scratch = path.with_suffix(".scratch")
+    with scratch.open("wb") as stream:
+        np.save(stream, vectors)
+    scratch.replace(path)
+    return vectors
+
+
+def encode(
+    encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str] = (LAST_MEAN,)
+) -> NDArray[np.float32]:
+    """Vectors of a batch of annotated codes, float32 (B, D), or of several readouts side by side."""
+    codes_BL, lengths_B = pad(sequences)
+    device = encoder.norm_f.weight.device
+    with torch.inference_mode():
+        tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
+        vectors_BD = read_out(encoder, tracks_BCL, torch.from_numpy(lengths_B).to(device), list(readouts))
+    vectors: NDArray[np.float32] = torch.cat(vectors_BD, dim=1).float().cpu().numpy()
+    return vectors
+
+
+def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:
+    """Positions into ``lengths`` batch by batch, the longest first."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, token_budget // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _parts(lengths: NDArray[np.int64], token_budget: int) -> Iterator[list[NDArray[np.int64]]]:
+    part: list[NDArray[np.int64]] = []
+    for rows in batches(lengths, token_budget):
+        part.append(rows)
+        if sum(int(lengths[r].sum()) for r in part) >= _PART_NT:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _open_parts(parts: Path, job: dict[str, Any], overwrite: bool) -> None:
+    """Make the folder of parts, or take up the one of an interrupted run of the same job."""
+    text = json.dumps(job, indent=2, sort_keys=True)
+    description = parts / "job.json"
+    if description.exists() and description.read_text() != text:
+        if not overwrite:
+            raise InputError(
+                f"{parts} holds an unfinished run with another checkpoint or input; finish that run, or pass"
+                " --overwrite to start anew"
+            )
+        shutil.rmtree(parts)
+    parts.mkdir(parents=True, exist_ok=True)
+    description.write_text(text)
+
+
+def _table(store: TranscriptStore, readouts: dict[str, NDArray[np.float32]], metadata: dict[str, Any]) -> pa.Table:
+    columns = {"transcript_id": store.transcripts["transcript_id"]}
+    for number, (name, vectors) in enumerate(readouts.items()):
+        lists = [_list_array(vectors[i : i + _LIST_ROWS]) for i in range(0, len(vectors), _LIST_ROWS)]
+        columns["embedding" if number == 0 else f"embedding.{name}"] = pa.chunked_array(lists)
+    for name in ("species", "gene_id", "gene_name", "family_id"):
+        columns[name] = store.transcripts[name]
+    return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+
+
+def _list_array(vectors: NDArray[np.float32]) -> pa.ListArray:
+    n, width = vectors.shape
+    offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
+
+
+def checkpoint_sha256(checkpoint: Path) -> str:
+    """Hex SHA-256 of a checkpoint's weights, a file or in a folder; raises InputError if there are none."""
+    weights = checkpoint / WEIGHTS_FILE if checkpoint.is_dir() else checkpoint
+    if not weights.is_file():
+        raise InputError(f"no checkpoint at {weights}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
+    return sha256(weights)
+
+
+def progress_bar(unit: str = "transcripts") -> Progress:
+    """A bar that counts in ``unit``."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    )

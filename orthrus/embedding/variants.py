@@ -1,0 +1,262 @@
+"""Zero-shot scores of variants in transcripts: how far an edit moves the embedding, and how likely the model finds it.
+
+A table of variants in transcript coordinates in, the table with scores out. Each edited transcript is embedded whole,
+with its annotation recomputed (:mod:`orthrus.genome.edits`), and each reference once; batches go from the longest
+transcript to the shortest under a token budget, so 1,000 variants of 2 kb cost what embedding 2 Mnt costs, and as much
+again with the log-likelihood ratio.
+
+V variants, D features, P edited positions, L positions.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+
+from orthrus.embedding.embed import batches, embed, encode, progress_bar
+from orthrus.errors import InputError
+from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, encode_bases
+from orthrus.genome.edits import Edit, apply, consequence, trimmed
+from orthrus.genome.files import open_bytes
+from orthrus.genome.splice import Mrna
+from orthrus.loading.batch import pad
+from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.heads import MaskedLanguageHead
+from orthrus.nn.tracks import codes_to_tracks
+from orthrus.store import TranscriptStore
+
+_COLUMNS = ("transcript_id", "pos", "ref", "alt")
+
+
+class Variant(NamedTuple):
+    """An alternative allele as its table gives it; ``pos`` is 1-based, ``line`` that of the table."""
+
+    line: int
+    transcript_id: str
+    pos: int
+    ref: str
+    alt: str
+
+
+def read_variants(path: Path) -> list[Variant]:
+    """Variants of a tab-separated table with the columns transcript_id, pos, ref, alt, or of a VCF on transcripts.
+
+    ``pos`` counts from 1 on the transcript, as a VCF's POS does on a contig, and is where ``ref`` begins. An insertion
+    or deletion has an anchor base in both alleles. A VCF's contigs are transcript ids; several ALTs become as many
+    variants. Other columns are ignored. Raises InputError with the line of what cannot be meant.
+    """
+    with open_bytes(path) as stream:
+        lines = [line.rstrip("\r") for line in stream.read().decode("utf-8-sig", "replace").split("\n")]
+    numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip() and not line.startswith("##")]
+    header = numbered[0][1].removeprefix("#").lower().replace("chrom", "transcript_id").split("\t") if numbered else []
+    missing = [name for name in _COLUMNS if name not in header]
+    if missing:
+        raise InputError(
+            f"{path} has no column {', '.join(missing)}; expected a tab-separated table with the columns"
+            f" {', '.join(_COLUMNS)}, or a VCF whose contigs are transcripts"
+        )
+    if len(numbered) == 1:
+        raise InputError(f"{path} has a header and no variants; expected some")
+    columns = [header.index(name) for name in _COLUMNS]
+    variants = []
+    for number, line in numbered[1:]:
+        fields = line.split("\t")
+        if len(fields) != len(header):
+            raise InputError(
+                f"{path}, line {number}: {len(fields)} tab-separated fields; expected {len(header)} as in the header"
+            )
+        transcript_id, pos, ref, alts = (fields[column].strip() for column in columns)
+        if not pos.isdigit() or int(pos) < 1:
+            raise InputError(f"{path}, line {number}: pos is {pos!r}; expected a position on the transcript, from 1")
+        for alt in alts.split(","):
+            for name, allele in (("ref", ref), ("alt", alt)):
+                _check_allele(allele, f"{path}, line {number}: {name}")
+            variants.append(Variant(number, transcript_id, int(pos), ref, alt))
+    return variants
+
+
+def _check_allele(allele: str, what: str) -> None:
+    if not allele or set(allele.upper()) - set("ACGTUN"):
+        raise InputError(
+            f"{what} is {allele!r}; expected bases (A, C, G, T, N). Insertions and deletions are written as in a VCF,"
+            " with the base before them in both alleles"
+        )
+
+
+class _Placed(NamedTuple):
+    """A variant of transcript ``row`` of the store."""
+
+    variant: Variant
+    row: int
+    edit: Edit
+
+
+def score_variants(
+    encoder: MambaEncoder,
+    store: TranscriptStore,
+    variants: Sequence[Variant],
+    *,
+    source: str,
+    mlm_head: MaskedLanguageHead | None = None,
+    token_budget: int = 65_536,
+) -> pa.Table:
+    """A row a variant, in the order given; those of transcripts that the store lacks are left out, with a warning.
+
+    Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``consequence`` (a Sequence Ontology term), ``length_change``
+    (nt), the :func:`distances` between the embeddings of the reference and the edited transcript, and
+    ``mlm_log_ratio``.
+
+    ``mlm_log_ratio`` is the masked-marginal log-likelihood ratio (Meier et al. 2021): the sum over substituted
+    positions of log p(alt) - log p(ref), in nats, with the bases there hidden and the reference all around; below 0 the
+    model finds the variant less likely than the reference. A causal encoder sees only what is 5' of a position, and
+    the position's own annotation. Null without ``mlm_head``, for insertions and deletions, and where there is an N.
+
+    ``source`` names the table in errors. Raises InputError, with the line, if ``ref`` is not what the transcript has,
+    nothing changes, or nothing is left of the transcript.
+    """
+    placed = _place(store, variants, source)
+    rows = np.unique([each.row for each in placed])
+    mrnas = {row: _mrna(store, row) for row in rows.tolist()}
+    reference_RD = embed(encoder, store, rows, token_budget, "references")
+    reference_V = np.searchsorted(rows, [each.row for each in placed])
+    lengths_V = np.array([store.lengths[each.row] + each.edit.grows_by for each in placed])
+    effects = np.empty(len(placed), dtype=object)
+    moved = {name: np.empty(len(placed)) for name in DISTANCES}
+    with progress_bar("variants") as progress:
+        task = progress.add_task("edited", total=len(placed))
+        for batch in batches(lengths_V, token_budget):
+            edited = [apply(mrnas[placed[v].row], placed[v].edit) for v in batch]
+            effects[batch] = [
+                consequence(mrnas[placed[v].row], placed[v].edit, mrna) for v, mrna in zip(batch, edited, strict=True)
+            ]
+            vectors = encode(encoder, [mrna.codes for mrna in edited])
+            for name, values in distances(reference_RD[reference_V[batch]], vectors).items():
+                moved[name][batch] = values
+            progress.advance(task, len(batch))
+    ratios = np.full(len(placed), np.nan)
+    if mlm_head is not None:
+        _fill_log_ratios(ratios, encoder, mlm_head, mrnas, placed, token_budget)
+    columns = {
+        "transcript_id": [each.variant.transcript_id for each in placed],
+        "pos": pa.array([each.variant.pos for each in placed], pa.int32()),
+        "ref": [each.variant.ref for each in placed],
+        "alt": [each.variant.alt for each in placed],
+        "consequence": pa.array(effects, pa.string()),
+        "length_change": pa.array([each.edit.grows_by for each in placed], pa.int32()),
+        **moved,
+        "mlm_log_ratio": pa.array(ratios, from_pandas=True),  # NaN becomes null
+    }
+    return pa.table(columns)
+
+
+DISTANCES = ("cosine_distance", "euclidean_distance", "relative_distance", "manhattan_distance")
+
+
+def distances(reference_VD: NDArray[np.float32], edited_VD: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+    """Between u = ``reference_VD`` and v = ``edited_VD``, row by row, float64 (V,).
+
+    ``cosine_distance`` 1 - u·v / |u||v|, ``euclidean_distance`` |v - u|, ``relative_distance`` |v - u| / |u|,
+    ``manhattan_distance`` sum over d of |v_d - u_d|.
+    """
+    reference, edited = reference_VD.astype(np.float64), edited_VD.astype(np.float64)
+    size, edited_size = (np.linalg.norm(x, axis=1, keepdims=True) for x in (reference, edited))
+    change = edited - reference
+    length = np.linalg.norm(change, axis=1)
+    # Half the squared distance of unit vectors: 1 - cosine, without the cancellation that a small change drowns in.
+    cosine = ((edited / edited_size - reference / size) ** 2).sum(axis=1) / 2
+    return dict(zip(DISTANCES, (cosine, length, length / size[:, 0], np.abs(change).sum(axis=1)), strict=True))
+
+
+def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> list[_Placed]:
+    """Variants on the store's transcripts, as edits."""
+    row_of = {name: row for row, name in enumerate(store.column("transcript_id"))}
+    unknown = [each for each in variants if each.transcript_id not in row_of]
+    if len(unknown) == len(variants):
+        store.index_of(variants[0].transcript_id)  # says what there is
+    if unknown:
+        Console(stderr=True).print(
+            f"warning: {source}: {len(unknown):,} of {len(variants):,} variants are of transcripts that the input"
+            f" lacks, for example {unknown[0].transcript_id} (line {unknown[0].line}); left out.",
+            style="yellow", highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    placed = []
+    for each in variants:
+        if each.transcript_id not in row_of:
+            continue
+        row = row_of[each.transcript_id]
+        where = f"{source}, line {each.line}: {each.transcript_id}"
+        ref, alt = (encode_bases(allele, where) for allele in (each.ref, each.alt))
+        start, length = each.pos - 1, int(store.lengths[row])
+        found = store.codes(row)[start : start + len(ref)] & np.uint8(BASE_BITS)
+        if start + len(ref) > length:
+            raise InputError(f"{where} has {length:,} nt; {each.ref} at {each.pos:,} lies beyond its end")
+        if not np.array_equal(found, ref):
+            raise InputError(
+                f"{where} has {decode_bases(found)} at {each.pos:,}, not {each.ref}; positions count from 1 on the"
+                " transcript, 5' to 3', and ref is the transcript's sequence there"
+            )
+        edit = trimmed(start, ref, alt)
+        if edit.start == edit.end and not len(edit.bases):
+            raise InputError(f"{where}: alt {each.alt} is ref; expected another allele")
+        if length + edit.grows_by < 1:
+            raise InputError(f"{where}: nothing is left of the transcript; expected a smaller deletion")
+        placed.append(_Placed(each, row, edit))
+    return placed
+
+
+def _mrna(store: TranscriptStore, row: int) -> Mrna:
+    codes = store.codes(row)
+    start, end = store.cds[row].tolist()
+    exon_ends = (np.flatnonzero(codes & SPLICE_BIT) + 1).astype(np.int32)
+    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends)
+
+
+def _fill_log_ratios(
+    ratios_V: NDArray[np.float64],
+    encoder: MambaEncoder,
+    head: MaskedLanguageHead,
+    mrnas: Mapping[int, Mrna],
+    placed: Sequence[_Placed],
+    token_budget: int,
+) -> None:
+    """Ratios of substitutions, into ``ratios_V``; alleles of one site share one pass through the encoder."""
+    sites: dict[tuple[int, int, int], list[int]] = {}
+    for v, (_, row, edit) in enumerate(placed):
+        if edit.grows_by == 0 and edit.bases.all() and (mrnas[row].codes[edit.start : edit.end] & BASE_BITS).all():
+            sites.setdefault((row, edit.start, edit.end), []).append(v)
+    keys = list(sites)
+    with progress_bar("sites") as progress:
+        task = progress.add_task("likelihoods", total=len(keys))
+        for batch in batches(np.array([len(mrnas[row].codes) for row, _, _ in keys], dtype=np.int64), token_budget):
+            chosen = [keys[i] for i in batch]
+            logs = _hidden_base_logs(encoder, head, [(mrnas[row].codes, start, end) for row, start, end in chosen])
+            for key, log_P4 in zip(chosen, logs, strict=True):
+                row, start, end = key
+                at = np.arange(end - start)
+                ref_P = (mrnas[row].codes[start:end] & BASE_BITS).astype(np.int64) - 1
+                for v in sites[key]:
+                    alt_P = placed[v].edit.bases.astype(np.int64) - 1
+                    ratios_V[v] = (log_P4[at, alt_P] - log_P4[at, ref_P]).sum()
+            progress.advance(task, len(batch))
+
+
+def _hidden_base_logs(
+    encoder: MambaEncoder, head: MaskedLanguageHead, sites: Sequence[tuple[Codes, int, int]]
+) -> list[NDArray[np.float64]]:
+    """Log-probabilities of A, C, G, T at ``start:end`` of each site's codes, hidden there, float64 (P, 4)."""
+    codes_BL, lengths_B = pad([codes for codes, _, _ in sites])
+    for row, (_, start, end) in zip(codes_BL, sites, strict=True):
+        row[start:end] &= ~np.uint8(BASE_BITS)
+    device = encoder.norm_f.weight.device
+    with torch.inference_mode():
+        tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
+        hidden_BLD = encoder(tracks_BCL, torch.from_numpy(lengths_B).to(device))
+        return [
+            head(hidden_BLD[b, start:end]).double().log_softmax(dim=-1).cpu().numpy()
+            for b, (_, start, end) in enumerate(sites)
+        ]

@@ -1,0 +1,217 @@
+"""Encoders to and from files: our checkpoints, published ones, and folders in the Hugging Face manner.
+
+A checkpoint in, an encoder ready to embed out. Sizes come from the weights, never from a name, and nothing is
+unpickled but tensors and plain containers, so a checkpoint cannot run code.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from orthrus.errors import InputError
+from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.heads import N_BASES, MaskedLanguageHead
+from orthrus.output import atomic_folder
+
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
+WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")
+_PREFIXES = ("encoder.", "model.", "")  # ours, the published Lightning module's, a bare encoder's
+
+
+def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> MambaEncoder:
+    """The encoder in a checkpoint, in eval mode on ``device``.
+
+    ``path`` is a Lightning checkpoint of ours, a published one (weights under ``model.``; projection heads are left
+    aside), or a folder with ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``. Raises InputError if it
+    is missing, damaged, no checkpoint, or if its names or shapes do not fit an encoder (all of them are listed).
+    """
+    return load_as(MambaEncoder, path, device)
+
+
+def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch.device) -> EncoderT:
+    """As :func:`load_encoder`, of a class derived from MambaEncoder."""
+    path = Path(path)
+    content = _read(path)
+    weights = _encoder_weights(content.get("state_dict", content), path)
+    encoder = encoder_class.from_config(_stored_config(content, path) or _infer_config(weights, path))
+    _refuse_misfit(encoder.state_dict(), weights, path)
+    encoder.load_state_dict(weights)
+    return encoder.to(device).eval()
+
+
+def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> MaskedLanguageHead | None:
+    """The masked-base head that was trained with the encoder of a Lightning checkpoint of ours, in eval mode.
+
+    None where the checkpoint has none: trained without, exported, or published elsewhere. Raises InputError if the file
+    is missing or damaged.
+    """
+    state = _read(Path(path)).get("state_dict", {})
+    prefixes = [
+        name.removesuffix("weight")
+        for name, weight in state.items()
+        if name.startswith("objective.") and name.endswith(".head.weight") and len(weight) == N_BASES
+    ]
+    if not prefixes:
+        return None
+    head = MaskedLanguageHead(state[f"{prefixes[0]}weight"].shape[1])
+    head.load_state_dict({name: state[prefixes[0] + name] for name in ("weight", "bias")})
+    return head.to(device).eval()
+
+
+def checkpoint_step(path: str | Path) -> int | None:
+    """The training step of a Lightning checkpoint, None of other files. Raises InputError as ``load_encoder``."""
+    step = _read(Path(path)).get("global_step")
+    return int(step) if isinstance(step, int) else None
+
+
+def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
+    """The encoder of any checkpoint that ``load_encoder`` reads as a folder that Hugging Face can host."""
+    save_encoder(load_encoder(checkpoint), folder, source=Path(checkpoint).name)
+
+
+def save_encoder(encoder: MambaEncoder, folder: str | Path, source: str | None = None) -> None:
+    """Writes ``config.json``, ``model.safetensors`` and a model card, all of them or nothing.
+
+    ``source`` is what the card says the weights come from. Raises InputError if ``folder`` exists already.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise InputError(f"{folder} exists already: name another folder, or remove it first")
+    with atomic_folder(folder) as partial:
+        write_files(encoder, partial, folder.name, source)
+
+
+def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None) -> None:
+    """Configuration, weights and model card of an encoder called ``name`` into a folder that is there."""
+    (folder / CONFIG_FILE).write_text(json.dumps({"orthrus": {"encoder": encoder.config}}, indent=2) + "\n")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    (folder / CARD_FILE).write_text(_model_card(encoder, name, source))
+
+
+def _model_card(encoder: MambaEncoder, name: str, source: str | None) -> str:
+    direction = "bidirectional" if encoder.bidirectional else "causal"
+    mixer = type(encoder.layers[0].mixer).__name__
+    return f"""---
+library_name: orthrus
+tags: [biology, genomics, rna, mrna, mamba]
+---
+# {name}
+
+An Orthrus encoder of mature mRNA: transcripts in, one vector of {encoder.d_model} numbers each out.
+
+| | |
+|---|---|
+| mixer | {mixer}, {direction} |
+| layers x width | {encoder.n_layers} x {encoder.d_model} |
+| tracks | {encoder.n_tracks} ({"A, C, G, T, CDS, splice" if encoder.n_tracks == 6 else "A, C, G, T"}) |
+| parameters | {encoder.n_parameters:,} |
+| weights from | {source or "not stated"} |
+
+```python
+import orthrus
+
+encoder = orthrus.load_encoder("{name}")  # this folder
+encoder = orthrus.PretrainedEncoder.from_pretrained("owner/{name}")  # a repository on Hugging Face
+vectors_BD = encoder.represent(tracks_BCL, lengths_B)
+```
+
+Method: Fradkin, Shi et al., Orthrus, bioRxiv 2024.10.10.617658.
+"""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint; a folder's config.json is merged in where it is ours."""
+    if not path.exists():
+        raise InputError(f"no checkpoint at {path}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
+    if not path.is_dir():
+        return _read_file(path)
+    weights_path = next((path / name for name in WEIGHTS_FILES if (path / name).exists()), None)
+    if weights_path is None:
+        raise InputError(f"{path} holds neither {' nor '.join(WEIGHTS_FILES)}: it is no encoder's folder")
+    content = {"state_dict": _read_file(weights_path)}
+    config_path = path / CONFIG_FILE
+    if config_path.exists():
+        try:
+            config = json.loads(config_path.read_text())
+        except ValueError as error:
+            raise InputError(f"{config_path} is not JSON ({error}): download or export the folder again") from error
+        if isinstance(config, dict) and "orthrus" in config:
+            content["orthrus"] = config["orthrus"]
+    return content
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each reader has its own errors for a damaged file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{path} cannot be read as a checkpoint ({reason}): it is damaged, no checkpoint, or holds more than "
+            "weights and plain values, which are never unpickled"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, not a checkpoint")
+    return content
+
+
+def _encoder_weights(state: Any, path: Path) -> dict[str, Tensor]:
+    """The encoder's tensors under their own names, whatever prefix the file gives them, without training heads."""
+    prefixes = [prefix for prefix in _PREFIXES if isinstance(state, Mapping) and f"{prefix}embedding.weight" in state]
+    if not prefixes:
+        raise InputError(f"{path} holds no encoder: no tensor is named embedding.weight, model.… or encoder.…")
+    tensors = {name: x for name, x in state.items() if isinstance(x, Tensor) and name.startswith(prefixes[0])}
+    own = {name.removeprefix(prefixes[0]): x for name, x in tensors.items()}
+    return {name: x for name, x in own.items() if "head" not in name.split(".")[0]}
+
+
+def _stored_config(content: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
+    """The configuration that we store with our own checkpoints, None in others."""
+    if "orthrus" not in content:
+        return None
+    stored = content["orthrus"]
+    if not isinstance(stored, dict) or not isinstance(stored.get("encoder"), dict):
+        raise InputError(f"{path} has an entry 'orthrus' without the encoder's configuration: it is damaged")
+    config: dict[str, Any] = stored["encoder"]
+    return config
+
+
+def _infer_config(weights: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
+    """The configuration of a Mamba-1 encoder with these weights."""
+    try:
+        d_model, n_tracks = weights["embedding.weight"].shape
+        d_inner, d_state = weights["layers.0.mixer.A_log"].shape
+        d_conv = weights["layers.0.mixer.conv1d.weight"].shape[2]
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(f"{path} holds no Mamba encoder: it lacks, or has in another shape, {error}") from error
+    return {
+        "n_tracks": n_tracks,
+        "d_model": d_model,
+        "n_layers": len({name.split(".")[1] for name in weights if name.startswith("layers.")}),
+        "bidirectional": any(".mixer.reverse." in name for name in weights),
+        "mixer": {
+            "class_path": "orthrus.nn.mamba.Mamba",
+            "init_args": {"d_state": d_state, "d_conv": d_conv, "expand": d_inner // d_model},
+        },
+    }
+
+
+def _refuse_misfit(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:
+    missing, surplus = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    misshapen = [
+        f"{name} {tuple(weights[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    faults = {"missing": missing, "surplus": surplus, "of another shape": misshapen}
+    if any(faults.values()):
+        listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items() if names)
+        raise InputError(f"{path} does not fit an encoder of its own sizes ({listed})")

@@ -1,0 +1,55 @@
+"""The encoder in Hugging Face's manner: ``from_pretrained``, ``save_pretrained``, ``push_to_hub`` (extra ``hub``).
+
+The files are those of ``orthrus export``: what one writes the other reads, bit for bit.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from orthrus.nn.checkpoints import CONFIG_FILE, WEIGHTS_FILES, load_as, write_files
+from orthrus.nn.encoder import MambaEncoder
+
+try:
+    from huggingface_hub import ModelHubMixin, snapshot_download
+except ImportError as error:
+    raise ImportError("PretrainedEncoder needs huggingface_hub: pip install 'orthrus-mrna[hub]'") from error
+
+
+class PretrainedEncoder(MambaEncoder, ModelHubMixin):
+    """A :class:`~orthrus.nn.encoder.MambaEncoder` that Hugging Face's tools load, save and publish.
+
+    ``PretrainedEncoder.from_pretrained("owner/name", revision=None, device="cpu")`` takes a repository or a folder,
+    ours or of the published form, and gives the encoder in eval mode. It raises huggingface_hub's own errors for what
+    cannot be downloaded and InputError, as :func:`orthrus.load_encoder` does, for what is no encoder.
+    """
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        write_files(self, save_directory, save_directory.name, source=None)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        device: str | torch.device = "cpu",
+        **_: Any,  # entries of a config.json, which is read with the weights
+    ) -> "PretrainedEncoder":
+        folder = model_id
+        if not Path(model_id).is_dir():
+            folder = snapshot_download(
+                model_id,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+                allow_patterns=[CONFIG_FILE, *WEIGHTS_FILES],
+            )
+        return load_as(cls, folder, device)

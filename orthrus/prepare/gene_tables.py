@@ -1,0 +1,210 @@
+"""Tables of orthologous and homologous genes, in the formats they are published in, told by their columns.
+
+=====================  ===============================================================================================
+ours                   species_a, gene_id_a, species_b, gene_id_b, homology_type (pairs); species, gene_id, group
+Ensembl Compara        gene_stable_id, species, homology_gene_stable_id, homology_species, homology_type, among others
+Ensembl BioMart        Gene stable ID; Mouse gene stable ID and Mouse homology type, and so on for each other species
+NCBI HomoloGene        no header: group, taxonomy number, GeneID, symbol, protein gi, protein accession
+TOGA                   t_gene, q_gene, orthology_class (:mod:`orthrus.prepare.toga_orthologs`)
+=====================  ===============================================================================================
+
+As orthologs, groups are taken as the pairs of genes of different species in them. As homologs, pairs are taken as
+groups of two, and paralogs, which are no orthologs, count too.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orthrus.errors import InputError
+from orthrus.genome.findings import Findings
+from orthrus.genome.tables import read_columns, read_header, read_tsv
+from orthrus.spec_file import File
+from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, sha256
+
+_COMPARA = ("gene_stable_id", "species", "homology_gene_stable_id", "homology_species", "homology_type")
+_BIOMART = re.compile(r"^(?P<species>.+) gene stable ID( version)?$")
+_HOMOLOGENE = ("group", "species", "gene_id", "symbol", "protein_gi", "protein_accession")
+_MAX_PAIRS = 50_000_000
+
+
+class SpeciesNames:
+    """What tables call the spec's species: by their own names, whatever their case, and by their aliases."""
+
+    def __init__(self, species: Iterable[str], aliases: Mapping[str, Iterable[str]]) -> None:
+        self._species = {name.casefold(): name for name in species}
+        for name, others in aliases.items():
+            self._species |= {other.casefold(): name for other in (*others, name)}
+
+    def translate(self, names: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The spec's names for ``names``, null for species that it does not have."""
+        encoded = names.combine_chunks().dictionary_encode()
+        known = [self._species.get(name.casefold()) for name in encoded.dictionary.to_pylist()]
+        return pa.chunked_array([pa.array(known, pa.string()).take(encoded.indices)])
+
+
+@dataclass(frozen=True)
+class RelationTable:
+    """A table as the spec names it.
+
+    ``species`` says whose genes a BioMart table's first column lists; ``by_symbol`` that HomoloGene's symbols, not its
+    GeneIDs, are the ids of genes.
+    """
+
+    file: File
+    species: str | None = None
+    by_symbol: bool = False
+
+    def pairs(self, names: SpeciesNames, findings: Findings) -> pa.Table:
+        """Orthologous genes, columns as in :data:`orthrus.store.ORTHOLOG_SCHEMA`.
+
+        What is left out is noted in ``findings``. Raises InputError if the table cannot be read, or has no species of
+        the spec.
+        """
+        header = read_header(self.file.path)
+        if _is_grouped(header):
+            return _pairs_of_groups(self.groups(names, findings), self.file)
+        pairs = self._rows(header, names, findings)
+        paralogous = pc.match_substring_regex(pairs["homology_type"], r"paralog|gene_split")
+        findings.noted.add(
+            "rows of an ortholog table that are of paralogs, ignored", pairs["gene_id_a"].filter(paralogous).to_pylist()
+        )
+        return pairs.filter(pc.invert(paralogous))
+
+    def groups(self, names: SpeciesNames, findings: Findings) -> pa.Table:
+        """Homologous genes by their group, columns as in :data:`orthrus.store.HOMOLOG_SCHEMA`; errors as of pairs.
+
+        Groups bear the file's checksum, so that those of other tables, perhaps of other stores, are others.
+        """
+        header = read_header(self.file.path)
+        if _is_grouped(header):
+            groups = self._grouped(header, names, findings)
+        else:
+            pairs = self._rows(header, names, findings)
+            number = pc.cast(pa.array(np.arange(len(pairs))), pa.string())
+            groups = pa.concat_tables(
+                pa.table([pairs[f"species_{side}"], pairs[f"gene_id_{side}"], number], schema=HOMOLOG_SCHEMA)
+                for side in "ab"
+            )
+        unique = pc.binary_join_element_wise(sha256(self.file.path)[:12], groups["group"], ":")
+        return groups.set_column(groups.column_names.index("group"), "group", unique)
+
+    def _grouped(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
+        if set(HOMOLOG_SCHEMA.names) <= set(header):
+            return read_tsv(self.file.path, HOMOLOG_SCHEMA.names).select(HOMOLOG_SCHEMA.names)
+        table = read_columns(self.file.path, _HOMOLOGENE)
+        gene = table["symbol" if self.by_symbol else "gene_id"]
+        species = names.translate(table["species"])
+        rows = pa.table([species, gene, table["group"]], schema=HOMOLOG_SCHEMA)
+        return self._of_known_species(rows, table["species"], pc.is_valid(species), findings)
+
+    def _rows(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
+        """The rows of a table of pairs, paralogs among them."""
+        if set(_COMPARA) <= set(header):
+            table = read_tsv(self.file.path, _COMPARA)
+            a, b = (names.translate(table[name]) for name in ("species", "homology_species"))
+            columns = [a, table["gene_stable_id"], b, table["homology_gene_stable_id"], table["homology_type"]]
+            foreign = pc.if_else(pc.is_null(a), table["species"], table["homology_species"])
+            known = pc.and_(pc.is_valid(a), pc.is_valid(b))
+            return self._of_known_species(pa.table(columns, schema=ORTHOLOG_SCHEMA), foreign, known, findings)
+        if "Gene stable ID" in header or "Gene stable ID version" in header:
+            return self._biomart(header, names, findings)
+        return read_tsv(self.file.path, ORTHOLOG_SCHEMA.names).select(ORTHOLOG_SCHEMA.names)
+
+    def _biomart(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
+        if self.species is None:
+            raise InputError(
+                f"{self.file.path} is from BioMart and does not say of which species its 'Gene stable ID's are; give it"
+                f" as {{table: {self.file.given}, species: NAME}}."
+            )
+        own = next(name for name in ("Gene stable ID", "Gene stable ID version") if name in header)
+        others = {match["species"]: match[0] for name in reversed(header) if (match := _BIOMART.match(name))}
+        types = {name: f"{name} homology type" for name in others if f"{name} homology type" in header}
+        table = read_tsv(self.file.path, [own, *others.values(), *types.values()])
+        if not others:
+            raise InputError(
+                f"{self.file.path} has no column such as 'Mouse gene stable ID'; add homologues in BioMart."
+            )
+        parts, labels = [], []
+        for name, column in others.items():
+            is_paralog = name.endswith(" paralogue")
+            label = pa.chunked_array([pa.array([name] * len(table), pa.string())])
+            own_species = pa.chunked_array([pa.array([self.species] * len(table), pa.string())])
+            kind = (
+                table[types[name]]
+                if name in types
+                else pa.array(["paralog" if is_paralog else "ortholog"] * len(table))
+            )
+            sides = [
+                own_species,
+                table[own],
+                own_species if is_paralog else names.translate(label),
+                table[column],
+                kind,
+            ]
+            found = pc.and_(pc.not_equal(table[column], ""), pc.not_equal(table[own], ""))
+            parts.append(pa.table(sides, schema=ORTHOLOG_SCHEMA).filter(found))
+            labels.append(label.filter(found))
+        rows = pa.concat_tables(parts)
+        label = pa.chunked_array([chunk for column in labels for chunk in column.chunks], pa.string())
+        return self._of_known_species(rows, label, pc.is_valid(rows["species_b"]), findings)
+
+    def _of_known_species(
+        self, rows: pa.Table, foreign: pa.ChunkedArray, known: pa.ChunkedArray, findings: Findings
+    ) -> pa.Table:
+        """The ``known`` of ``rows``; of the others, the species that ``foreign`` names is noted."""
+        other = pc.unique(foreign.filter(pc.invert(known))).to_pylist()
+        if not pc.any(known, min_count=0).as_py():
+            raise InputError(
+                f"{self.file.path} names no species of the spec, but {', '.join(other[:4]) or 'none'}; say under"
+                " `aliases` which is which, such as `aliases: {mouse: [mus_musculus, Mouse, 10090]}`."
+            )
+        findings.noted.add_counted(
+            "rows of an ortholog table about species that the spec does not name, ignored", len(rows) - _n(known), other
+        )
+        return rows.filter(known)
+
+
+def _n(mask: pa.ChunkedArray) -> int:
+    return pc.sum(mask, min_count=0).as_py() or 0
+
+
+def _is_grouped(header: list[str]) -> bool:
+    """Whether a table is one of groups: ours by its columns, HomoloGene, which has no header, by its first row."""
+    homologene = len(header) == len(_HOMOLOGENE) and all(field.isdigit() for field in header[:3])
+    return homologene or set(HOMOLOG_SCHEMA.names) <= set(header)
+
+
+def _pairs_of_groups(groups: pa.Table, file: File) -> pa.Table:
+    """Each two genes of different species in a group, with the kind of orthology that their numbers make it."""
+    codes = {
+        name: groups[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in ("group", "species")
+    }
+    order = np.lexsort([codes["species"], codes["group"]])
+    group, species = codes["group"][order], codes["species"][order]
+    _, first, size = np.unique(group, return_index=True, return_counts=True)
+    if int((size.astype(np.int64) ** 2).sum()) > _MAX_PAIRS:
+        raise InputError(
+            f"{file.path} has groups of up to {size.max():,} genes, too many to pair each with each; give them under"
+            " `homologs`, and under `orthologs` a table of pairs."
+        )
+    first, size = np.repeat(first, size), np.repeat(size, size)  # of each row's group
+    left = np.repeat(np.arange(len(group)), size)
+    right = np.arange(len(left)) + np.repeat(first - (np.cumsum(size) - size), size)
+    apart = species[left] < species[right]
+    left, right = left[apart], right[apart]
+    _, of_species, n_genes = np.unique(np.stack([group, species]), axis=1, return_inverse=True, return_counts=True)
+    many = n_genes[of_species.reshape(-1)] > 1
+    kinds = np.array(["ortholog_one2one", "ortholog_one2many", "ortholog_many2many"], dtype=object)
+    sides = {side: groups.take(pa.array(order[rows])) for side, rows in (("a", left), ("b", right))}
+    return pa.table(
+        [
+            *(sides[side][name] for side in "ab" for name in ("species", "gene_id")),
+            pa.array(kinds[many[left].astype(int) + many[right]], pa.string()),
+        ],
+        schema=ORTHOLOG_SCHEMA,
+    )

@@ -1,0 +1,200 @@
+"""The part of the report on probes: drawings and tables of each, their standing over all tasks, and plain tables.
+
+What is read is a probe's ``metrics.json``; others that keep its ``feature_sets`` and ``differences`` fit as well.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orthrus.probe.leaks import leak_lines
+from orthrus.probe.metrics import TITLES
+from orthrus.probe.result import format_difference, format_interval, format_range
+from orthrus.probe.summary import COMPOSITION, EMBEDDING, LABEL_SHUFFLE, subject
+from orthrus.report.svg import Bar, Figure, Line, bar_chart, line_chart
+
+_SHORT = {COMPOSITION: "composition"}  # where a line's name stands beside its end
+
+Documents = Mapping[str, Mapping[str, Any]]
+"""The contents of each probe's ``metrics.json``, by the name of its folder."""
+
+
+def probe_section(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page's template shows of a probe."""
+    metrics, sets, ours = document["metrics"], document["feature_sets"], subject(document)
+    labels = sets[ours].get("per_label", {})
+    by_set = {set_name: each["per_label"] for set_name, each in sets.items() if "per_label" in each}
+    chosen = {set_name: each["readout_per_seed"] for set_name, each in sets.items() if "readout_per_seed" in each}
+    return {
+        "name": name,
+        "document": document,
+        "figures": [*_bar_figures(document), *_efficiency_figures(document)],
+        "titles": [TITLES[metric] for metric in metrics],
+        "rows": [
+            (set_name, f"{each['n_features']:,}", [format_interval(each["scores"][metric]) for metric in metrics],
+             format_range(each["scores"][metrics[0]].get("interval95_families")))
+            for set_name, each in sets.items()
+        ],
+        "differences": [
+            (f"{ours} − {other}", [format_difference(by_metric[metric]) for metric in metrics],
+             format_range(by_metric[metrics[0]].get("interval95_families"), sign=True))
+            for other, by_metric in document["differences"].items()
+        ],
+        "by_label_sets": list(by_set),
+        "by_label": [(label, [_by_label_cell(each[label]) for each in by_set.values()]) for label in labels],
+        "sides": [f"{np.mean(rows):,.0f}" for rows in document["rows_by_seed"].values()],
+        "chosen": {set_name: {each: names.count(each) for each in names} for set_name, names in chosen.items()},
+        "by_encoder": sets[ours].get("by_encoder", {}).get(metrics[0]),
+        "leaks": leak_lines(document["leaks"]) if "leaks" in document else [],
+    }  # fmt: skip
+
+
+def _by_label_cell(scores: Mapping[str, float | None]) -> str:
+    return " / ".join("–" if score is None else f"{score:.3f}" for score in scores.values())
+
+
+def _bar_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
+    for metric in document["metrics"]:
+        bars = [
+            Bar(
+                name, scores["mean"], tuple(scores["interval95"]) if scores["interval95"] else None,
+                scores["per_seed"], "c0" if name == subject(document) else "grey",
+            )
+            for name, feature_set in document["feature_sets"].items()
+            for scores in [feature_set["scores"][metric]]
+        ]  # fmt: skip
+        described = ", ".join(f"{bar.name} {bar.mean:.3f}" for bar in bars)
+        chance = document["chance"][metric]
+        drawing = bar_chart(bars, chance, f"{TITLES[metric]} on {document['target']}: {described}, chance {chance:.3f}")
+        yield Figure(TITLES[metric], f"chance {chance:.3f}, dotted", drawing)
+
+
+def _efficiency_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
+    curve = document.get("label_efficiency")
+    if curve:
+        sizes = np.array(curve["labels"], dtype=np.float64)
+        lines = [
+            Line(_SHORT.get(name, name), sizes, np.array(each["mean"]), f"c{i}")
+            for i, (name, each) in enumerate(curve["feature_sets"].items())
+        ]
+        ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
+        title = f"{TITLES[curve['metric']]} by number of labels"
+        drawing = line_chart(lines, f"{title}, {sizes[0]:g} to {sizes[-1]:g}: {ends}", "labels", log_x=True)
+        yield Figure(title, "to train and validate on; the test rows are the same", drawing)
+
+
+def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
+    """The learning curve of each task that checkpoints of several steps were probed for."""
+    by_target: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for document in documents.values():
+        step = (document.get("embeddings") or {}).get("step")
+        if step is not None:
+            by_target.setdefault(document["target"], {})[int(step)] = document
+    for target, by_step in by_target.items():
+        if len(by_step) < 2:
+            continue
+        steps = sorted(by_step)
+        metric = by_step[steps[-1]]["metrics"][0]
+        names = [n for n in by_step[steps[-1]]["feature_sets"] if all(n in by_step[s]["feature_sets"] for s in steps)]
+        lines = [
+            Line(_SHORT.get(name, name), np.array(steps, dtype=np.float64), np.array([
+                by_step[step]["feature_sets"][name]["scores"][metric]["mean"] for step in steps
+            ]), "c0" if name == EMBEDDING else "grey")
+            for name in names if name != LABEL_SHUFFLE
+        ]  # fmt: skip
+        ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
+        caption = f"{TITLES[metric]}, {len(steps)} checkpoints"
+        yield Figure(target, caption, line_chart(lines, f"{target} over checkpoints: {ends}"))
+
+
+def latest(documents: Documents) -> dict[str, Mapping[str, Any]]:
+    """The probe of each target; of several, that of the last checkpoint."""
+    by_step = sorted(documents.values(), key=lambda each: (each.get("embeddings") or {}).get("step") or 0)
+    return {document["target"]: document for document in by_step}
+
+
+def aggregate_z(documents: Documents) -> dict[str, float]:
+    """Mean z-score of each feature set over tasks, best first; empty with fewer than two tasks or sets.
+
+    Within a task the headline scores of the feature sets are standardised, then each set's are averaged over tasks, as
+    mRNABench does (bioRxiv 2025.07.05.662870). The sets are those that every task has, without the shuffled labels; of
+    several probes of a task, that of the last checkpoint counts.
+    """
+    of_task = latest(documents)
+    common = [set(document["feature_sets"]) - {LABEL_SHUFFLE} for document in of_task.values()]
+    names = sorted(set.intersection(*common)) if common else []
+    if len(of_task) < 2 or len(names) < 2:
+        return {}
+    z_scores = []
+    for document in of_task.values():
+        metric = document["metrics"][0]
+        scores = np.array([document["feature_sets"][name]["scores"][metric]["mean"] for name in names])
+        z_scores.append((scores - scores.mean()) / max(float(scores.std()), 1e-12))
+    means = dict(zip(names, np.mean(z_scores, axis=0).tolist(), strict=True))
+    return dict(sorted(means.items(), key=lambda each: -each[1]))
+
+
+def table_rows(documents: Documents) -> Iterator[dict[str, Any]]:
+    """One row a probe, feature set and metric: the score with its intervals, and embedding minus this set with p."""
+    for probe, document in documents.items():
+        for name, feature_set in document["feature_sets"].items():
+            for metric in document["metrics"]:
+                scores = feature_set["scores"][metric]
+                difference = document["differences"].get(name, {}).get(metric, {})
+                yield {
+                    "probe": probe,
+                    "target": document["target"],
+                    "task": document["task"],
+                    "split": document.get("split", ""),
+                    "step": (document.get("embeddings") or {}).get("step"),
+                    "feature_set": name,
+                    "n_features": feature_set["n_features"],
+                    "metric": metric,
+                    "mean": scores["mean"],
+                    **_ends("seeds", scores["interval95"]),
+                    **_ends("families", scores.get("interval95_families")),
+                    "chance": document["chance"][metric],
+                    "embedding_minus_this": difference.get("mean"),
+                    **_ends("difference", difference.get("interval95")),
+                    "p_value": difference.get("p_value"),
+                }
+
+
+def _ends(name: str, interval: list[float] | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def write_tables(documents: Documents, folder: Path) -> None:
+    """Write ``probes.csv`` and ``probes.json`` (with the aggregate z-scores) to a folder."""
+    rows = list(table_rows(documents))
+    with (folder / "probes.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    text = json.dumps({"probes": rows, "aggregate_z": aggregate_z(documents)}, indent=2)
+    (folder / "probes.json").write_text(text + "\n", encoding="utf-8")
+
+
+def log_tables(documents: Documents, project: str, name: str) -> None:
+    """Log the rows, and the aggregate z-scores where there are some, as tables of a W&B run of their own.
+
+    Offline, for `wandb sync` later, without a login.
+    """
+    import wandb
+
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
+    rows = list(table_rows(documents))
+    with wandb.init(project=project, name=name, job_type="probe", mode=mode) as run:
+        columns: list[str | int] = list(rows[0])
+        run.log({"probes": wandb.Table(columns=columns, data=[[row[str(each)] for each in columns] for row in rows])})
+        z_scores = aggregate_z(documents)
+        if z_scores:
+            run.log(
+                {"aggregate_z": wandb.Table(columns=["feature_set", "mean_z"], data=list(map(list, z_scores.items())))}
+            )

@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import orthrus.embedding.embed as embedding
+from orthrus import InputError, MambaEncoder, TranscriptStore
+from orthrus.embedding.embed import embed, embed_to_file
+from orthrus.embedding.file import read_embeddings
+from orthrus.nn.checkpoints import save_encoder
+from tests.builders import build_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> TranscriptStore:
+    return build_store(tmp_path_factory.mktemp("embed") / "store", n_genes=8)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["causal", "bidirectional"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder") / "encoder"
+    save_encoder(MambaEncoder(6, 16, 2, bidirectional=request.param), folder)
+    return folder
+
+
+def run(checkpoint: Path, store: TranscriptStore, output: Path, overwrite: bool = False) -> None:
+    embed_to_file(checkpoint, store, output, input_name="test", token_budget=500, overwrite=overwrite)
+
+
+def test_a_transcript_gets_the_same_vector_whatever_shares_its_batch(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    run(checkpoint, store, tmp_path / "e.parquet")
+    table = pq.read_table(tmp_path / "e.parquet")
+    assert table["transcript_id"].to_pylist() == store.column("transcript_id")
+    together = np.array(table["embedding"].to_pylist())
+    encoder = embedding.load_encoder(checkpoint)
+    for i in range(len(store)):
+        tracks = torch.from_numpy(store.tracks(i)).float()[None]
+        alone = encoder.represent(tracks, torch.tensor([tracks.shape[2]])).detach().numpy()[0]
+        np.testing.assert_allclose(together[i], alone, atol=1e-5)
+
+
+def test_vectors_come_in_the_order_asked_for(checkpoint: Path, store: TranscriptStore) -> None:
+    encoder = embedding.load_encoder(checkpoint)
+    everything = embed(encoder, store, range(len(store)))
+    chosen = [5, 0, 17, 3]
+    np.testing.assert_allclose(embed(encoder, store, chosen, token_budget=200), everything[chosen], atol=1e-5)
+
+
+def test_the_file_names_its_encoder_and_groups(checkpoint: Path, store: TranscriptStore, tmp_path: Path) -> None:
+    run(checkpoint, store, tmp_path / "e.parquet")
+    embeddings = read_embeddings(tmp_path / "e.parquet")
+    assert embeddings.family_id == tuple(store.column("family_id"))
+    assert embeddings.metadata["encoder"]["d_model"] == 16
+    assert len(embeddings.metadata["checkpoint_sha256"]) == 64
+    assert MambaEncoder.from_config(embeddings.metadata["encoder"]).n_layers == 2
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "_PART_NT", 600)
+    run(checkpoint, store, tmp_path / "whole.parquet")
+    output, forward, calls = tmp_path / "e.parquet", embedding.encode, []
+
+    def forward_until_interrupted(*args: object) -> np.ndarray:
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return forward(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(embedding, "encode", forward_until_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint, store, output)
+    assert not output.exists()
+    done = len(list((tmp_path / "e.parquet.partial").glob("*.npy")))
+    assert done >= 1
+    monkeypatch.setattr(embedding, "encode", forward)
+    run(checkpoint, store, output)
+    assert pq.read_table(output).equals(pq.read_table(tmp_path / "whole.parquet"))
+    assert not (tmp_path / "e.parquet.partial").exists()
+
+
+def test_an_existing_output_is_kept_unless_told_otherwise(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    output = tmp_path / "e.parquet"
+    output.write_text("precious")
+    with pytest.raises(InputError, match="pass --overwrite"):
+        run(checkpoint, store, output)
+    assert output.read_text() == "precious"
+    run(checkpoint, store, output, overwrite=True)
+    assert len(read_embeddings(output)) == len(store)
+
+
+def test_another_job_does_not_continue_unfinished_work(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    partial = tmp_path / "e.parquet.partial"
+    partial.mkdir()
+    (partial / "job.json").write_text("{}")
+    with pytest.raises(InputError, match="another checkpoint or input"):
+        run(checkpoint, store, tmp_path / "e.parquet")
+    run(checkpoint, store, tmp_path / "e.parquet", overwrite=True)
+    assert (tmp_path / "e.parquet").exists()
+
+
+def test_long_tables_are_cut_into_arrays_of_32_bit_offsets(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(checkpoint, store, tmp_path / "one.parquet")
+    monkeypatch.setattr(embedding, "_LIST_ROWS", 7)
+    run(checkpoint, store, tmp_path / "many.parquet")
+    assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "many.parquet"))
+
+
+def test_a_file_holds_several_readouts_and_the_first_is_the_embedding(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    names = ["last.mean", "layer1.max", "last.regions"]
+    run(checkpoint, store, tmp_path / "one.parquet")
+    embed_to_file(checkpoint, store, tmp_path / "e.parquet", input_name="test", token_budget=500, readouts=names)
+    found = read_embeddings(tmp_path / "e.parquet")
+    assert {name: matrix.shape[1] for name, matrix in found.all_readouts.items()} == dict(
+        zip(names, (16, 16, 48), strict=True)
+    )
+    np.testing.assert_allclose(found.matrix, read_embeddings(tmp_path / "one.parquet").matrix, atol=1e-5)
+    everything = embed(embedding.load_encoder(checkpoint), store, range(len(store)), readouts=names)
+    np.testing.assert_allclose(found.all_readouts["last.regions"], everything[:, 32:], atol=1e-5)
+
+
+def test_bfloat16_products_change_little_and_are_named(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    run(checkpoint, store, tmp_path / "exact.parquet")
+    embed_to_file(checkpoint, store, tmp_path / "fast.parquet", input_name="test", token_budget=500, bf16=True)
+    exact, fast = (read_embeddings(tmp_path / f"{name}.parquet") for name in ("exact", "fast"))
+    assert (exact.metadata["precision"], fast.metadata["precision"]) == ("32", "bf16")
+    difference = np.linalg.norm(fast.matrix - exact.matrix) / np.linalg.norm(exact.matrix)
+    assert 0 < difference < 0.02

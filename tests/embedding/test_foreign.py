@@ -1,0 +1,74 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from orthrus.embedding.file import read_embeddings
+from orthrus.errors import InputError
+
+IDS = ["a", "b", "c"]
+VECTORS = np.arange(6, dtype=np.float64).reshape(3, 2)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"embeddings": VECTORS, "transcript_id": IDS},
+        {"X": VECTORS, "names": np.array(IDS), "loss": np.zeros(3)},
+        {"z": VECTORS, "genes": np.array(IDS)},
+    ],
+    ids=["ours", "by name", "the only ones"],
+)
+def test_npz(tmp_path, arrays):
+    np.savez(tmp_path / "e.npz", **arrays)
+    found = read_embeddings(tmp_path / "e.npz")
+    assert found.transcript_ids == ("a", "b", "c")
+    np.testing.assert_array_equal(found.matrix, VECTORS)
+    assert found.matrix.dtype == np.float32
+    assert found.metadata == {"file": str(tmp_path / "e.npz")}
+
+
+def test_npy_with_ids_beside_it_or_row_numbers(tmp_path):
+    np.save(tmp_path / "e.npy", VECTORS)
+    assert read_embeddings(tmp_path / "e.npy").transcript_ids == ("0", "1", "2")
+    (tmp_path / "e.ids.txt").write_text("a\nb\nc\n")
+    assert read_embeddings(tmp_path / "e.npy").transcript_ids == ("a", "b", "c")
+    (tmp_path / "e.ids.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match="2 ids for the 3 vectors"):
+        read_embeddings(tmp_path / "e.npy")
+
+
+@pytest.mark.filterwarnings("ignore:.*infer_string")
+def test_anndata_with_its_other_vectors_as_readouts(tmp_path):
+    anndata = pytest.importorskip("anndata", reason="the extra anndata is not installed")
+    data = anndata.AnnData(VECTORS.astype(np.float32), obsm={"X_pca": VECTORS[:, :1] * 2})
+    data.obs_names = IDS
+    with pd.option_context("future.infer_string", False):  # anndata 0.12 does not write pandas 3's strings
+        data.obs.index, data.var.index = (pd.Index(list(names), dtype=object) for names in (IDS, "01"))
+        data.write_h5ad(tmp_path / "e.h5ad")
+    found = read_embeddings(tmp_path / "e.h5ad")
+    assert found.transcript_ids == ("a", "b", "c")
+    assert {name: matrix.shape for name, matrix in found.all_readouts.items()} == {"X": (3, 2), "X_pca": (3, 1)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": VECTORS, "b": VECTORS, "ids": IDS}, r"no array of vectors.*it holds a float64\(3, 2\), b"),
+        ({"X": VECTORS}, "no array of ids"),
+        ({"X": VECTORS, "ids": IDS[:2]}, r"shape \(3, 2\) for 2 ids"),
+        ({"X": VECTORS, "ids": ["a", "a", "b"]}, "1 transcript ids occur more than once"),
+        ({"X": VECTORS * np.nan, "ids": IDS}, "3 of 3 vectors hold a value that is not finite"),
+        ({"X": np.array(IDS, dtype=object), "ids": IDS}, "cannot be read as .npz"),
+    ],
+)
+def test_files_that_do_not_fit_are_named_errors(tmp_path, arrays, message):
+    np.savez(tmp_path / "e.npz", **arrays)
+    with pytest.raises(InputError, match=message):
+        read_embeddings(tmp_path / "e.npz")
+
+
+@pytest.mark.parametrize("name", ["e.npz", "e.npy", "e.h5ad"])
+def test_files_of_another_format_are_errors(tmp_path, name):
+    (tmp_path / name).write_text("no such thing")
+    with pytest.raises(InputError, match=name):
+        read_embeddings(tmp_path / name)

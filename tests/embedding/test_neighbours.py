@@ -1,0 +1,187 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from orthrus import InputError, MambaEncoder, TranscriptStore
+from orthrus.cli import main
+from orthrus.embedding.embed import embed_to_file
+from orthrus.embedding.file import Embeddings
+from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval
+from orthrus.nn.checkpoints import save_encoder
+from tests.builders import build_store
+
+
+def random_embeddings(n: int, prefix: str = "t", width: int = 8, seed: int = 0, **columns: object) -> Embeddings:
+    matrix = np.random.default_rng(seed).standard_normal((n, width)).astype(np.float32)
+    return Embeddings(tuple(f"{prefix}{i}" for i in range(n)), matrix, **columns)  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=[False, True], ids=["own", "faiss"])
+def use_faiss(request: pytest.FixtureRequest) -> bool:
+    if request.param:
+        pytest.importorskip("faiss", reason="the extra faiss is not installed")
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("measure", ["cosine", "euclidean"])
+def test_neighbours_equal_a_sort_of_all_distances(
+    measure: str, use_faiss: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orthrus.embedding.neighbours._BLOCK_VALUES", 200)  # several blocks, the last one smaller
+    queries, candidates = random_embeddings(7, "q", seed=1), random_embeddings(90)
+    found = nearest(queries, candidates, 5, measure, use_faiss)  # type: ignore[arg-type]
+    for row, vector in enumerate(queries.matrix.astype(float)):
+        others = candidates.matrix.astype(float)
+        if measure == "cosine":
+            value = others @ vector / np.linalg.norm(others, axis=1) / np.linalg.norm(vector)
+            order = np.argsort(-value)[:5]
+        else:
+            value = np.linalg.norm(others - vector, axis=1)
+            order = np.argsort(value)[:5]
+        assert found.index_QK[row].tolist() == order.tolist()
+        np.testing.assert_allclose(found.value_QK[row], value[order], rtol=1e-5)
+
+
+def test_a_transcript_is_no_neighbour_of_itself_but_its_double_is(use_faiss: bool) -> None:
+    some = random_embeddings(5)
+    doubled = Embeddings((*some.transcript_ids, "double"), np.concatenate([some.matrix, some.matrix[:1]]))
+    found = nearest(some, doubled, 5, use_faiss=use_faiss)
+    assert found.index_QK[0, 0] == 5
+    assert found.value_QK[0, 0] == pytest.approx(1)
+    assert all(row not in found.index_QK[row] for row in range(5))
+    assert np.sort(found.index_QK[1]).tolist() == [0, 2, 3, 4, 5]
+
+
+def test_fewer_candidates_than_asked_for() -> None:
+    some = random_embeddings(3)
+    found = nearest(some, some, 10)
+    table = neighbour_table(some, some, found)
+    assert len(table) == 6
+    assert table["rank"].to_pylist() == [1, 2, 1, 2, 1, 2]
+    assert (table["query"].to_numpy() != table["transcript_id"].to_numpy()).all()
+
+
+def test_retrieval_is_that_of_a_literal_ranking() -> None:
+    generator = np.random.default_rng(0)
+    n = 60
+    gene = [f"g{i}" for i in generator.integers(25, size=n)]
+    columns = {
+        "species": tuple(generator.choice(["human", "mouse"], n)),
+        "gene_id": (*gene[:-1], None),
+        "family_id": tuple(f"f{name[1:2]}" for name in gene),  # several genes and both species in each
+    }
+    some = random_embeddings(n, **columns)
+    scores = retrieval(some, some, nearest(some, some, n))
+    unit = some.matrix / np.linalg.norm(some.matrix, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    for kind in ("gene", "family"):
+        first = []
+        for i in range(n):
+            order = [j for j in np.argsort(-cosine[i]) if j != i]
+            if kind == "gene":
+                isoforms = [
+                    j
+                    for j in order
+                    if gene[i] == gene[j] and columns["species"][i] == columns["species"][j] and n - 1 not in (i, j)
+                ]
+                family = columns["family_id"]
+                related = [j in isoforms for j in order if j in isoforms or family[i] != family[j]]
+            else:
+                related = [columns["family_id"][i] == columns["family_id"][j] for j in order]
+            if any(related):
+                first.append(related.index(True) + 1)
+        rank = np.array(first)
+        assert scores[kind]["queries"] == len(rank)
+        assert scores[kind]["recall@1"] == pytest.approx((rank <= 1).mean())
+        assert scores[kind]["recall@10"] == pytest.approx((rank <= 10).mean())
+        assert scores[kind][f"mrr@{n}"] == pytest.approx((1 / rank).mean())
+
+
+def test_chance_is_what_random_candidates_score() -> None:
+    n, drawn = 40, []
+    for seed in range(200):
+        some = random_embeddings(n, seed=seed, family_id=tuple(f"f{i % 10}" for i in range(n)))
+        scores = retrieval(some, some, nearest(some, some, 5))["family"]
+        drawn.append(scores["recall@5"])
+    assert scores["chance@1"] == pytest.approx(3 / 39)
+    assert np.mean(drawn) == pytest.approx(scores["chance@5"], abs=0.02)
+
+
+def test_widths_and_k_are_checked() -> None:
+    with pytest.raises(InputError, match="queries have 4 features and candidates 8"):
+        nearest(random_embeddings(2, width=4), random_embeddings(2))
+    with pytest.raises(InputError, match="k is 0"):
+        nearest(random_embeddings(2), random_embeddings(2), 0)
+
+
+def test_faiss_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match="faiss is not installed"):
+        nearest(random_embeddings(2), random_embeddings(2), 1, use_faiss=True)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> TranscriptStore:
+    return build_store(tmp_path_factory.mktemp("neighbours") / "store", n_genes=6)
+
+
+@pytest.fixture(scope="module")
+def embedded(store: TranscriptStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an encoder and what it makes of the store."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("embedded")
+    save_encoder(MambaEncoder(6, 16, 1), folder / "encoder")
+    embed_to_file(folder / "encoder", store, folder / "e.parquet", input_name="test")
+    return folder
+
+
+def test_a_store_as_query_finds_what_its_embeddings_find(
+    store: TranscriptStore, embedded: Path, tmp_path: Path
+) -> None:
+    args = ["neighbours", f"--embeddings={embedded / 'e.parquet'}", "--k=3"]
+    by_file, by_store = tmp_path / "file.parquet", tmp_path / "store.parquet"
+    assert main([*args, f"--query={embedded / 'e.parquet'}", f"--output={by_file}"]) == 0
+    metrics = tmp_path / "m.json"
+    assert main([*args, f"--query={store.path}", f"--output={by_store}", f"--metrics={metrics}"]) == 0
+    tables = [pq.read_table(path) for path in (by_file, by_store)]
+    assert tables[0]["transcript_id"] == tables[1]["transcript_id"]
+    assert tables[0].column_names[-4:] == ["species", "gene_id", "gene_name", "family_id"]
+    scores = json.loads(metrics.read_text())
+    assert set(scores) == {"gene", "family"}
+    assert scores["gene"]["queries"] == 18  # mice have one transcript a gene
+
+
+def test_a_fasta_as_query(
+    store: TranscriptStore, embedded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fasta = tmp_path / "q.fa"
+    fasta.write_text(f">mine\n{store.sequence(4)}\n")
+    args = [f"--query={fasta}", f"--embeddings={embedded / 'e.parquet'}", f"--output={tmp_path / 'n.tsv'}", "--k=2"]
+    assert main(["neighbours", *args]) == 0
+    lines = (tmp_path / "n.tsv").read_text().splitlines()
+    assert lines[0].split("\t")[:4] == ["query", "rank", "transcript_id", "cosine"]
+    assert [line.split("\t")[:2] for line in lines[1:]] == [["mine", "1"], ["mine", "2"]]
+    shown = capsys.readouterr()
+    assert "no retrieval metrics" in shown.out
+    assert "no transcript has one" in shown.err
+    assert main(["neighbours", *args]) == 2
+    assert "pass --overwrite" in capsys.readouterr().err
+
+
+def test_another_encoder_is_refused(
+    store: TranscriptStore, embedded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_encoder(MambaEncoder(6, 16, 1), tmp_path / "other")
+    args = [f"--query={store.path}", f"--embeddings={embedded / 'e.parquet'}", f"--output={tmp_path / 'n.tsv'}"]
+    assert main(["neighbours", *args, f"--checkpoint={tmp_path / 'other'}"]) == 2
+    assert "is not the checkpoint that made" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "n.tsv").exists()
+    (embedded / "encoder").rename(embedded / "moved")
+    assert main(["neighbours", *args]) == 2
+    assert "say with --checkpoint where it is" in " ".join(capsys.readouterr().err.split())
+    (embedded / "moved").rename(embedded / "encoder")

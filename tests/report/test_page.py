@@ -1,0 +1,154 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orthrus.errors import InputError
+from orthrus.probe.run import run_probe
+from orthrus.probe.targets import Task
+from orthrus.probe.tasks import TaskSpec
+from orthrus.report.page import write_report
+from tests.report.test_run_folder import write_metrics
+
+EVIL = "<b>&evil</b>"
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order; collects tags, attributes, texts and headings."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.texts, self.attributes, self.headings = [], [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *attribute) for attribute in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.open and re.fullmatch("h[1-6]", self.open[-1]):
+            self.headings.append((self.open[-1], data))
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory, store, embeddings):
+    folder = tmp_path_factory.mktemp("runs") / "my-run"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(
+        f"seed_everything: 0\ntrainer: {{max_steps: 20, logger: null}}\ndata: {{store: '{store.path}'}}\n"
+        "model:\n  encoder: {class_path: orthrus.MambaEncoder, init_args: {d_model: 16}}\n  learning_rate: 0.001\n"
+    )
+    write_metrics(
+        folder / "metrics/version_0/metrics.csv", [0, 9, 19], val__loss=[3, "", 1.5], train__loss=["", 2.5, 1],
+        val__retrieval_top1=[0.12, "", 0.61], val__retrieval_top1_splice=[0.1, "", 0.5], perf__nt_per_s=["", 1e4, 2e4],
+    )  # fmt: skip
+    columns = {name: store.column(name) for name in ("transcript_id", "species", "gene_name", "family_id")}
+    pq.write_table(pa.table(columns | {"embedding": list(embeddings.matrix)}), folder / "embeddings.parquet")
+    labels = folder / "labels.tsv"
+    rows = zip(embeddings.transcript_ids, embeddings.matrix[:, 0], strict=True)
+    labels.write_text("transcript_id\ty\n" + "".join(f"{name}\t{value}\n" for name, value in rows))
+    run_probe(embeddings, TaskSpec(labels, ("y",), Task.REGRESSION), folder / "probe/y", store=store, seeds=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run_folder):
+    path = write_report(run_folder, notes=[f"apes are alike {EVIL}"])
+    assert path == run_folder / "report.html"
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_asks_nothing_of_the_network(page):
+    parsed = Page(page)
+    assert not {"script", "link", "iframe", "img", "object"} & set(parsed.tags)
+    assert not [value for _, name, value in parsed.attributes if name in ("src", "href", "srcset", "data")]
+    assert "url(" not in page
+    assert "@import" not in page
+    assert not re.findall(r"https?://", page)
+
+
+def test_headings_tables_and_drawings_can_be_read_aloud(page):
+    parsed = Page(page)
+    levels = [int(level[1]) for level, _ in parsed.headings]
+    assert levels.count(1) == 1
+    assert max(np.diff(levels)) <= 2
+    drawings = [value for tag, name, value in parsed.attributes if tag == "svg" and name == "aria-label"]
+    assert len(drawings) == parsed.tags.count("svg") > 5
+    assert any("Loss over training steps: train 2.5 to 1, val 3 to 1.5" in text for text in drawings)
+
+
+def test_the_page_holds_every_part(page):
+    text = Page(page).text
+    for expected in (
+        "my-run", "12% → 61%", "held-out families, untrained → step 19", "y, Pearson R", "above k-mer",
+        "Linear probes beside their controls", "random-init is missing: not given", "By species", "By family",
+        "MambaEncoder", "learning rate 0.001", "max steps 20", "375 transcripts in 150 groups", "seed_everything: 0",
+        "ortholog gene pairs 75", "val/retrieval_top1_splice",
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert "Not on this page" not in text
+
+
+def test_text_from_outside_is_escaped(page):
+    assert "apes are alike &lt;b&gt;&amp;evil&lt;/b&gt;" in page
+    assert EVIL not in page
+
+
+def test_light_and_dark_and_narrow_screens_are_provided_for(page):
+    assert "prefers-color-scheme: dark" in page
+    assert "width=device-width" in page
+    assert "max-width: 34rem" in page
+
+
+def test_missing_pieces_are_named_on_the_page(tmp_path):
+    write_metrics(tmp_path / "metrics.csv", [0, 10], val__loss=[3, 2])
+    text = Page(write_report(tmp_path, tmp_path / "sub/page.html").read_text()).text
+    assert "Not on this page" in text
+    for piece in ("no config.yaml", "no embeddings*.parquet", "no probe's metrics.json", "Data provenance"):
+        assert piece in text
+
+
+def test_too_few_embeddings_are_named(tmp_path):
+    pq.write_table(pa.table({"transcript_id": ["a"], "embedding": [[1.0]]}), tmp_path / "embeddings.parquet")
+    assert "1 transcripts are too few for one" in Page(write_report(tmp_path).read_text()).text
+
+
+def test_an_empty_folder_writes_nothing(tmp_path):
+    with pytest.raises(InputError, match="nothing to report"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_write_leaves_the_earlier_page(tmp_path, monkeypatch):
+    write_metrics(tmp_path / "metrics.csv", [0], val__loss=[3])
+    page = write_report(tmp_path)
+    before = page.read_text()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(tmp_path)
+    assert page.read_text() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.csv", "report.html"]
