@@ -23,6 +23,7 @@ from orthrus.nn.heads import AnnotationHead, MaskedLanguageHead, Projector
 from orthrus.nn.ranks import share_of_mean
 from orthrus.objectives.contrastive import DecoupledContrastiveLoss
 from orthrus.objectives.masked import annotation_sums, cross_entropy_sums
+from orthrus.objectives.memory import PairMemory
 from orthrus.objectives.pair_rows import PairLoss
 from orthrus.objectives.schedules import Constant, Schedule
 
@@ -81,6 +82,8 @@ class ContrastiveTerm(Term):
         weight: of this term in the objective.
         d_hidden: width of the projector's two hidden layers.
         d_out: width of the space in which views are compared.
+        memory: how many pairs of past steps, the newest, are rows to compare with besides those of the batch: negatives
+            for next to nothing where batches are small. 0: none. The whole memory is in checkpoints.
     """
 
     def __init__(
@@ -90,15 +93,21 @@ class ContrastiveTerm(Term):
         weight: Schedule | float = 1.0,
         d_hidden: int = 512,
         d_out: int = 128,
+        memory: int = 0,
     ) -> None:
         super().__init__(weight)
         self.projector = Projector(d_model, d_hidden, d_out)
         self.loss = loss()
+        self.memory = PairMemory(memory, d_out) if memory else None
 
     def forward(self, encoded: Encoded) -> dict[str, Tensor]:
-        """The loss over the batch's pairs."""
+        """The loss over the batch's pairs, which are then remembered while training."""
         view0_ND, view1_ND = self.projector(encoded.representation_VD).chunk(2)
-        scores = {"loss": self.loss(view0_ND, view1_ND, encoded.pair_kind_N, encoded.family_N)}
+        pairs = (view0_ND, view1_ND, encoded.pair_kind_N, encoded.family_N)
+        memory = self.memory if self.training else None
+        scores = {"loss": self.loss(*pairs, past=memory and memory.past())}
+        if memory is not None:
+            memory.add(*pairs)
         temperature = getattr(self.loss, "temperature", None)
         return scores | ({"temperature": temperature.detach()} if isinstance(temperature, Tensor) else {})
 
@@ -176,13 +185,13 @@ class NextTokenTerm(PositionTerm):
 
     def __init__(self, d_model: int, n_words: int = 4, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)
-        self.head = nn.Linear(d_model, n_words)
+        self.next_head = nn.Linear(d_model, n_words)
 
     def read(self, hidden_RTD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
         """Cross-entropy, hits, and number of tokens to predict (3,)."""
         next_RT = word_RT[:, 1:]
         chosen_RT = next_RT >= 0
-        sums_2 = cross_entropy_sums(self.head(hidden_RTD[:, :-1][chosen_RT]), next_RT[chosen_RT])
+        sums_2 = cross_entropy_sums(self.next_head(hidden_RTD[:, :-1][chosen_RT]), next_RT[chosen_RT])
         return torch.cat([sums_2, chosen_RT.sum().to(sums_2.dtype)[None]])
 
     def forward(self, sums_S: Tensor) -> dict[str, Tensor]:

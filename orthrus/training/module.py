@@ -72,9 +72,9 @@ class Pretraining(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         stem = self.encoder.embedding
         for name, term in self.objective.terms.items():
-            if isinstance(term, NextTokenTerm) and term.head.out_features != stem.n_words:
+            if isinstance(term, NextTokenTerm) and term.next_head.out_features != stem.n_words:
                 raise InputError(
-                    f"model.objective.{name} predicts one of {term.head.out_features} words, and the encoder's stem"
+                    f"model.objective.{name} predicts one of {term.next_head.out_features} words, and the encoder's stem"
                     f" {stem.name!r} has {stem.n_words}: make its n_words {stem.n_words}"
                 )
             if not isinstance(term, PositionTerm) or term.asked_by is None:

@@ -27,7 +27,7 @@ def test_each_readout_is_its_layer_pooled(encoder: MambaEncoder) -> None:
     average = (torch.nn.functional.layer_norm(one, (8,)) + torch.nn.functional.layer_norm(two, (8,))) / 2
     expected = {
         "last.mean": encoder.represent(tracks, lengths),
-        "last.regions": region_pool(last, lengths, tracks),
+        "last.regions": region_pool(last, *encoder.tokens(tracks, lengths)),
         "layer0.mean": mean_pool(embedding, lengths),
         "layer2.max": max_pool(two, lengths),
         "average.mean": mean_pool(average, lengths),
