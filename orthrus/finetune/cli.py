@@ -25,6 +25,7 @@ from orthrus.finetune.result import predictions_table, write_finetuning
 from orthrus.nn.checkpoints import save_encoder
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.output import write_table
+from orthrus.recipes import with_recipe_paths
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "prog": "orthrus finetune"}
 _CONFIG_FILE = "config.yaml"
@@ -121,7 +122,7 @@ def _loggers(given: Any) -> list[Any]:
 def run(args: list[str]) -> None:
     """Fine-tune as ``args`` say; raises InputError for unusable input."""
     try:
-        cli = FineTuneCLI(args)
+        cli = FineTuneCLI(with_recipe_paths(args))
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus finetune --help`") from None
     data: LabelledDataModule = cli.build(0).data

@@ -13,6 +13,7 @@ from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
 from orthrus.prepare.clustering import Clustering, require_mmseqs
 from orthrus.prepare.gene_tables import RelationTable, SpeciesNames
 from orthrus.prepare.splicer import Splicer, chunked
+from orthrus.recipes import find_recipe
 from orthrus.spec_file import File, find_file, load_yaml, mapping
 from orthrus.store import Chunk
 
@@ -86,10 +87,11 @@ class Spec:
 
 
 def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
-    """Read a spec, to build all of its species or ``only`` some.
+    """Read a spec, or the shipped one of that name, to build all of its species or ``only`` some.
 
     Raises InputError naming what is wrong in it, or the first file that is not there.
     """
+    path = find_recipe(path)
     document = load_yaml(path, "spec")
     where = str(path)
     fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters"))

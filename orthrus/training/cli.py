@@ -19,6 +19,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from orthrus.errors import InputError
 from orthrus.loading.datamodule import PairDataModule
 from orthrus.nn.checkpoints import load_encoder
+from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients
@@ -189,7 +190,7 @@ def _component(class_path: str, **init_args: Any) -> Any:
 def run(args: list[str]) -> None:
     """Parse ``args`` (``fit ...`` or ``validate ...``) and run; raises InputError for unusable input."""
     try:
-        OrthrusCLI(args)
+        OrthrusCLI(with_recipe_paths(args))
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus {args[0]} --help`") from None
     except ValueError as error:
