@@ -27,13 +27,20 @@ def region_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None 
     A region that a transcript lacks, as all three without a CDS, takes the mean over the whole of it. Raises InputError
     without regions.
     """
+    return torch.cat([_region_mean(hidden_BLD, lengths_B, region_BL, n) for n in (FIVE_PRIME, CODING, THREE_PRIME)], 1)
+
+
+def cds_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None = None) -> Tensor:
+    """Mean over the CDS (B, D), of a transcript without one over the whole of it. Raises as :func:`region_pool`."""
+    return _region_mean(hidden_BLD, lengths_B, region_BL, CODING)
+
+
+def _region_mean(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None, region: int) -> Tensor:
     if region_BL is None:
         raise InputError("pooling by region needs the regions of the tokens")
     own_BL = _own_tokens(hidden_BLD, lengths_B)
-    regions = [own_BL & (region_BL == region) for region in (FIVE_PRIME, CODING, THREE_PRIME)]
-    return torch.cat(
-        [_masked_mean(hidden_BLD, torch.where(region.any(dim=1)[:, None], region, own_BL)) for region in regions], dim=1
-    )
+    inside_BL = own_BL & (region_BL == region)
+    return _masked_mean(hidden_BLD, torch.where(inside_BL.any(dim=1)[:, None], inside_BL, own_BL))
 
 
 def _own_tokens(hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:

@@ -4,12 +4,12 @@ B batch rows, L positions (nt), T tokens, D model width, C tracks. A readout is 
 
 - layer ``last`` is what the encoder returns, after its final norm; ``layer0`` the embedding, ``layer1`` ... the
   residual stream after that layer; ``average`` the mean over the streams after layers 1 to the last, each normalised;
-- pool ``mean``, ``max`` (over a transcript's own tokens) give D numbers, ``regions`` (the means of 5'UTR, CDS and
-  3'UTR side by side) 3 D.
+- pool ``mean``, ``max`` (over a transcript's own tokens) and ``cds`` (the mean over its CDS, or over the whole of it
+  without one) give D numbers, ``regions`` (the means of 5'UTR, CDS and 3'UTR side by side) 3 D.
 
 ``lengths`` is a readout without a network: the natural logarithms of 1 plus the lengths (nt) of the transcript, its
 5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, 0 where unknown; without a CDS the three parts are 0. Several
-joined by ``+`` are one readout, side by side: ``layer0.regions+last.regions+lengths``.
+joined by ``+`` are one readout, side by side: ``last.mean+last.cds+lengths``.
 
 All readouts come from one forward pass.
 """
@@ -23,11 +23,11 @@ from torch.nn import functional as F
 
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.pooling import max_pool, mean_pool, region_pool
+from orthrus.nn.pooling import cds_pool, max_pool, mean_pool, region_pool
 from orthrus.nn.stem import CDS_TRACK, N_TRACKS, SPLICE_TRACK, coding_interval
 
 LAST_MEAN, LENGTHS = "last.mean", "lengths"
-_POOLS = {"mean": mean_pool, "max": max_pool, "regions": region_pool}
+_POOLS = {"mean": mean_pool, "max": max_pool, "cds": cds_pool, "regions": region_pool}
 _N_LENGTHS = 5
 
 
@@ -46,8 +46,8 @@ def check_readouts(encoder: MambaEncoder, names: Sequence[str]) -> None:
             )
         if numbered and int(numbered[1]) > encoder.n_layers:
             raise InputError(f"readout {part!r}: this encoder has layer0 (the embedding) to layer{encoder.n_layers}.")
-        if pool == "regions" and encoder.n_tracks <= CDS_TRACK:
-            raise InputError(f"readout {part!r}: regions need the CDS track, and this encoder has {encoder.n_tracks}.")
+        if pool in ("cds", "regions") and encoder.n_tracks <= CDS_TRACK:
+            raise InputError(f"readout {part!r}: {pool} needs the CDS track, and this encoder has {encoder.n_tracks}.")
     if not names or len(set(names)) < len(names):
         raise InputError(f"readouts {', '.join(names) or 'none'}: expected at least one, each once.")
 
