@@ -29,6 +29,7 @@ from orthrus.nn.heads import MaskedLanguageHead
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore
 
+
 class _Placed(NamedTuple):
     """A variant of transcript ``row`` of the store."""
 
