@@ -17,20 +17,11 @@ from rich.progress import track
 from rich.table import Table
 
 from orthrus.analyse.compression import REFERENCE_TEXT, Sample, bases, compress, read_text
-from orthrus.analyse.content import (
-    AMINO_ACIDS,
-    CODONS,
-    REGIONS,
-    codon_counts,
-    composition,
-    one_of_each_gene,
-    regions,
-    relative_usage,
-    similarities,
-)
+from orthrus.analyse.content import REGIONS, composition, one_of_each_gene, relative_usage, similarities
 from orthrus.analyse.plots import draw
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
+from orthrus.genome.codons import AMINO_ACIDS, CODONS, codon_counts, regions
 from orthrus.output import atomic_folder, refuse_folder
 from orthrus.store import TranscriptStore
 
@@ -69,8 +60,8 @@ def analyse(
     tables["compression"] += _compression(ENGLISH, "text", english, generator)
     for species in track(chosen, "species", console=Console(stderr=True), transient=True):
         name = store.species_names[species] or "unnamed species"
-        genes = [regions(store, row) for row in one_of_each_gene(store, species, generator)[:MAX_GENES].tolist()]
-        of_region = {region: [gene[region] for gene in genes] for region in REGIONS}
+        rows = one_of_each_gene(store, species, generator)[:MAX_GENES].tolist()
+        of_region = dict(zip(REGIONS, zip(*(regions(store.codes(row)) for row in rows), strict=True), strict=True))
         for region, parts in of_region.items():
             tables["composition"].append({"species": name, "region": region, **composition(parts)})
             tables["compression"] += _compression(name, region, Sample(_joined(parts, n_symbols), 4), generator)
@@ -113,8 +104,8 @@ def _compression(species: str, region: str, sample: Sample, generator: np.random
     return [{"species": species, "region": region, "symbols": n, **row} for row in compress(sample, generator)]
 
 
-def _codons(species: str, coding: list[Codes]) -> list[dict[str, Any]]:
-    counts = codon_counts(coding)
+def _codons(species: str, coding: Sequence[Codes]) -> list[dict[str, Any]]:
+    counts = np.sum([codon_counts(codes) for codes in coding], axis=0)
     usage = relative_usage(counts)
     return [
         {

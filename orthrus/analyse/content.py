@@ -1,20 +1,17 @@
 """What transcripts are made of, by species and region: lengths, GC, codons; and how alike related ones are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from Bio.Data.CodonTable import unambiguous_dna_by_id
 from numpy.typing import NDArray
 
-from orthrus.genome.codes import BASE_BITS, BASES, Codes
+from orthrus.genome.codes import BASE_BITS, Codes
+from orthrus.genome.codons import AMINO_ACIDS
 from orthrus.store import TranscriptStore
 from orthrus.store.pairs import PairIndex, PairKind
 
 REGIONS = ("5'UTR", "CDS", "3'UTR")
-CODONS = tuple(a + b + c for a in BASES[1:] for b in BASES[1:] for c in BASES[1:])
-_LETTERS = {**unambiguous_dna_by_id[1].forward_table, **dict.fromkeys(unambiguous_dna_by_id[1].stop_codons, "*")}
-AMINO_ACIDS = tuple(_LETTERS[codon] for codon in CODONS)
 SIMILARITY_K = 12
 
 
@@ -26,13 +23,7 @@ def one_of_each_gene(store: TranscriptStore, species: int, generator: np.random.
     return generator.permutation(rows[first])
 
 
-def regions(store: TranscriptStore, row: int) -> dict[str, Codes]:
-    """The codes of a coding transcript's 5'UTR, CDS and 3'UTR."""
-    codes, (start, end) = store.codes(row), store.cds[row]
-    return dict(zip(REGIONS, (codes[:start], codes[start:end], codes[end:]), strict=True))
-
-
-def composition(parts: list[Codes]) -> dict[str, Any]:
+def composition(parts: Sequence[Codes]) -> dict[str, Any]:
     """Of one region of several transcripts: how many have it, the median length, mean and quartiles of GC."""
     known = [part for part in parts if np.count_nonzero(part & BASE_BITS)]
     if not known:
@@ -51,16 +42,6 @@ def composition(parts: list[Codes]) -> dict[str, Any]:
 def _gc(codes: Codes) -> float:
     counts = np.bincount(codes & BASE_BITS, minlength=5)
     return float((counts[2] + counts[3]) / counts[1:5].sum())
-
-
-def codon_counts(coding: list[Codes]) -> NDArray[np.int64]:
-    """How often each of :data:`CODONS` occurs in frame, int64 (64,); codons with an N are passed over."""
-    total = np.zeros(64, dtype=np.int64)
-    for codes in coding:
-        base_C3 = (codes[: len(codes) // 3 * 3] & BASE_BITS).astype(np.int64).reshape(-1, 3) - 1
-        known = base_C3[(base_C3 >= 0).all(axis=1)]
-        total += np.bincount(known @ [16, 4, 1], minlength=64)
-    return total
 
 
 def relative_usage(counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orthrus.analyse.content import AMINO_ACIDS, CODONS, REGIONS
+from orthrus.analyse.content import REGIONS
+from orthrus.genome.codons import AMINO_ACIDS, CODONS
 
 REGION_COLOURS = dict(zip(REGIONS, ("#E69F00", "#0072B2", "#009E73"), strict=True))
 TEXT_COLOUR, INK, SOFT, GRID = "#CC4466", "#1C2530", "#5A6672", "#E4E7EA"

@@ -12,6 +12,7 @@ from orthrus.errors import InputError
 
 if TYPE_CHECKING:
     from orthrus.embedding.file import Embeddings
+    from orthrus.probe.leaks import Pretraining
     from orthrus.probe.tasks import TaskSpec
     from orthrus.store import TranscriptStore
 
@@ -54,9 +55,9 @@ def add_commands(command: AddCommand) -> None:
 
 def _probe(options: argparse.Namespace) -> None:
     from orthrus.embedding.file import read_embeddings
+    from orthrus.probe.document import RANDOM_INIT
     from orthrus.probe.efficiency import SIZES
-    from orthrus.probe.run import RANDOM_INIT, run_probe
-    from orthrus.store import TranscriptStore
+    from orthrus.probe.run import run_probe
 
     spec = _task(options)
     members = [read_embeddings(path) for path in options.embeddings]
@@ -64,7 +65,6 @@ def _probe(options: argparse.Namespace) -> None:
         members = [each.with_readout(options.readout) for each in members]
     compare = {name: read_embeddings(path) for name, path in map(_named, options.compare)}
     metadata = members[0].metadata
-    pretraining = options.pretraining or _store_of_run(metadata)
     label_counts = SIZES if options.label_efficiency == [] else options.label_efficiency or ()
     with _sequences(options.store, spec.labels) as store:
         controls, missing = {}, {}
@@ -84,7 +84,7 @@ def _probe(options: argparse.Namespace) -> None:
             compare=compare,
             kmer_sizes=options.kmer,
             label_counts=label_counts,
-            pretraining=TranscriptStore.open(pretraining) if pretraining else None,
+            pretraining=_pretraining(options.pretraining, metadata),
             seeds=options.seeds,
             overwrite=options.overwrite,
         )
@@ -129,15 +129,25 @@ def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | N
         yield store
 
 
-def _store_of_run(metadata: dict[str, Any]) -> Path | None:
-    """The store that a run's configuration names, found from its checkpoint: RUN/checkpoints/last.ckpt."""
-    from orthrus.report.run_folder import read_config, store_of_config
+def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining | None":
+    """What the encoder was pretrained on: a run's training families, of its own store or of the one that is ``given``.
 
-    if "checkpoint" not in metadata:
+    The run's configuration is found from the checkpoint that the embeddings name, RUN/checkpoints/last.ckpt. Without
+    one, all families of a given store count as trained on.
+    """
+    from orthrus.probe.leaks import Pretraining
+    from orthrus.report.run_folder import read_config, store_of_config
+    from orthrus.store import TranscriptStore
+
+    checkpoint = metadata.get("checkpoint")
+    config = read_config(Path(checkpoint).parent.parent / "config.yaml")[1] if checkpoint else {}
+    of_run = store_of_config(config)
+    path = given or (Path(of_run) if of_run and (Path(of_run) / "meta.json").is_file() else None)
+    if path is None:
         return None
-    _, config = read_config(Path(metadata["checkpoint"]).parent.parent / "config.yaml")
-    store = store_of_config(config)
-    return Path(store) if store and (Path(store) / "meta.json").is_file() else None
+    data = config.get("data") or {}
+    kept_out = {name: float(data.get(name) or 0) for name in ("val_fraction", "test_fraction")}
+    return Pretraining.on(TranscriptStore.open(path), **kept_out)
 
 
 def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":

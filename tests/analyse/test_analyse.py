@@ -6,17 +6,10 @@ import pandas as pd
 import pytest
 
 from orthrus import TranscriptStore
-from orthrus.analyse.content import (
-    AMINO_ACIDS,
-    CODONS,
-    codon_counts,
-    composition,
-    one_of_each_gene,
-    relative_usage,
-    similarities,
-)
+from orthrus.analyse.content import composition, one_of_each_gene, relative_usage, similarities
 from orthrus.cli import main
 from orthrus.genome.codes import annotate, encode_bases
+from orthrus.genome.codons import AMINO_ACIDS, CODONS
 from orthrus.store import StoreBuilder
 from tests.builders import build_store
 
@@ -24,11 +17,6 @@ from tests.builders import build_store
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> TranscriptStore:
     return build_store(tmp_path_factory.mktemp("analyse") / "store", n_genes=40, length=300)
-
-
-def test_codons_are_counted_in_frame() -> None:
-    counts = codon_counts([encode_bases("ATGAAATAAG", "test"), encode_bases("ATGNAA", "test")])
-    assert {CODONS[i]: int(n) for i, n in enumerate(counts) if n} == {"ATG": 2, "AAA": 1, "TAA": 1}
 
 
 def test_relative_usage_is_over_the_mean_of_synonyms() -> None:

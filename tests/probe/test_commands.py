@@ -51,7 +51,8 @@ def test_a_task_on_a_data_frame_has_its_rows_sequences_and_controls(folder, tmp_
     status, metrics = probe(folder, tmp_path / "p", f"--task={folder / 'task.yaml'}", "--kmer", "1", "2")
     assert status == 0
     assert set(metrics["feature_sets"]) == {
-        "embedding", "random-init", "k-mer", "length + composition", "label shuffle",
+        "embedding", "embedding + codon control", "random-init", "codon", "k-mer", "length + composition",
+        "label shuffle",
     }  # fmt: skip
     assert metrics["missing_controls"] == {}
     assert (metrics["target"], metrics["metrics"][0], metrics["source"]) == ("task", "r2", "counted")
@@ -72,7 +73,7 @@ def test_options_replace_what_the_task_says(folder, tmp_path):
     )  # fmt: skip
     assert status == 0
     assert (metrics["split"], metrics["counts"]["groups"]) == ("chromosome", 15)
-    assert "readouts" not in metrics["feature_sets"]["embedding"]
+    assert metrics["feature_sets"]["embedding"]["readouts"] == {}
     assert metrics["feature_sets"]["other"]["readouts"] == {"last.mean": 16, "layer0.mean": 16}
     assert metrics["label_efficiency"]["labels"][0] == 60
 
