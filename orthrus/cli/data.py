@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
 from orthrus.cli.commands import AddCommand
 from orthrus.errors import InputError
@@ -12,7 +13,9 @@ from orthrus.errors import InputError
 
 def add_commands(command: AddCommand) -> None:
     prepare = command("prepare", _prepare, "Turn annotation + genome, or mRNAs + coordinates, into a transcript store.")
-    prepare.add_argument("--config", type=Path, required=True, metavar="SPEC.yaml", help="what to read (see README)")
+    prepare.add_argument(
+        "--config", type=Path, required=True, metavar="SPEC.yaml", help="what to read; or a shipped spec's name"
+    )
     output = prepare.add_mutually_exclusive_group(required=True)
     output.add_argument("--output", type=Path, metavar="STORE", help="folder to make")
     output.add_argument("--list", action="store_true", help="print the spec's species and make nothing")
@@ -28,10 +31,17 @@ def add_commands(command: AddCommand) -> None:
     download = command("download", _download, "Fetch public data with checksums, going on after an interruption.")
     download.add_argument("sources", nargs="*", metavar="SOURCE", help="names in the table; none: show the table")
     download.add_argument("--folder", nargs="+", default=[], help="of a source that is many folders")
-    download.add_argument("--table", type=Path, default=Path("data/sources.yaml"), help="default: %(default)s")
+    download.add_argument(
+        "--table", type=Path, default=Path("data/sources"), help="default: the shipped one, %(default)s"
+    )
     download.add_argument(
         "--output", type=Path, default=os.environ.get("ORTHRUS_DATA"), metavar="DIR", help="default: $ORTHRUS_DATA"
     )
+
+    recipes = command("recipes", _recipes, "Show the shipped recipes, tasks and Slurm scripts, or copy some of them.")
+    recipes.add_argument("names", nargs="*", metavar="NAME", help="such as fit/demo, probe or slurm; none: show them")
+    recipes.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="default: the working folder")
+    recipes.add_argument("--overwrite", action="store_true", help="replace copies that differ")
 
     inspect = command("inspect", _inspect, "Print what a store holds.")
     inspect.add_argument("store", type=Path, metavar="STORE")
@@ -75,8 +85,9 @@ def _merge(options: argparse.Namespace) -> None:
 
 def _download(options: argparse.Namespace) -> None:
     from orthrus.prepare.download import describe_sources, download, load_sources
+    from orthrus.recipes import find_recipe
 
-    sources = load_sources(options.table)
+    sources = load_sources(find_recipe(options.table))
     if not options.sources:
         Console().print(describe_sources(sources.values()))
         return
@@ -88,6 +99,20 @@ def _download(options: argparse.Namespace) -> None:
     for name in options.sources:
         for path in download(sources[name], options.output, options.folder):
             print(path)
+
+
+def _recipes(options: argparse.Namespace) -> None:
+    from orthrus.recipes import copy_recipes, describe, shipped
+
+    if options.names:
+        print(*copy_recipes(options.names, options.output, options.overwrite), sep="\n")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("name", header_style="dim", no_wrap=True)
+    table.add_column("what", header_style="dim")
+    for name, path in shipped().items():
+        table.add_row(name, describe(path))
+    Console().print(table)
 
 
 def _inspect(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
-from orthrus.output import atomic_folder, refuse_folder
+from orthrus.output import atomic_folder, reserve_folder
 from orthrus.probe.controls import KMER_SIZES, NO_CDS, codon_features, composition_features, has_cds, kmer_features
 from orthrus.probe.document import (
     CODON,
@@ -90,49 +90,49 @@ def run_probe(
         InputError: for input that cannot be probed, before anything is written.
     """
     output = Path(output)
-    refuse_folder(output, DOCUMENT_FILE, overwrite)
-    if seeds is not None and seeds < 1:
-        raise InputError(f"seeds is {seeds}; expected at least 1, and 2 or more for an interval.")
-    members = [embeddings] if isinstance(embeddings, Embeddings) else list(embeddings)
-    labels = read_labels(spec.labels, spec.targets, spec.id_column)
-    taken = set(_OURS) & set(compare or ())
-    if taken:
-        raise InputError(f"{taken.pop()!r} is the name of a feature set here; give the compared embedding another.")
-    given: dict[str, Sequence[Embeddings]] = {EMBEDDING: members}
-    given |= {name: [each] for name, each in (compare or {}).items()}
-    made = dict(controls or {})
-    if store is not None:
-        made[CODON] = partial(codon_features, store)
-        made[KMER] = partial(kmer_features, store, sizes=kmer_sizes)
-        made[COMPOSITION] = partial(composition_features, store)
-    console = Console(stderr=True)
-    transcripts = members[0].transcripts if store is None else store.transcripts
-    rows = choose_rows(labels, spec, transcripts, _sources(given, made, store), seeds, store)
-    report_dropped_rows(labels, rows, console)
-    missing = dict(missing_controls or {})
-    if store is not None and not has_cds(store, rows.transcript_ids):
-        del made[CODON]
-        missing[CODON] = NO_CDS
-    readouts = {name: [_readouts(name, each, rows.transcript_ids) for each in of] for name, of in given.items()}
-    readouts |= {name: [_readouts(name, each, rows.transcript_ids)] for name, each in made.items()}
-    if CODON in readouts:
-        both = {EMBEDDING_AND_CODON: _with_codons(readouts[EMBEDDING], readouts[CODON][0])}
-        readouts = {EMBEDDING: readouts[EMBEDDING], **both, **readouts}
-    seen = None if pretraining is None else seen_in_pretraining(rows.relations, pretraining)
-    results = _probe_all(readouts, rows, console)
-    document = ProbeDocument(
-        **describe_task(spec, labels, rows, store),
-        embeddings=members[0].metadata,
-        encoder_seeds=[each.metadata.get("file") for each in members] if len(members) > 1 else [],
-        **summarise(results, {name: each[0] for name, each in readouts.items()}, rows, spec.metric, seen),
-        label_efficiency=_label_efficiency(readouts, results, rows, spec.metric, label_counts),
-        leaks=leak_report(rows, seen),
-        missing_controls=_missing(readouts, store, missing),
-    )
-    head = _head(readouts[EMBEDDING][0], results[EMBEDDING][0][0].readout, rows, spec, members[0].metadata)
-    with atomic_folder(output) as folder:
-        write_result(document, folder)
-        head.save(folder / HEAD_FOLDER)
+    with reserve_folder(output, DOCUMENT_FILE, overwrite):
+        if seeds is not None and seeds < 1:
+            raise InputError(f"seeds is {seeds}; expected at least 1, and 2 or more for an interval.")
+        members = [embeddings] if isinstance(embeddings, Embeddings) else list(embeddings)
+        labels = read_labels(spec.labels, spec.targets, spec.id_column)
+        taken = set(_OURS) & set(compare or ())
+        if taken:
+            raise InputError(f"{taken.pop()!r} is the name of a feature set here; give the compared embedding another.")
+        given: dict[str, Sequence[Embeddings]] = {EMBEDDING: members}
+        given |= {name: [each] for name, each in (compare or {}).items()}
+        made = dict(controls or {})
+        if store is not None:
+            made[CODON] = partial(codon_features, store)
+            made[KMER] = partial(kmer_features, store, sizes=kmer_sizes)
+            made[COMPOSITION] = partial(composition_features, store)
+        console = Console(stderr=True)
+        transcripts = members[0].transcripts if store is None else store.transcripts
+        rows = choose_rows(labels, spec, transcripts, _sources(given, made, store), seeds, store)
+        report_dropped_rows(labels, rows, console)
+        missing = dict(missing_controls or {})
+        if store is not None and not has_cds(store, rows.transcript_ids):
+            del made[CODON]
+            missing[CODON] = NO_CDS
+        readouts = {name: [_readouts(name, each, rows.transcript_ids) for each in of] for name, of in given.items()}
+        readouts |= {name: [_readouts(name, each, rows.transcript_ids)] for name, each in made.items()}
+        if CODON in readouts:
+            both = {EMBEDDING_AND_CODON: _with_codons(readouts[EMBEDDING], readouts[CODON][0])}
+            readouts = {EMBEDDING: readouts[EMBEDDING], **both, **readouts}
+        seen = None if pretraining is None else seen_in_pretraining(rows.relations, pretraining)
+        results = _probe_all(readouts, rows, console)
+        document = ProbeDocument(
+            **describe_task(spec, labels, rows, store),
+            embeddings=members[0].metadata,
+            encoder_seeds=[each.metadata.get("file") for each in members] if len(members) > 1 else [],
+            **summarise(results, {name: each[0] for name, each in readouts.items()}, rows, spec.metric, seen),
+            label_efficiency=_label_efficiency(readouts, results, rows, spec.metric, label_counts),
+            leaks=leak_report(rows, seen),
+            missing_controls=_missing(readouts, store, missing),
+        )
+        head = _head(readouts[EMBEDDING][0], results[EMBEDDING][0][0].readout, rows, spec, members[0].metadata)
+        with atomic_folder(output) as folder:
+            write_result(document, folder)
+            head.save(folder / HEAD_FOLDER)
     print_table(document, Console())
     return document
 
