@@ -13,7 +13,9 @@ from orthrus.errors import InputError
 
 def add_commands(command: AddCommand) -> None:
     prepare = command("prepare", _prepare, "Turn annotation + genome, or mRNAs + coordinates, into a transcript store.")
-    prepare.add_argument("--config", type=Path, required=True, metavar="SPEC.yaml", help="what to read; or a shipped spec's name")
+    prepare.add_argument(
+        "--config", type=Path, required=True, metavar="SPEC.yaml", help="what to read; or a shipped spec's name"
+    )
     output = prepare.add_mutually_exclusive_group(required=True)
     output.add_argument("--output", type=Path, metavar="STORE", help="folder to make")
     output.add_argument("--list", action="store_true", help="print the spec's species and make nothing")
@@ -29,7 +31,9 @@ def add_commands(command: AddCommand) -> None:
     download = command("download", _download, "Fetch public data with checksums, going on after an interruption.")
     download.add_argument("sources", nargs="*", metavar="SOURCE", help="names in the table; none: show the table")
     download.add_argument("--folder", nargs="+", default=[], help="of a source that is many folders")
-    download.add_argument("--table", type=Path, default=Path("data/sources"), help="default: the shipped one, %(default)s")
+    download.add_argument(
+        "--table", type=Path, default=Path("data/sources"), help="default: the shipped one, %(default)s"
+    )
     download.add_argument(
         "--output", type=Path, default=os.environ.get("ORTHRUS_DATA"), metavar="DIR", help="default: $ORTHRUS_DATA"
     )
