@@ -34,10 +34,18 @@ def bar_chart(document: Mapping[str, Any], metric: str) -> Any:
         for name, each in sets.items()
         for seed, score in zip(document["seeds"], each["scores"][metric]["per_seed"], strict=False)
     ]
+    values = [chance, *(row[name] for row in rows for name in ("mean", "low", "high")), *(dot["score"] for dot in dots)]
+    known = [value for value in values if value is not None]
+    low, high = min(known), max(known)
+    room = 0.2 * ((high - low) or 1)  # for the numbers
     y = alt.Y("features:N", sort=list(sets), title=None).axis(
         grid=False, labelColor=INK, labelFontSize=12, labelLimit=150
     )
-    x = alt.X("mean:Q", title=f"{TITLES[metric]}, chance {chance:.2f} dotted").scale(zero=False).axis(tickCount=4)
+    x = (
+        alt.X("mean:Q", title=f"{TITLES[metric]}, chance {chance:.2f} dotted")
+        .scale(domain=[low, high + room], nice=False)
+        .axis(tickCount=4)
+    )
     hover = [
         alt.Tooltip("features:N"), alt.Tooltip("mean:Q", format=".4f"), alt.Tooltip("low:Q", format=".4f"),
         alt.Tooltip("high:Q", format=".4f"), alt.Tooltip("splits:Q"),
