@@ -38,7 +38,6 @@ class Tile:
     """A headline figure."""
 
     title: str
-    before: str
     value: str
     note: str
 
@@ -98,10 +97,7 @@ def _write(run: RunFolder, output: Path, notes: Sequence[str], sections: Sequenc
 
 def headlines(run_folder: Path) -> list[str]:
     """The page's headline figures as lines of text, for the terminal. Raises InputError as :func:`write_report`."""
-    return [
-        f"{tile.title}: {tile.before + ' → ' if tile.before else ''}{tile.value} ({tile.note})"
-        for tile in _tiles(read_run_folder(Path(run_folder)))
-    ]
+    return [f"{tile.title}: {tile.value} ({tile.note})" for tile in _tiles(read_run_folder(Path(run_folder)))]
 
 
 class _Drawn:
@@ -174,7 +170,7 @@ def _tiles(run: RunFolder) -> Iterator[Tile]:
             if series.index[0] == 0 and len(series) > 1:
                 beside.insert(0, f"untrained encoder {series.iloc[0]:.0%}")
             note = f"of held-out families, step {series.index[-1]:,}; {', '.join(beside)}".removesuffix("; ")
-            yield Tile(title, "", f"{series.iloc[-1]:.0%}", note)
+            yield Tile(title, f"{series.iloc[-1]:.0%}", note)
     for document in latest(run.probes).values():
         metric = document["metrics"][0]
         score = document["feature_sets"][subject(document)]["scores"][metric]
@@ -183,7 +179,7 @@ def _tiles(run: RunFolder) -> Iterator[Tile]:
             for name, difference in document["differences"].items()
         ]
         yield Tile(
-            f"{document['target']}, {TITLES[metric]}", "", f"{score['mean']:.3f}", "; ".join(verdicts) or "no control"
+            f"{document['target']}, {TITLES[metric]}", f"{score['mean']:.3f}", "; ".join(verdicts) or "no control"
         )
 
 
