@@ -56,10 +56,6 @@ def bar_chart(document: Mapping[str, Any], metric: str) -> Any:
     whiskers = base.mark_rule(strokeWidth=1.6, color=INK).encode(x="low:Q", x2="high:Q").transform_filter(
         "isValid(datum.low)"
     )  # fmt: skip
-    ends = alt.layer(
-        *(base.mark_tick(color=INK, thickness=1.6, size=8).encode(x=alt.X(end, type="quantitative"))
-          for end in ("low", "high"))
-    )  # fmt: skip
     numbers = base.mark_text(align="left", dx=6, color=INK).encode(
         x="end:Q", text=alt.Text("mean:Q", format=".3f")
     )  # fmt: skip
@@ -67,7 +63,7 @@ def bar_chart(document: Mapping[str, Any], metric: str) -> Any:
         y=y, x="score:Q", tooltip=["features:N", "seed:N", alt.Tooltip("score:Q", format=".4f")]
     )  # fmt: skip
     line = alt.Chart(pd.DataFrame([{"chance": chance}])).mark_rule(color=SOFT, strokeDash=[2, 3]).encode(x="chance:Q")
-    return alt.layer(bars, line, whiskers, ends, seeds, numbers).properties(height=ROW * len(sets))
+    return alt.layer(bars, line, whiskers, seeds, numbers).properties(height=ROW * len(sets))
 
 
 def draw_bars(document: Mapping[str, Any], path: Path) -> None:

@@ -56,7 +56,7 @@ def line_figure(title: str, caption: str, lines: Sequence[Line], unit: str, x_ti
         y=alt.Y("y:Q", title=unit).scale(domain=[low, high], nice=False).axis(tickCount=4),
         color=alt.Color("line:N")
         .scale(domain=names, range=[line.colour for line in lines])
-        .legend(symbolType="stroke"),
+        .legend(symbolType="stroke", columns=alt.expr("max(1, floor(width / 110))")),
     )  # fmt: skip
     drawn = base.mark_line(clip=True, strokeWidth=2, strokeCap="round").encode(
         strokeDash=alt.StrokeDash("line:N").scale(
