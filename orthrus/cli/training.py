@@ -30,7 +30,7 @@ def _dashboard(options: argparse.Namespace) -> None:
     try:
         from orthrus.training.dashboard import workspace, write_definition
     except ModuleNotFoundError:
-        raise InputError("the dashboard needs wandb-workspaces: pip install 'orthrus-mrna[dashboard]'") from None
+        raise InputError("the dashboard needs wandb-workspaces: pip install wandb-workspaces") from None
     import wandb
 
     definition = workspace(options.project, options.entity or "")

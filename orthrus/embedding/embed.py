@@ -19,6 +19,7 @@ from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks
 from orthrus.loading.batch import pad
+from orthrus.messages import messages
 from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder, stored_readout
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
@@ -193,4 +194,5 @@ def progress_bar(unit: str = "transcripts") -> Progress:
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeRemainingColumn(),
+        console=messages(),
     )

@@ -60,7 +60,7 @@ def _read_h5ad(path: Path) -> Content:
     try:
         import anndata
     except ImportError:
-        raise InputError(f"{path}: to read AnnData, install the extra: pip install 'orthrus-mrna[anndata]'.") from None
+        raise InputError(f"{path}: AnnData files need anndata, which is not installed: pip install anndata.") from None
     data = anndata.read_h5ad(path)
     dense = {"X": data.X, **{name: data.obsm[name] for name in data.obsm}}
     arrays = {

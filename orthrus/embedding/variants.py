@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
 from orthrus.embedding.embed import batches, embed, encode, progress_bar
 from orthrus.embedding.variant_file import Variant
@@ -24,6 +23,7 @@ from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, enc
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
 from orthrus.genome.splice import Mrna
 from orthrus.loading.batch import pad
+from orthrus.messages import messages
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import MaskedLanguageHead
 from orthrus.nn.tracks import codes_to_tracks
@@ -121,7 +121,7 @@ def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> 
     if len(unknown) == len(variants):
         store.index_of(variants[0].transcript_id)  # says what there is
     if unknown:
-        Console(stderr=True).print(
+        messages().print(
             f"warning: {source}: {len(unknown):,} of {len(variants):,} variants are of transcripts that the input"
             f" lacks, for example {unknown[0].transcript_id} (line {unknown[0].line}); left out.",
             style="yellow", highlight=False, soft_wrap=True,

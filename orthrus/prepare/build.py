@@ -11,7 +11,6 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -21,6 +20,7 @@ from orthrus.genome.findings import Findings
 from orthrus.genome.headers import has_headers
 from orthrus.genome.mrna_frames import PARQUET_SUFFIXES
 from orthrus.genome.transcripts import annotated_contigs, bare_transcripts, framed_transcripts, listed_transcripts
+from orthrus.messages import messages
 from orthrus.output import temporary_folder
 from orthrus.prepare.clustering import cluster_genes
 from orthrus.prepare.orthologs import read_homologs, read_orthologs
@@ -160,7 +160,7 @@ def open_or_prepare(
             builder.finish(findings={path.name: findings})
         store = TranscriptStore.open(folder / "store")
         for line in findings.dropped.lines() + store.meta["warnings"]:
-            Console(stderr=True).print(line, style="yellow", highlight=False)
+            messages().print(line, style="yellow", highlight=False)
         yield store
 
 
@@ -215,7 +215,7 @@ def _progress() -> Progress:
         TextColumn("{task.description}"),
         _RateColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=messages(),
     )
 
 
