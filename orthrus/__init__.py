@@ -10,6 +10,7 @@ from orthrus.errors import InputError
 from orthrus.store import TranscriptStore
 
 if TYPE_CHECKING:
+    from orthrus.models import load_model
     from orthrus.nn.checkpoints import load_encoder
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.nn.pretrained import PretrainedEncoder
@@ -22,6 +23,7 @@ __all__ = [
     "PretrainedEncoder",
     "TranscriptStore",
     "load_encoder",
+    "load_model",
 ]
 
 _WITH_TORCH = {
@@ -29,6 +31,7 @@ _WITH_TORCH = {
     "MambaEncoder": "orthrus.nn.encoder",
     "PretrainedEncoder": "orthrus.nn.pretrained",
     "load_encoder": "orthrus.nn.checkpoints",
+    "load_model": "orthrus.models",
 }
 
 

@@ -1,6 +1,7 @@
 """Commands that put a pretrained encoder to use: neighbours, variant."""
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -49,28 +50,29 @@ def _neighbours(options: argparse.Namespace) -> None:
     from orthrus.embedding.embed import embed, warn_of_bare_transcripts
     from orthrus.embedding.file import of_store, read_embeddings
     from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval, same_encoder
-    from orthrus.output import refuse_output, write_table, write_text
+    from orthrus.output import reserve_file, write_table, write_text
     from orthrus.prepare import open_or_prepare
 
-    refuse_output(options.output, options.overwrite)
-    if options.metrics:
-        refuse_output(options.metrics, options.overwrite, (".json",))
-    candidates = read_embeddings(options.embeddings)
-    if options.query.suffix == ".parquet":
-        queries = read_embeddings(options.query)
-    else:
-        encoder = same_encoder(options.checkpoint, candidates, chosen_device(options))
-        with open_or_prepare(options.query, genome=options.genome, coordinates=options.coordinates) as store:
-            warn_of_bare_transcripts(encoder, store)
-            queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
-    found = nearest(queries, candidates, options.k, options.measure, options.faiss)
-    table = neighbour_table(queries, candidates, found, options.measure)
-    metrics = retrieval(queries, candidates, found)
-    write_table(table, options.output)
-    if options.metrics:
-        write_text(json.dumps(metrics, indent=2) + "\n", options.metrics)
-    _print_retrieval(metrics)
-    print(f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}")
+    with ExitStack() as reserved:
+        reserved.enter_context(reserve_file(options.output, options.overwrite))
+        if options.metrics:
+            reserved.enter_context(reserve_file(options.metrics, options.overwrite, (".json",)))
+        candidates = read_embeddings(options.embeddings)
+        if options.query.suffix == ".parquet":
+            queries = read_embeddings(options.query)
+        else:
+            encoder = same_encoder(options.checkpoint, candidates, chosen_device(options))
+            with open_or_prepare(options.query, genome=options.genome, coordinates=options.coordinates) as store:
+                warn_of_bare_transcripts(encoder, store)
+                queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
+        found = nearest(queries, candidates, options.k, options.measure, options.faiss)
+        table = neighbour_table(queries, candidates, found, options.measure)
+        metrics = retrieval(queries, candidates, found)
+        write_table(table, options.output)
+        if options.metrics:
+            write_text(json.dumps(metrics, indent=2) + "\n", options.metrics)
+        _print_retrieval(metrics)
+        print(f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}")
 
 
 def _print_retrieval(metrics: dict[str, dict[str, float]]) -> None:
@@ -92,18 +94,18 @@ def _variant(options: argparse.Namespace) -> None:
     from orthrus.embedding.embed import check_device
     from orthrus.embedding.variants import read_variants, score_variants
     from orthrus.nn.checkpoints import load_encoder, load_mlm_head
-    from orthrus.output import refuse_output, write_table
+    from orthrus.output import reserve_file, write_table
     from orthrus.prepare import open_or_prepare
 
-    refuse_output(options.output, options.overwrite)
-    variants = read_variants(options.variants)
-    device = check_device(chosen_device(options))
-    encoder, head = load_encoder(options.checkpoint, device), load_mlm_head(options.checkpoint, device)
-    with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
-        table = score_variants(
-            encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
-        )
-    write_table(table, options.output)
-    if head is None:
-        print(f"mlm_log_ratio is empty: {options.checkpoint} has no masked-base head (a training checkpoint may)")
-    print(f"{len(table):,} variants scored: {options.output}")
+    with reserve_file(options.output, options.overwrite):
+        variants = read_variants(options.variants)
+        device = check_device(chosen_device(options))
+        encoder, head = load_encoder(options.checkpoint, device), load_mlm_head(options.checkpoint, device)
+        with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
+            table = score_variants(
+                encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
+            )
+        write_table(table, options.output)
+        if head is None:
+            print(f"mlm_log_ratio is empty: {options.checkpoint} has no masked-base head (a training checkpoint may)")
+        print(f"{len(table):,} variants scored: {options.output}")

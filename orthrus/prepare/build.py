@@ -1,6 +1,5 @@
 """Building a store: sources one by one, ortholog tables, provenance."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from orthrus.genome.findings import Findings
 from orthrus.genome.headers import has_headers
 from orthrus.genome.mrna_frames import PARQUET_SUFFIXES
 from orthrus.genome.transcripts import annotated_contigs, bare_transcripts, framed_transcripts, listed_transcripts
+from orthrus.output import temporary_folder
 from orthrus.prepare.clustering import cluster_genes
 from orthrus.prepare.orthologs import read_homologs, read_orthologs
 from orthrus.prepare.spec import Spec, load_spec
@@ -138,9 +138,9 @@ def open_or_prepare(
             "both a genome and coordinates are given; a genome goes with an annotation, coordinates with an mRNA FASTA."
         )
     findings = Findings()
-    with tempfile.TemporaryDirectory(prefix="orthrus-") as folder:
+    with temporary_folder() as folder:
         with (
-            StoreBuilder(Path(folder) / "store") as builder,
+            StoreBuilder(folder / "store") as builder,
             Splicer(available_cores(), builder.folder) as splicer,
             _progress() as progress,
         ):
@@ -155,7 +155,7 @@ def open_or_prepare(
                 chunks = chunked(bare_transcripts(path), path.name)
             _add(builder, chunks, progress, path.name)
             builder.finish(findings={path.name: findings})
-        store = TranscriptStore.open(Path(folder) / "store")
+        store = TranscriptStore.open(folder / "store")
         for line in findings.dropped.lines() + store.meta["warnings"]:
             Console(stderr=True).print(line, style="yellow", highlight=False)
         yield store

@@ -243,7 +243,7 @@ def test_mrnas_and_tables_that_do_not_match(folder: Path) -> None:
 
 def test_an_existing_output_is_refused(folder: Path) -> None:
     build(folder, {"species": {"human": ANNOTATED}})
-    assert "exists; choose another output or pass --overwrite" in refused(folder, {"species": {"human": ANNOTATED}})
+    assert "exists; choose another --output or pass --overwrite" in refused(folder, {"species": {"human": ANNOTATED}})
 
 
 def test_an_output_that_cannot_be_written(folder: Path) -> None:
@@ -262,7 +262,7 @@ def test_an_interrupt_leaves_no_store(folder: Path, number: signal.Signals, stat
     command = [sys.executable, "-m", "orthrus.cli", "prepare", "--config", str(spec)]
     process = subprocess.Popen([*command, "--output", str(folder.parent / "store")], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(folder.parent.glob(".store.*.partial/codes.u8")) and time.monotonic() < deadline:
+    while not list(folder.parent.glob(".store.partial/new/codes.u8")) and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.1)
     process.send_signal(number)
