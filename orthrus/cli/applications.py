@@ -92,13 +92,18 @@ def _print_retrieval(metrics: dict[str, dict[str, float]]) -> None:
 
 def _variant(options: argparse.Namespace) -> None:
     from orthrus.embedding.embed import check_device
-    from orthrus.embedding.variants import read_variants, score_variants
+    from orthrus.embedding.variant_file import read_variants
+    from orthrus.embedding.variants import score_variants
+    from orthrus.genome.findings import Tally
     from orthrus.nn.checkpoints import load_encoder, load_mlm_head
     from orthrus.output import reserve_file, write_table
     from orthrus.prepare import open_or_prepare
 
     with reserve_file(options.output, options.overwrite):
-        variants = read_variants(options.variants)
+        left_out = Tally()
+        variants = read_variants(options.variants, left_out)
+        for line in left_out.lines():
+            Console(stderr=True).print(f"{options.variants}: {line}", style="yellow", highlight=False, soft_wrap=True)
         device = check_device(chosen_device(options))
         encoder, head = load_encoder(options.checkpoint, device), load_mlm_head(options.checkpoint, device)
         with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:

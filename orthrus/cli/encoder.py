@@ -40,7 +40,7 @@ def _embed(options: argparse.Namespace) -> None:
     from orthrus.prepare import open_or_prepare
 
     with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
-        table = embed_to_file(
+        n = embed_to_file(
             options.checkpoint,
             store,
             options.output,
@@ -51,7 +51,7 @@ def _embed(options: argparse.Namespace) -> None:
             bf16=options.precision == "bf16",
             overwrite=options.overwrite,
         )
-    print(f"{len(table):,} transcripts embedded: {options.output}")
+    print(f"{n:,} transcripts embedded: {options.output}")
 
 
 def _export(options: argparse.Namespace) -> None:

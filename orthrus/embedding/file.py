@@ -93,7 +93,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
 def _read_parquet(path: Path) -> Embeddings:
     try:
-        parquet = pq.ParquetFile(path)
+        parquet = pq.ParquetFile(path, page_checksum_verification=True)
         found = parquet.schema_arrow.names
         missing = [name for name in ("transcript_id", "embedding") if name not in found]
         if missing:

@@ -56,6 +56,7 @@ def annotated_contigs(
         biotypes=models.biotype.to_pylist(),
         lengths=models.lengths,
         contigs=models.contig.to_pylist(),
+        chromosomes=models.chromosomes,
     )
     if not len(rows):
         return
@@ -133,9 +134,12 @@ def listed_transcripts(
     findings.noted.add("protein-coding transcripts whose CDS is not stated, without CDS track", uncoded)
 
 
-def bare_transcripts(fasta: Path) -> Iterator[Transcript]:
-    """Sequences of a FASTA as they are: no gene but themselves, no CDS, exons unknown."""
+def bare_transcripts(fasta: Path, findings: Findings) -> Iterator[Transcript]:
+    """Sequences of a FASTA as they are: no gene but themselves, no CDS, exons unknown; empty ones in ``findings``."""
     for name, sequence in read_fasta(fasta):
+        if not sequence:
+            findings.dropped.add("records without a sequence", [name])
+            continue
         codes = annotate(encode_bases(sequence, f"{fasta}, {name}"), None, ())
         yield Transcript(name, name, "", "", "", Mrna(codes, None, np.empty(0, np.int32)))
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orthrus.genome.codes import BASE_BITS, Codes
 from orthrus.errors import InputError
+from orthrus.genome.codes import BASE_BITS, Codes
 from orthrus.loading.draws import check_fraction
 from orthrus.store.pairs import PairKind
 

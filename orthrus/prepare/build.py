@@ -152,8 +152,11 @@ def open_or_prepare(
             elif coordinates or has_headers(path):
                 chunks = chunked(listed_transcripts(path, coordinates, "", _EVERYTHING, findings), path.name)
             else:
-                chunks = chunked(bare_transcripts(path), path.name)
+                chunks = chunked(bare_transcripts(path, findings), path.name)
             _add(builder, chunks, progress, path.name)
+            if not len(builder):
+                why = "; ".join(findings.dropped.lines()) or "it has no records, or no line ends that are known"
+                raise InputError(f"no transcript of {path} can be read ({why}); look into the file.")
             builder.finish(findings={path.name: findings})
         store = TranscriptStore.open(folder / "store")
         for line in findings.dropped.lines() + store.meta["warnings"]:
