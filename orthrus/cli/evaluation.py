@@ -1,32 +1,4 @@
-"""The command that shows a run."""
-
-import argparse
-from pathlib import Path
-
-from orthrus.cli.commands import AddCommand
-
-_NOTES = (
-    "Families (genes joined by orthology) never straddle training, validation and test sides.",
-    "Retrieval: a transcript's partner must be its nearest neighbour by cosine among all validation transcripts of"
-    " other families within 10 % of the partner's length, both views masked as in training. Chance is one in the"
-    " number of candidates.",
-    "Close species make ortholog retrieval easy: apes differ from human in about 1 % of bases, so what a sequence is"
-    " made of gives many partners away, to an untrained encoder too. Length is taken out by the choice of candidates;"
-    " composition is blurred by the masks, not removed. Compare with the untrained value, and look at splice isoforms,"
-    " which differ more.",
-)
-
-
-def add_commands(command: AddCommand) -> None:
-    report = command("report", _report, "Make one self-contained HTML page of a run folder.")
-    report.add_argument("folder", type=Path, metavar="DIR")
-    report.add_argument("--output", type=Path, help="page to write (default: DIR/report.html)")
-    report.add_argument(
-        "--wandb", metavar="PROJECT", help="log the probes' tables to this Weights & Biases project too"
-    )
-
-
-def _report(options: argparse.Namespace) -> None:
+def _report(options: argparse.Namespace) -> Result:
     from orthrus.analyse.section import analysis_section
     from orthrus.report.page import headlines, write_report
     from orthrus.report.probes import log_tables
@@ -34,8 +6,22 @@ def _report(options: argparse.Namespace) -> None:
 
     sections = [analysis_section(path) for path in sorted(options.folder.rglob("analysis.json"))]
     page = write_report(options.folder, options.output, notes=_NOTES, sections=sections)
-    for line in headlines(options.folder):
-        print(line)
+    lines = headlines(options.folder)
     if options.wandb:
         log_tables(read_run_folder(options.folder).probes, options.wandb, options.folder.resolve().name)
-    print(f"page: {page}")
+    return Result([page], {"headlines": lines}, [*lines, f"page: {page}"])
+
+
+COMMANDS = (
+    Command(
+        "report", "Probing and reports", "Make one self-contained HTML page of a run folder.", _report,
+        (
+            argument("folder", type=Path, metavar="DIR", help="folder of a run"),
+            argument("--output", type=Path, help="page to write (default: DIR/report.html)"),
+            argument(
+                "--wandb", metavar="PROJECT", help="log the probes' tables to this Weights & Biases project too"
+            ),
+        ),
+        ("orthrus report runs/demo",),
+    ),
+)  # fmt: skip
