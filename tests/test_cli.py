@@ -110,12 +110,14 @@ def test_fasta_with_and_without_coordinates_embed(encoder: Path, repository: Pat
     fasta = tmp_path / "some.fa"
     fasta.write_text("".join(lines))
     embed = ["embed", f"--checkpoint={encoder}", f"--input={fasta}"]
-    assert main([*embed, f"--output={tmp_path / 'bare.parquet'}"]) == 0
+    assert main([*embed, "--cds=none", f"--output={tmp_path / 'bare.parquet'}"]) == 0
+    assert main([*embed, f"--output={tmp_path / 'found.parquet'}"]) == 0
     coordinates = f"--coordinates={demo / 'human_short.tsv.gz'}"
     assert main([*embed, coordinates, f"--output={tmp_path / 'known.parquet'}"]) == 0
-    bare, known = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("bare", "known"))
+    bare, found, known = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("bare", "found", "known"))
     assert bare["transcript_id"].to_pylist() == known["transcript_id"].to_pylist()
     assert bare["embedding"] != known["embedding"]  # the CDS track counts
+    assert found["embedding"] == known["embedding"]  # of these mRNAs the longest open reading frame is the CDS
 
 
 @pytest.mark.shared

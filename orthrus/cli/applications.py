@@ -1,6 +1,8 @@
 """Commands that put a pretrained encoder to use: neighbours, variant."""
 
 import argparse
+import logging
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -20,6 +22,8 @@ from orthrus.cli.command import (
     open_input,
 )
 
+logger = logging.getLogger(__name__)
+
 
 def _neighbours(options: argparse.Namespace) -> Result:
     import json
@@ -27,25 +31,26 @@ def _neighbours(options: argparse.Namespace) -> Result:
     from orthrus.embedding.embed import embed, warn_of_bare_transcripts
     from orthrus.embedding.file import of_store, read_embeddings
     from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval, same_encoder
-    from orthrus.output import refuse_output, write_table, write_text
+    from orthrus.output import reserve_file, write_table, write_text
 
-    refuse_output(options.output, options.overwrite)
-    if options.metrics:
-        refuse_output(options.metrics, options.overwrite, (".json",))
-    candidates = read_embeddings(options.embeddings)
-    if options.query.suffix == ".parquet":
-        queries = read_embeddings(options.query)
-    else:
-        encoder = same_encoder(options.model, candidates, chosen_device(options))
-        with open_input(options.query, options) as store:
-            warn_of_bare_transcripts(encoder, store)
-            queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
-    found = nearest(queries, candidates, options.k, options.measure, options.faiss)
-    table = neighbour_table(queries, candidates, found, options.measure)
-    metrics = retrieval(queries, candidates, found)
-    write_table(table, options.output)
-    if options.metrics:
-        write_text(json.dumps(metrics, indent=2) + "\n", options.metrics)
+    with ExitStack() as reserved:
+        reserved.enter_context(reserve_file(options.output, options.overwrite))
+        if options.metrics:
+            reserved.enter_context(reserve_file(options.metrics, options.overwrite, (".json",)))
+        candidates = read_embeddings(options.embeddings)
+        if options.query.suffix == ".parquet":
+            queries = read_embeddings(options.query)
+        else:
+            encoder = same_encoder(options.model, candidates, chosen_device(options))
+            with open_input(options.query, options) as store:
+                warn_of_bare_transcripts(encoder, store)
+                queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
+        found = nearest(queries, candidates, options.k, options.measure, options.faiss)
+        table = neighbour_table(queries, candidates, found, options.measure)
+        metrics = retrieval(queries, candidates, found)
+        write_table(table, options.output)
+        if options.metrics:
+            write_text(json.dumps(metrics, indent=2) + "\n", options.metrics)
     return Result(
         [options.output, *([options.metrics] if options.metrics else [])],
         {"queries": len(queries), "neighbours": len(table), "retrieval": metrics},
@@ -69,21 +74,25 @@ def _retrieval_table(metrics: dict[str, dict[str, float]]) -> RenderableType:
 
 def _variant(options: argparse.Namespace) -> Result:
     from orthrus.embedding.embed import check_device
-    from orthrus.embedding.variants import read_variants, score_variants
+    from orthrus.embedding.variant_file import read_variants
+    from orthrus.embedding.variants import score_variants
+    from orthrus.genome.findings import Tally
     from orthrus.models import find_model
     from orthrus.nn.checkpoints import load_encoder, load_mlm_head
-    from orthrus.output import refuse_output, write_table
+    from orthrus.output import reserve_file, write_table
 
-    refuse_output(options.output, options.overwrite)
-    variants = read_variants(options.variants)
-    device = check_device(chosen_device(options))
-    model = find_model(options.model)
-    encoder, head = load_encoder(model, device), load_mlm_head(model, device)
-    with open_input(options.input, options) as store:
-        table = score_variants(
-            encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
-        )
-    write_table(table, options.output)
+    with reserve_file(options.output, options.overwrite):
+        left_out = Tally()
+        variants = read_variants(options.variants, left_out)
+        for line in left_out.lines():
+            logger.warning("%s: %s", options.variants, line)
+        device, model = check_device(chosen_device(options)), find_model(options.model)
+        encoder, head = load_encoder(model, device), load_mlm_head(model, device)
+        with open_input(options.input, options) as store:
+            table = score_variants(
+                encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
+            )
+        write_table(table, options.output)
     shown = [] if head else [f"mlm_log_ratio is empty: {model} has no masked-base head (a training checkpoint may)"]
     shown.append(f"{len(table):,} variants scored: {options.output}")
     return Result([options.output], {"variants": len(table)}, [*shown])

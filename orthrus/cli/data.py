@@ -112,9 +112,7 @@ def _analyse(options: argparse.Namespace) -> Result:
         seed=options.seed,
         overwrite=options.overwrite,
     )
-    return Result(
-        [options.output], document, [describe_analysis(document), f"tables and plots: {options.output}"]
-    )
+    return Result([options.output], document, [describe_analysis(document), f"tables and plots: {options.output}"])
 
 
 _GROUP = "Transcripts and stores"

@@ -25,7 +25,7 @@ def _embed(options: argparse.Namespace) -> Result:
 
     model = find_model(options.model)
     with open_input(options.input, options) as store:
-        table = embed_to_file(
+        n = embed_to_file(
             model,
             store,
             options.output,
@@ -36,8 +36,8 @@ def _embed(options: argparse.Namespace) -> Result:
             bf16=options.precision == "bf16",
             overwrite=options.overwrite,
         )
-    figures = {"transcripts": len(table), "model": str(model)}
-    return Result([options.output], figures, [f"{len(table):,} transcripts embedded: {options.output}"])
+    figures = {"transcripts": n, "model": str(model)}
+    return Result([options.output], figures, [f"{n:,} transcripts embedded: {options.output}"])
 
 
 def _export(options: argparse.Namespace) -> Result:

@@ -1,3 +1,22 @@
+"""The command that shows a run."""
+
+import argparse
+from pathlib import Path
+
+from orthrus.cli.command import Command, Result, argument
+
+_NOTES = (
+    "Families (genes joined by orthology) never straddle training, validation and test sides.",
+    "Retrieval: a transcript's partner must be its nearest neighbour by cosine among all validation transcripts of"
+    " other families within 10 % of the partner's length, both views masked as in training. Chance is one in the"
+    " number of candidates.",
+    "Close species make ortholog retrieval easy: apes differ from human in about 1 % of bases, so what a sequence is"
+    " made of gives many partners away, to an untrained encoder too. Length is taken out by the choice of candidates;"
+    " composition is blurred by the masks, not removed. Compare with the untrained value, and look at splice isoforms,"
+    " which differ more.",
+)
+
+
 def _report(options: argparse.Namespace) -> Result:
     from orthrus.analyse.section import analysis_section
     from orthrus.report.page import headlines, write_report

@@ -56,7 +56,7 @@ def build_parser(commands: Sequence[Command], version: str) -> argparse.Argument
     )  # fmt: skip
     parser.commands = commands
     parser.add_argument("--version", action="version", version=version)
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    subparsers = parser.add_subparsers(prog="orthrus", metavar="COMMAND", required=True, parser_class=_Parser)
     for command in commands:
         sub = subparsers.add_parser(
             command.name, help=command.help, description=command.help, epilog=describe_examples(command),
@@ -93,7 +93,9 @@ def check_names(commands: Sequence[Command], args: Sequence[str]) -> None:
     for arg in args[1:]:
         name = arg.split("=")[0]
         if name.startswith("--") and len(name) > 2 and not any(flag.startswith(name) for flag in known):
-            raise InputError(f"{command.name} has no option {name}{_hint(name, known)}; see `orthrus {command.name} --help`")
+            raise InputError(
+                f"{command.name} has no option {name}{_hint(name, known)}; see `orthrus {command.name} --help`"
+            )
 
 
 def _flat(command: Command) -> Iterator[Argument]:
@@ -103,7 +105,7 @@ def _flat(command: Command) -> Iterator[Argument]:
 
 def _hint(given: str, known: list[str]) -> str:
     near = get_close_matches(given, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _add(parser: argparse._ActionsContainer, each: Argument) -> None:

@@ -73,7 +73,9 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     wanted = set(read_labels(spec.labels, spec.targets, spec.id_column).transcript_ids)
     rows = [row for row, name in enumerate(store.column("transcript_id")) if name in wanted]
     if not rows:
-        raise InputError(f"no transcript of {options.store} is labelled in {spec.labels}; use a store of these transcripts")
+        raise InputError(
+            f"no transcript of {options.store} is labelled in {spec.labels}; use a store of these transcripts"
+        )
     readout = options.readout or "last.mean"
     metadata = {
         "encoder": encoder.config,

@@ -1,5 +1,6 @@
 """Which transcripts are of one gene, where an annotation does not say it: from a table, or by where they lie."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,45 +13,69 @@ from scipy.sparse.csgraph import connected_components
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.genome.models import TranscriptModels
+from orthrus.genome.names import find
 from orthrus.genome.tables import read_header, read_tsv
 
-_NAMES = {  # ours, those of TOGA's orthology table, those of Ensembl BioMart
-    "transcript_id": ("transcript_id", "q_transcript", "Transcript stable ID version", "Transcript stable ID"),
-    "gene_id": ("gene_id", "q_gene", "Gene stable ID version", "Gene stable ID"),
-    "gene_name": ("gene_name", "Gene name"),
-    "biotype": ("biotype", "Transcript type"),
+# What a column is called by us, by TOGA's orthology table, and by Ensembl BioMart on the web and through its API.
+_TRANSCRIPTS = (
+    *("transcript_id", "q_transcript", "Transcript stable ID version", "Transcript stable ID"),
+    *("ensembl_transcript_id_version", "ensembl_transcript_id"),
+)
+_NAMES = {
+    "gene_id": (
+        *("gene_id", "q_gene", "Gene stable ID version", "Gene stable ID"),
+        *("ensembl_gene_id_version", "ensembl_gene_id"),
+    ),
+    "gene_name": ("gene_name", "Gene name", "external_gene_name"),
+    "biotype": ("biotype", "Transcript type", "transcript_biotype"),
 }
 _POSITION_BITS = 41
 
 
-def read_genes(path: Path) -> pa.Table:
-    """A table of transcripts' genes: columns transcript_id, gene_id, gene_name, biotype; null where there is none.
+@dataclass(frozen=True)
+class GeneTable:
+    """R rows of a table of transcripts' genes.
 
-    The columns may be called so, or as in TOGA's orthology table (q_transcript, q_gene) or Ensembl BioMart. Of a
-    transcript that occurs again the first row counts. Raises InputError if it is no such table.
+    ``transcripts`` are the columns that may hold a transcript's id, ``rows`` has gene_id, gene_name and biotype, null
+    where there is none.
+    """
+
+    transcripts: tuple[pa.ChunkedArray, ...]
+    rows: pa.Table
+
+    def find(self, transcript_ids: pa.StringArray) -> pa.Table:
+        """What the table says of T transcripts, null where it lists them not; with a version or without."""
+        found = [find(transcript_ids, column) for column in self.transcripts]
+        return self.rows.take(min(found, key=lambda row: row.null_count))
+
+
+def read_genes(path: Path) -> GeneTable:
+    """A tab-separated table of transcripts' genes, with a header.
+
+    The columns may be called transcript_id, gene_id, gene_name and biotype, or as in TOGA's orthology table
+    (q_transcript, q_gene) or Ensembl BioMart. Of a transcript that occurs again the first row counts. Raises InputError
+    if it is no such table.
     """
     header = read_header(path)
+    transcripts = [name for name in _TRANSCRIPTS if name in header]
     found = {name: next((n for n in names if n in header), None) for name, names in _NAMES.items()}
-    for name in ("transcript_id", "gene_id"):
-        if found[name] is None:
+    for name, column in (("transcript_id", transcripts), ("gene_id", found["gene_id"])):
+        if not column:
             raise InputError(
                 f"{path} has no column {name!r}; expected a tab-separated table of transcripts' genes with a header"
                 f" line and the columns transcript_id and gene_id, as TOGA's orthology table or as from BioMart."
             )
-    table = read_tsv(path, required=[name for name in found.values() if name])
-    columns = {
-        name: pc.if_else(pc.is_in(table[column], pa.array(["", "None"])), None, table[column])
-        if column
-        else pa.nulls(len(table), pa.string())
-        for name, column in found.items()
-    }
-    table = pa.table(columns)
-    table = table.filter(pc.and_(pc.is_valid(table["transcript_id"]), pc.is_valid(table["gene_id"])))
-    codes = table["transcript_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    return table.take(pa.array(np.unique(codes, return_index=True)[1]))
+    table = read_tsv(path, required=[*transcripts, *(name for name in found.values() if name)])
+
+    def text(column: str) -> pa.ChunkedArray:
+        return pc.if_else(pc.is_in(table[column], pa.array(["", "None"])), None, table[column])
+
+    rows = pa.table({name: text(c) if c else pa.nulls(len(table), pa.string()) for name, c in found.items()})
+    named = pc.is_valid(rows["gene_id"])
+    return GeneTable(tuple(text(name).filter(named) for name in transcripts), rows.filter(named))
 
 
-def with_genes(models: TranscriptModels, genes: pa.Table | None, findings: Findings) -> TranscriptModels:
+def with_genes(models: TranscriptModels, genes: GeneTable | None, findings: Findings) -> TranscriptModels:
     """``models`` with the genes that the table names for them, and where none is named, a gene a locus.
 
     A locus is what transcripts share that overlap in an exon, on one strand; its gene bears the id of its first
@@ -58,12 +83,11 @@ def with_genes(models: TranscriptModels, genes: pa.Table | None, findings: Findi
     """
     gene_id, gene_name, biotype = models.gene_id, models.gene_name, models.biotype
     if genes is not None:
-        row = pc.index_in(models.transcript_id, value_set=genes["transcript_id"].combine_chunks())
+        listed = genes.find(models.transcript_id)
         findings.noted.add(
             "transcripts that the table of genes does not list",
-            models.transcript_id.filter(pc.is_null(row)).to_pylist(),
+            models.transcript_id.filter(pc.is_null(listed["gene_id"]).combine_chunks()).to_pylist(),
         )
-        listed = genes.take(row)
         gene_id = pc.coalesce(listed["gene_id"], gene_id).combine_chunks()
         gene_name = pc.coalesce(listed["gene_name"], gene_name).combine_chunks()
         biotype = pc.coalesce(listed["biotype"], biotype).combine_chunks()

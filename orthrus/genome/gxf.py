@@ -30,6 +30,9 @@ _NO_NODES_GFF3 = (
     *("match", "cDNA_match", "biological_region", "stop_codon_redefined_as_selenocysteine"),
 )
 
+_SCAFFOLDS = ("scaffold", "supercontig")
+_UNPLACED = ("Unknown", "Un")
+
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _PLACE = ("contig", "strand", "start", "end", "row")
 
@@ -41,7 +44,7 @@ class GxfRows:
     ``parts``: exon, CDS and stop_codon rows; ``kind`` says which, ``key`` names the transcript (null: it has none),
     ``cds_id`` the protein. ``nodes``: rows of transcripts, genes and whatever else may be a parent, with their
     attributes. ``witnesses``: for each key a first part, as a node, for files without transcript rows.
-    ``chromosomes``: the chromosome that a contig is, where the file says so (RefSeq's accessions).
+    ``chromosomes``: what the file's rows of whole contigs say each is (:func:`_contigs`).
     """
 
     parts: pa.Table
@@ -71,7 +74,7 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
             tables["parts"].append(parts)
             tables["witnesses"].append(witnesses)
             tables["nodes"].append(_nodes(table, dialect))
-            chromosomes |= _chromosome_names(table)
+            chromosomes |= _contigs(table)
     if dialect is None or not n_rows:
         raise InputError(f"{path} has no annotation rows; expected a GTF or GFF3 file with exon rows.")
     whole = {name: pa.concat_tables(some).unify_dictionaries().combine_chunks() for name, some in tables.items()}
@@ -203,14 +206,23 @@ def _with_attributes(table: pa.Table, dialect: Dialect, key: pa.Array, parent: p
     return pa.table(columns | {name: table[name] for name in ("type", "source", *_PLACE)})
 
 
-def _chromosome_names(table: pa.Table) -> dict[str, str]:
-    """RefSeq: the ``region`` row of a contig says which chromosome it is."""
-    regions = table.filter(pc.equal(table["type"].cast(pa.string()), "region"))
+def _contigs(table: pa.Table) -> dict[str, str]:
+    """What the rows of whole contigs say that each is: a chromosome's or its own name, "" if it is a scaffold.
+
+    NCBI's are of the type ``region`` and say ``genome=chromosome;chromosome=2``; of a scaffold that belongs to
+    chromosome 2 ``genome=genomic;chromosome=2``, and of others ``chromosome=Unknown``. Ensembl's are of the type
+    ``chromosome`` or ``scaffold``.
+    """
+    kinds = table["type"].cast(pa.string())
+    rows = table.filter(pc.is_in(kinds, pa.array(["region", "chromosome", *_SCAFFOLDS])))
     names = {}
-    for contig, text in zip(regions["contig"].to_pylist(), regions["attributes"].to_pylist(), strict=True):
-        fields = dict(field.partition("=")[::2] for field in text.split(";"))
-        if fields.get("genome") == "chromosome" and "chromosome" in fields:
-            names[contig] = fields["chromosome"]
-        elif fields.get("genome") == "mitochondrion":
+    for contig, kind, text in zip(*(rows[name].to_pylist() for name in ("contig", "type", "attributes")), strict=True):
+        fields = dict(field.strip().partition("=")[::2] for field in text.split(";"))
+        genome, chromosome = fields.get("genome"), fields.get("chromosome")
+        if kind in _SCAFFOLDS or genome == "genomic" or chromosome in _UNPLACED:
+            names[contig] = ""
+        elif genome == "mitochondrion":
             names[contig] = "MT"
+        elif kind == "chromosome" or genome or chromosome:  # a chromosome, a chloroplast, a plasmid
+            names[contig] = chromosome or contig
     return names

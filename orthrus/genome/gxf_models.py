@@ -3,8 +3,8 @@
 What differs between them ends here: 1-based closed positions, ``chr`` or accession contigs, the stop codon in the CDS
 or beside it, ids with prefixes, exons in any order, transcripts with or without rows of their own.
 
-Transcript ids are the ``transcript_id`` attribute as given (version and ``_PAR_Y`` included), else the GFF3 ID without
-its ``transcript:`` or ``rna-``. Gene ids are ``gene_id``, else NCBI's GeneID, else the gene's ID.
+Transcript ids are the ``transcript_id`` attribute (version and ``_PAR_Y`` included), else the GFF3 ID. Gene ids are
+``gene_id``, else NCBI's GeneID, else the gene's ID. Both without a prefix such as ``transcript:`` or ``rna-``.
 """
 
 from pathlib import Path
@@ -20,9 +20,9 @@ from orthrus.genome.attributes import GFF3, Dialect
 from orthrus.genome.findings import Findings
 from orthrus.genome.gxf import GxfRows, read_rows
 from orthrus.genome.models import Reading, Rows, TranscriptModels
+from orthrus.genome.names import without_prefix
 from orthrus.genome.structure import Ownership, Structure, assign_parts, build_structure
 
-_ID_PREFIX = r"^(transcript:|gene:|rna-|gene-|id-|cds-|CDS:)"
 _DEPTH = 4  # miRNA -> primary transcript -> gene is the longest chain in use; more would be a cycle
 
 
@@ -69,10 +69,9 @@ def _models(rows: GxfRows, ownership: Ownership, structure: Structure) -> Transc
     own = nodes.take(pa.array(ownership.node))
     gene = nodes.take(pa.array(_roots(nodes)[ownership.node]))
     place = rows.parts.select(["contig", "strand"]).take(pa.array(ownership.first_part))
-    gene_key, own_key = (pc.replace_substring_regex(table["key"], _ID_PREFIX, "") for table in (gene, own))
     texts = {
-        "transcript_id": pc.coalesce(own["transcript_id"], own_key),
-        "gene_id": pc.coalesce(own["gene_id"], gene["gene_id"], gene_key),
+        "transcript_id": without_prefix(pc.coalesce(own["transcript_id"], own["key"])),
+        "gene_id": without_prefix(pc.coalesce(own["gene_id"], gene["gene_id"], gene["key"])),
         "gene_name": pc.coalesce(own["gene_name"], gene["gene_name"], gene["name"], ""),
     }
     if rows.dialect is GFF3:

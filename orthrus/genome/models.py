@@ -20,8 +20,8 @@ class TranscriptModels:
     """T transcripts with their exons, in columns, as in UCSC's genePred.
 
     The coding interval is [``cds_start``, ``cds_end``) on the contig, stop codon included, -1 without one. Exons of
-    transcript t are ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` names the
-    contigs that the annotation knows by accession.
+    transcript t are ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` is
+    what the annotation says its contigs are: the name of a chromosome, or "" for a scaffold.
     """
 
     transcript_id: pa.StringArray  # (T,)

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from orthrus.errors import InputError
 from orthrus.nn.mamba import Mamba
 from orthrus.nn.mamba2 import Mamba2
+from orthrus.nn.pieces import PIECE, go_on
 from orthrus.nn.pooling import mean_pool
 
 if TYPE_CHECKING:
@@ -35,7 +36,19 @@ class Layer(nn.Module):
         self.mixer = mixer
 
     def forward(self, hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
+        long = hidden_BLD.shape[1] > PIECE and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if long and isinstance(self.mixer, Mamba) and self.mixer.reverse is None:
+            return self._in_pieces(hidden_BLD, self.mixer)
         out_BLD: Tensor = hidden_BLD + self.mixer(self.norm(hidden_BLD), lengths_B)
+        return out_BLD
+
+    def _in_pieces(self, hidden_BLD: Tensor, mixer: Mamba) -> Tensor:
+        """The same, without gradients, in the memory of a piece beside that of input and output."""
+        out_BLD, carry = torch.empty_like(hidden_BLD), None
+        for start in range(0, hidden_BLD.shape[1], PIECE):
+            piece_BLD = hidden_BLD[:, start : start + PIECE]
+            mixed_BLD, carry = go_on(mixer, self.norm(piece_BLD), carry)
+            out_BLD[:, start : start + PIECE] = piece_BLD + mixed_BLD
         return out_BLD
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from orthrus.output import write_text
+from orthrus.output import hold, write_text
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.summary import subject
 from orthrus.report.embedding_map import EmbeddingMap, map_embedding
@@ -69,6 +69,11 @@ def write_report(
     run_folder = Path(run_folder)
     output = Path(output) if output is not None else run_folder / "report.html"
     run = read_run_folder(run_folder)
+    with hold(output):  # refused before the work where it cannot be written
+        return _write(run, output, notes, sections)
+
+
+def _write(run: RunFolder, output: Path, notes: Sequence[str], sections: Sequence[tuple[str, Markup]]) -> Path:
     missing = list(run.missing)
     embedding_map = map_embedding(run.embeddings) if run.embeddings else None
     if isinstance(embedding_map, str):
@@ -79,7 +84,7 @@ def write_report(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     page = environment.get_template("report.html.jinja").render(
-        name=run_folder.resolve().name,
+        name=run.path.resolve().name,
         written=datetime.now().astimezone().strftime("%d %B %Y, %H:%M"),
         run=run,
         tiles=list(_tiles(run)),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from orthrus.output import atomic_file, write_text
 from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.result import format_difference, format_interval, format_range
@@ -173,12 +174,12 @@ def _ends(name: str, interval: list[float] | None) -> dict[str, float | None]:
 def write_tables(documents: Documents, folder: Path) -> None:
     """Write ``probes.csv`` and ``probes.json`` (with the aggregate z-scores) to a folder."""
     rows = list(table_rows(documents))
-    with (folder / "probes.csv").open("w", newline="", encoding="utf-8") as stream:
+    with atomic_file(folder / "probes.csv") as scratch, scratch.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
     text = json.dumps({"probes": rows, "aggregate_z": aggregate_z(documents)}, indent=2)
-    (folder / "probes.json").write_text(text + "\n", encoding="utf-8")
+    write_text(text + "\n", folder / "probes.json")
 
 
 def log_tables(documents: Documents, project: str, name: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import wandb_workspaces.reports.v2 as reports
 import wandb_workspaces.workspaces as workspaces
 
+from orthrus.output import write_text
+
 # Section -> panels: title -> metrics, or a regular expression of them.
 SECTIONS: dict[str, dict[str, list[str] | str]] = {
     "Training": {
@@ -58,8 +60,7 @@ def workspace(project: str, entity: str = "") -> workspaces.Workspace:
 def write_definition(definition: workspaces.Workspace, path: Path) -> None:
     """Write a workspace as JSON, as it would be sent to W&B."""
     content: dict[str, Any] = definition._to_model().model_dump(mode="json", by_alias=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_text(json.dumps(content, indent=2) + "\n", path)
 
 
 def _line_plot(title: str, metrics: list[str] | str) -> reports.LinePlot:

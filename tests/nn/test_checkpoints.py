@@ -157,7 +157,7 @@ def test_config_and_weights_that_disagree(tmp_path: Path) -> None:
 
 def test_nothing_is_written_over_or_left_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_encoder(make_encoder(), tmp_path / "folder")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="folder exists; choose another --output or remove it first"):
         save_encoder(make_encoder(), tmp_path / "folder")
 
     def fail(*_: object, **__: object) -> None:

@@ -63,7 +63,10 @@ def test_the_wheel_holds_recipes_data_scripts_and_package_data(built):
     recipes = {f"orthrus/shipped/{path.relative_to(REPOSITORY)}" for folder in ("conf", "data", "slurm")
                for path in (REPOSITORY / folder).rglob("*") if path.is_file()}  # fmt: skip
     assert package | recipes <= names
-    assert {name.split("/")[0] for name in names} <= {"orthrus", next(n for n in names if ".dist-info" in n).split("/")[0]}
+    assert {name.split("/")[0] for name in names} <= {
+        "orthrus",
+        next(n for n in names if ".dist-info" in n).split("/")[0],
+    }
 
 
 def test_the_sdist_holds_what_its_tests_need(built, tmp_path):
