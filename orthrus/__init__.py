@@ -12,6 +12,7 @@ from orthrus.store import TranscriptStore
 
 if TYPE_CHECKING:
     from orthrus.embedding.file import Embeddings, read_embeddings, write_embeddings
+    from orthrus.embedding.from_python import embed
     from orthrus.models import load_model
     from orthrus.nn.checkpoints import load_encoder
     from orthrus.nn.encoder import MambaEncoder
@@ -31,6 +32,7 @@ __all__ = [
     "PretrainedEncoder",
     "TranscriptStore",
     "__version__",
+    "embed",
     "load_encoder",
     "load_model",
     "read_embeddings",
@@ -42,6 +44,7 @@ _WHEN_USED = {
     "Embeddings": "orthrus.embedding.file",
     "MambaEncoder": "orthrus.nn.encoder",
     "PretrainedEncoder": "orthrus.nn.pretrained",
+    "embed": "orthrus.embedding.from_python",
     "load_encoder": "orthrus.nn.checkpoints",
     "load_model": "orthrus.models",
     "read_embeddings": "orthrus.embedding.file",

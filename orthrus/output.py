@@ -208,7 +208,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def write_delimited(table: pa.Table, path: Path) -> None:
-    """Write a table as text to ``path`` itself: tabs for ``.tsv``, else commas; quotes only if some value needs them."""
+    """Write a table as text to ``path`` itself: tabs for ``.tsv``, else commas; quotes only if a value needs them."""
     for quoting in ("none", "needed"):
         options = csv.WriteOptions(
             delimiter="\t" if path.suffix == ".tsv" else ",", quoting_style=quoting, quoting_header=quoting

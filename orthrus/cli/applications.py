@@ -31,6 +31,7 @@ def _neighbours(options: argparse.Namespace) -> Result:
     from orthrus.embedding.embed import embed, warn_of_bare_transcripts
     from orthrus.embedding.file import of_store, read_embeddings
     from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval, same_encoder
+    from orthrus.nn.readouts import LAST_MEAN
     from orthrus.output import reserve_file, write_table, write_text
 
     with ExitStack() as reserved:
@@ -44,7 +45,9 @@ def _neighbours(options: argparse.Namespace) -> Result:
             encoder = same_encoder(options.model, candidates, chosen_device(options))
             with open_input(options.query, options) as store:
                 warn_of_bare_transcripts(encoder, store)
-                queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
+                readouts = [str(candidates.metadata.get("readout", LAST_MEAN))]
+                vectors = embed(encoder, store, range(len(store)), description="queries", readouts=readouts)
+                queries = of_store(store, vectors)
         found = nearest(queries, candidates, options.k, options.measure, options.faiss)
         table = neighbour_table(queries, candidates, found, options.measure)
         metrics = retrieval(queries, candidates, found)

@@ -65,6 +65,11 @@ MODEL = argument(
 )  # fmt: skip
 DEVICE = argument("--device", default="cuda-if-available", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
 OVERWRITE = argument("--overwrite", action="store_true", help="replace an existing output")
+READOUT = argument(
+    "--readout", nargs="+", metavar="LAYER.POOL",
+    help="last, average or layerN with mean, max, cds or regions, or lengths; joined by +, side by side; several in one"
+    " pass (default: the model's own, else last.mean)",
+)  # fmt: skip
 TOKEN_BUDGET = argument(
     "--token-budget", type=int, default=65_536, metavar="NT", help="padded nt of a batch (default: %(default)s)"
 )

@@ -123,7 +123,7 @@ COMMANDS = (
         "prepare", _GROUP, "Turn annotation + genome, or mRNAs + coordinates, into a transcript store.", _prepare,
         (
             argument(
-                "--config", type=Path, required=True, metavar="SPEC", help="a YAML of what to read, or a shipped one's name"
+                "--config", type=Path, required=True, metavar="SPEC", help="YAML of what to read, or a shipped one's name"
             ),
             OneOf((
                 argument("--output", type=Path, metavar="STORE", help="folder to make"),
@@ -151,7 +151,8 @@ COMMANDS = (
             argument("--folder", nargs="+", default=[], help="of a source that is many folders"),
             argument("--table", type=Path, default=Path("data/sources"), help="default: the shipped one, %(default)s"),
             argument(
-                "--output", type=Path, default=os.environ.get("ORTHRUS_DATA"), metavar="DIR", help="default: $ORTHRUS_DATA"
+                "--output", type=Path, default=os.environ.get("ORTHRUS_DATA"), metavar="DIR",
+                help="default: $ORTHRUS_DATA",
             ),
         ),
         ("orthrus download", "orthrus download gencode-human --output data"),

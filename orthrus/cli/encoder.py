@@ -10,6 +10,7 @@ from orthrus.cli.command import (
     INPUT,
     MODEL,
     OVERWRITE,
+    READOUT,
     TOKEN_BUDGET,
     Command,
     Result,
@@ -71,10 +72,7 @@ COMMANDS = (
             *INPUT,
             MODEL,
             argument("--output", type=Path, required=True, metavar="E.parquet", help="file to make"),
-            argument(
-                "--readout", nargs="+", default=["last.mean"], metavar="LAYER.POOL",
-                help="last, average or layerN with mean, max or regions; several in one pass (default: last.mean)",
-            ),
+            READOUT,
             OVERWRITE,
             TOKEN_BUDGET,
             argument(

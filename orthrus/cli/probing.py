@@ -63,7 +63,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
     from orthrus.embedding.file import Embeddings
     from orthrus.models import find_model
-    from orthrus.nn.checkpoints import load_encoder
+    from orthrus.nn.checkpoints import load_encoder, stored_readout
     from orthrus.probe.labels import read_labels
 
     if store is None:
@@ -76,7 +76,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
         raise InputError(
             f"no transcript of {options.store} is labelled in {spec.labels}; use a store of these transcripts"
         )
-    readout = options.readout or "last.mean"
+    readout = options.readout or stored_readout(model)
     metadata = {
         "encoder": encoder.config,
         "checkpoint": str(model),
@@ -184,7 +184,8 @@ COMMANDS = (
             argument("--folds", metavar="COLUMN", help="the labels' column of folds, for folds"),
             argument("--pretraining", type=Path, metavar="STORE", help="store the encoder was pretrained on"),
             argument(
-                "--compare", nargs="+", default=[], metavar="NAME=E", help="other embeddings, on the same rows and splits"
+                "--compare", nargs="+", default=[], metavar="NAME=E",
+                help="other embeddings, on the same rows and splits",
             ),
             argument("--readout", help="use this one alone of the embeddings' readouts (default: chosen)"),
             argument(
@@ -201,7 +202,7 @@ COMMANDS = (
         ),
         (
             "orthrus probe --task probe/half_life --store stores/human --output runs/half_life",
-            "orthrus probe --embeddings e.parquet --task regression --labels mine.tsv --target value --output runs/mine",
+            "orthrus probe --embeddings e.parquet --task regression --labels l.tsv --target value --output runs/mine",
         ),
     ),
 )  # fmt: skip

@@ -9,6 +9,7 @@ all.
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks
 from orthrus.loading.batch import pad
-from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder
+from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder, stored_readout
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
@@ -31,9 +32,20 @@ from orthrus.store import TranscriptStore, sha256
 logger = logging.getLogger(__name__)
 
 
+class HasCodes(Protocol):
+    """Transcripts by number, as a store has them."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Lengths in nt, int64 (n,)."""
+
+    def codes(self, i: int) -> Codes:
+        """Codes of transcript ``i``, uint8 (L,)."""
+
+
 def embed(
     encoder: MambaEncoder,
-    store: TranscriptStore,
+    store: HasCodes,
     indices: Sequence[int] | NDArray[np.int64],
     token_budget: int = 65_536,
     description: str = "embedding",
@@ -63,11 +75,13 @@ def embed_to_file(
     input_name: str,
     token_budget: int = 65_536,
     device: str = "cpu",
-    readouts: Sequence[str] = (LAST_MEAN,),
+    readouts: Sequence[str] | None = None,
     bf16: bool = False,
     overwrite: bool = False,
 ) -> int:
     """Embed a whole store into a file, and return the number of its transcripts.
+
+    ``readouts`` are by default the one that the checkpoint names as its own.
 
     With ``bf16``, matrix products take bfloat16 inputs: faster on a GPU, and on a CPU that has such instructions (on
     others they are emulated); the scan's state and the pooling stay in float32.
@@ -88,6 +102,7 @@ def embed_to_file(
             raise InputError(f"a token budget of {token_budget} holds no transcript; expected, say, 65536")
         encoder = load_encoder(checkpoint, check_device(device))
         check_n_tracks(encoder.n_tracks)
+        readouts = readouts or [stored_readout(checkpoint)]
         check_readouts(encoder, readouts)
         warn_of_bare_transcripts(encoder, store)
         metadata = {

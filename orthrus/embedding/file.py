@@ -43,8 +43,8 @@ class Embeddings:
     """Vectors of N transcripts: ``matrix`` float32 (N, D), row i that of ``transcript_ids[i]``.
 
     The optional columns have N entries, None or "" where unknown; ``length`` and ``cds_length`` are in nt. ``readouts``
-    are further vectors of the same transcripts by name, (N, any width): a probe chooses among them and the matrix, whose
-    own name is ``readout``, on validation rows. Any feature matrix fits, the controls' too.
+    are further vectors of the same transcripts by name, (N, any width): a probe chooses among them and the matrix,
+    whose own name is ``readout``, on validation rows. Any feature matrix fits, the controls' too.
     """
 
     transcript_ids: tuple[str, ...]
