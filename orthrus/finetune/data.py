@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from orthrus.embedding.embed import batches
 from orthrus.errors import InputError
 from orthrus.loading.batch import pad
+from orthrus.messages import messages
 from orthrus.probe.labels import Labels, read_labels
 from orthrus.probe.rows import ProbeRows, choose_rows, report_dropped_rows
 from orthrus.probe.splits import Split
@@ -81,7 +81,7 @@ class LabelledDataModule(LightningDataModule):
 
     def tell(self) -> None:
         """Print what was left out of the labels, and why."""
-        report_dropped_rows(self.labels, self.rows, Console(stderr=True))
+        report_dropped_rows(self.labels, self.rows, messages())
 
     def train_dataloader(self) -> DataLoader[LabelledBatch]:
         """Training rows, in random batches of like length, other ones every epoch."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from orthrus.embedding.embed import embed
 from orthrus.finetune.data import LabelledDataModule
-from orthrus.nn.checkpoints import load_encoder
+from orthrus.models import load_model
 from orthrus.output import atomic_folder
 from orthrus.probe.controls import NO_CDS, codon_features, has_cds, kmer_features
 from orthrus.probe.document import CODON, KMER, ProbeDocument
@@ -62,7 +62,7 @@ def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | Non
     if not missing:
         features = {CODON: codon_features(data.store, ids).matrix, **features}
     if checkpoint is not None:
-        frozen = embed(load_encoder(checkpoint), data.store, data.transcripts, description=f"{FROZEN} control")
+        frozen = embed(load_model(checkpoint), data.store, data.transcripts, description=f"{FROZEN} control")
         features = {FROZEN: frozen, **features}
     results = {FINE_TUNED: [ours]} | {
         name: [[probe_features(matrix, data.target, split) for split in splits]] for name, matrix in features.items()

@@ -12,23 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from orthrus.charts import PALETTE
 from orthrus.output import atomic_file, write_text
-from orthrus.probe.document import (
-    CODON,
-    COMPOSITION,
-    EMBEDDING,
-    EMBEDDING_AND_CODON,
-    LABEL_SHUFFLE,
-    Difference,
-    Ends,
-    ProbeDocument,
-)
+from orthrus.probe.document import CODON, EMBEDDING, EMBEDDING_AND_CODON, LABEL_SHUFFLE, Difference, Ends, ProbeDocument
 from orthrus.probe.leaks import leak_lines
-from orthrus.probe.metrics import TITLES
+from orthrus.probe.metrics import EXPLANATIONS, TITLES
+from orthrus.probe.plot import bar_chart
 from orthrus.probe.result import format_difference, format_interval, format_range
-from orthrus.report.svg import Bar, Figure, Line, bar_chart, line_chart
-
-_SHORT = {COMPOSITION: "composition"}  # where a line's name stands beside its end
+from orthrus.report.figures import Figure, Line, line_figure
 
 Documents = Mapping[str, ProbeDocument]
 """The document of each probe, by the name of its folder."""
@@ -83,15 +74,14 @@ def _by_label_cell(scores: Mapping[str, float | None]) -> str:
 
 def _bar_figures(document: ProbeDocument) -> Iterator[Figure]:
     for metric in document.metrics:
-        bars = [
-            Bar(name, scores.mean, scores.interval95, scores.per_seed, "c0" if name == document.subject else "grey")
-            for name, feature_set in document.feature_sets.items()
-            for scores in [feature_set.scores[metric]]
-        ]
-        described = ", ".join(f"{bar.name} {bar.mean:.3f}" for bar in bars)
-        chance = document.chance[metric]
-        drawing = bar_chart(bars, chance, f"{TITLES[metric]} on {document.target}: {described}, chance {chance:.3f}")
-        yield Figure(TITLES[metric], f"{document.splits}; chance {chance:.3f}, dotted", drawing)
+        means = {name: each.scores[metric].mean for name, each in document.feature_sets.items()}
+        described = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+        yield Figure(
+            TITLES[metric],
+            EXPLANATIONS[metric],
+            f"{TITLES[metric]} on {document.target}: {described}, chance {document.chance[metric]:.3f}",
+            bar_chart(document, metric).properties(width="container"),
+        )
 
 
 def _efficiency_figures(document: ProbeDocument) -> Iterator[Figure]:
@@ -99,13 +89,12 @@ def _efficiency_figures(document: ProbeDocument) -> Iterator[Figure]:
     if curve is not None:
         sizes = np.array(curve.labels, dtype=np.float64)
         lines = [
-            Line(_SHORT.get(name, name), sizes, np.array(each.mean), f"c{i}")
+            Line(name, sizes, np.array(each.mean), PALETTE[i % len(PALETTE)])
             for i, (name, each) in enumerate(curve.feature_sets.items())
         ]
-        ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
-        title = f"{TITLES[curve.metric]} by number of labels"
-        drawing = line_chart(lines, f"{title}, {sizes[0]:g} to {sizes[-1]:g}: {ends}", "labels", log_x=True)
-        yield Figure(title, "to train and validate on; the test rows are the same", drawing)
+        caption = "What the probe scores with fewer labels to train and validate on; the test rows are the same."
+        title = TITLES[curve.metric]
+        yield line_figure(f"{title} by number of labels", caption, lines, title, "labels", log_x=True)
 
 
 def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
@@ -119,17 +108,18 @@ def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
             continue
         steps = sorted(by_step)
         last = by_step[steps[-1]]
-        metric = last.headline
         names = [n for n in last.feature_sets if all(n in by_step[step].feature_sets for step in steps)]
+        colours = iter([PALETTE[0], *PALETTE[1:] * 2])
         lines = [
-            Line(_SHORT.get(name, name), np.array(steps, dtype=np.float64), np.array([
-                by_step[step].feature_sets[name].scores[metric].mean for step in steps
-            ]), "c0" if name == EMBEDDING else "grey")
+            Line(name, np.array(steps, dtype=np.float64), np.array([
+                by_step[step].feature_sets[name].scores[last.headline].mean for step in steps
+            ]), next(colours), dashed=name not in (EMBEDDING, EMBEDDING_AND_CODON))
             for name in names if name != LABEL_SHUFFLE
         ]  # fmt: skip
-        ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
-        caption = f"{TITLES[metric]}, {len(steps)} checkpoints"
-        yield Figure(target, caption, line_chart(lines, f"{target} over checkpoints: {ends}"))
+        caption = (
+            f"What {len(steps)} checkpoints of a run score, beside controls (dashed), which training does not change."
+        )
+        yield line_figure(target, caption, lines, TITLES[last.headline])
 
 
 def latest(documents: Documents) -> dict[str, ProbeDocument]:

@@ -95,7 +95,7 @@ def test_several_embeddings_are_seeds_and_another_models_file_is_read(folder, tm
     ("options", "message"),
     [
         (["--task=regression"], "--task regression needs --labels and --target"),
-        (["--task=absent.yaml"], "task absent.yaml cannot be read"),
+        (["--task=absent.yaml"], "absent.yaml is neither a file nor the name"),
         (["--task=TASK", "--split=homology"], "needs a table of gene groups"),
         (["--task=TASK", "--split=folds"], "needs the column"),
         (["--task=TASK", "--split=folds", "--folds=gone"], "no column 'gone'"),
