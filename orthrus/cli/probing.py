@@ -21,6 +21,15 @@ _SPLITS = ("family", "homology", "chromosome", "kmer-cluster", "random", "folds"
 
 
 def _probe(options: argparse.Namespace) -> Result:
+    """Refuses an output that cannot be written before the seconds that imports and the minutes that features take."""
+    from orthrus.output import reserve_folder
+    from orthrus.probe.document import DOCUMENT_FILE
+
+    with reserve_folder(options.output, DOCUMENT_FILE, options.overwrite):
+        return _probe_reserved(options)
+
+
+def _probe_reserved(options: argparse.Namespace) -> Result:
     from orthrus.embedding.file import read_embeddings
     from orthrus.probe.document import RANDOM_INIT
     from orthrus.probe.efficiency import SIZES
@@ -107,6 +116,7 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
         "split": SplitUnit(options.split) if options.split else None,
         "groups": options.groups,
         "folds": options.folds,
+        "id_column": options.id,
     }
     targets = (options.target,) if options.target else None
     if options.task not in _TASKS:
@@ -120,10 +130,10 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
 @contextmanager
 def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | None]":
     """The store that is given, or one of the labels' own sequences where these are a data frame."""
-    from orthrus.genome.mrna_frames import PARQUET_SUFFIXES
     from orthrus.prepare import open_or_prepare
+    from orthrus.probe.labels import holds_sequences
 
-    if path is None and labels.suffix not in PARQUET_SUFFIXES:
+    if path is None and not holds_sequences(labels):
         yield None
         return
     with open_or_prepare(path or labels) as store:
@@ -187,6 +197,7 @@ COMMANDS = (
                 "--labels", type=Path, metavar="L.tsv", help="transcript_id and target columns, without a YAML"
             ),
             argument("--target", metavar="COLUMN", help="what to predict, without a YAML"),
+            argument("--id", metavar="COLUMN", help="the labels' column of ids (default: transcript_id, or the task's)"),
             argument("--output", type=Path, required=True, metavar="DIR", help="folder to make"),
             argument("--store", type=Path, help="gives families, and the sequences that the controls need"),
             argument("--split", choices=_SPLITS, help="what never straddles sides (default: the task's, or family)"),

@@ -70,7 +70,7 @@ def group_rows(transcript_ids: Sequence[str], keys: Sequence[tuple[str, Sequence
     if not keys:
         raise InputError(
             "nothing says which transcripts are related, so test rows could leak into training: give --store, embed"
-            " from a store, or add a column gene_name to the labels."
+            " from a store, or add a column gene_name to the labels; where no rows are related, pass --split random."
         )
     n_rows = len(transcript_ids)
     node_of: dict[tuple[str, str], int] = {}
