@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -31,6 +30,7 @@ from orthrus.analyse.content import (
 from orthrus.analyse.plots import draw
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
+from orthrus.messages import messages
 from orthrus.output import atomic_folder, reserve_folder
 from orthrus.store import TranscriptStore
 
@@ -81,7 +81,7 @@ def _measure(
         raise InputError(f"no transcript of {store.path} has a CDS; regions and codons need one")
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     tables["compression"] += _compression(ENGLISH, "text", english, generator)
-    for species in track(chosen, "species", console=Console(stderr=True), transient=True):
+    for species in track(chosen, "species", console=messages(), transient=True):
         name = store.species_names[species] or "unnamed species"
         genes = [regions(store, row) for row in one_of_each_gene(store, species, generator)[:MAX_GENES].tolist()]
         of_region = {region: [gene[region] for gene in genes] for region in REGIONS}

@@ -9,16 +9,20 @@ all.
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from orthrus.embedding.file import read_embeddings, write_content
+from orthrus.embedding.formats import check_format
 from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks
 from orthrus.loading.batch import pad
+from orthrus.messages import messages
 from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder, stored_readout
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
@@ -29,9 +33,20 @@ from orthrus.store import TranscriptStore, sha256
 logger = logging.getLogger(__name__)
 
 
+class HasCodes(Protocol):
+    """Transcripts by number, as a store has them."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Lengths in nt, int64 (n,)."""
+
+    def codes(self, i: int) -> Codes:
+        """Codes of transcript ``i``, uint8 (L,)."""
+
+
 def embed(
     encoder: MambaEncoder,
-    store: TranscriptStore,
+    store: HasCodes,
     indices: Sequence[int] | NDArray[np.int64],
     token_budget: int = 65_536,
     description: str = "embedding",
@@ -65,7 +80,7 @@ def embed_to_file(
     bf16: bool = False,
     overwrite: bool = False,
 ) -> int:
-    """Embed a whole store into a Parquet file, and return the number of its transcripts.
+    """Embed a whole store into a file, and return the number of its transcripts.
 
     ``readouts`` are by default the one that the checkpoint names as its own.
 
@@ -73,12 +88,14 @@ def embed_to_file(
     others they are emulated); the scan's state and the pooling stay in float32.
 
     Columns: ``transcript_id``, ``embedding`` (list of float32), ``embedding.NAME`` for each readout but the first, then
-    ``species``, ``gene_id``, ``gene_name`` and ``family_id``, in the store's order. The schema's metadata names the
-    encoder, its checkpoint, the readouts and the input.
+    what the store says of the transcripts, in the store's order. The schema's metadata names the encoder, its
+    checkpoint, the readouts and the input. An ``output`` of another ending than ``.parquet`` is that format's form of
+    the same (:mod:`orthrus.embedding.formats`), made in memory.
 
     Raises InputError if ``output`` exists or a run with another checkpoint or input was left unfinished there, unless
     ``overwrite``; if another process makes it; if the checkpoint cannot be read; or if a vector is not finite.
     """
+    check_format(output)
     with hold(output, keep=True) as place:
         if output.exists() and not overwrite:
             raise InputError(f"{output} exists; choose another --output or pass --overwrite to replace it")
@@ -113,7 +130,10 @@ def embed_to_file(
                         parts.write(part, vectors)
                 progress.advance(task, len(part))
         with atomic_file(output) as scratch:
-            join(parts, store, dict(zip(readouts, widths(encoder, readouts), strict=True)), metadata, scratch)
+            joined = scratch.with_suffix(".parquet")
+            join(parts, store, dict(zip(readouts, widths(encoder, readouts), strict=True)), metadata, joined)
+            if joined != scratch:
+                write_content(read_embeddings(joined), scratch)
     return len(store)
 
 
@@ -193,4 +213,5 @@ def progress_bar(unit: str = "transcripts") -> Progress:
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeRemainingColumn(),
+        console=messages(),
     )

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
+from orthrus.messages import messages
 from orthrus.output import reserve_folder
 from orthrus.probe.controls import KMER_SIZES, composition_features, kmer_features
 from orthrus.probe.efficiency import label_efficiency
@@ -83,7 +84,7 @@ def run_probe(
         if store is not None:
             feature_sets[KMER] = [partial(kmer_features, store, sizes=kmer_sizes)]
             feature_sets[COMPOSITION] = [partial(composition_features, store)]
-        console = Console(stderr=True)
+        console = messages()
         rows = choose_rows(labels, spec, members[0], store, _sources(feature_sets, store), seeds)
         report_dropped_rows(labels, rows, console)
         readouts = {
