@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from orthrus.embedding.file import read_embeddings, write_content
 from orthrus.embedding.formats import check_format
@@ -162,9 +163,10 @@ def _vectors(
     encoder: MambaEncoder, store: TranscriptStore, part: range, token_budget: int, readouts: Sequence[str]
 ) -> NDArray[np.float32]:
     """Vectors of a part, float32 (n, D), in the store's order."""
+    of_batches = list(batches(store.lengths[part.start : part.stop], token_budget))
+    found = [_encode(encoder, [store.codes(part.start + int(i)) for i in rows], readouts) for rows in of_batches]
     vectors = np.empty((len(part), sum(widths(encoder, readouts))), dtype=np.float32)
-    for rows in batches(store.lengths[part.start : part.stop], token_budget):
-        vectors[rows] = encode(encoder, [store.codes(part.start + int(i)) for i in rows], readouts)
+    vectors[np.concatenate(of_batches)] = torch.cat(found).cpu().numpy()
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if bad.size:
         raise InputError(
@@ -179,13 +181,21 @@ def encode(
     encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str] = (LAST_MEAN,)
 ) -> NDArray[np.float32]:
     """Vectors of a batch of annotated codes, float32 (B, D), or of several readouts side by side."""
-    codes_BL, lengths_B = pad(sequences)
-    device = encoder.norm_f.weight.device
-    with torch.inference_mode():
-        tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
-        vectors_BD = read_out(encoder, tracks_BCL, torch.from_numpy(lengths_B).to(device), list(readouts))
-    vectors: NDArray[np.float32] = torch.cat(vectors_BD, dim=1).float().cpu().numpy()
+    vectors: NDArray[np.float32] = _encode(encoder, sequences, readouts).cpu().numpy()
     return vectors
+
+
+def _encode(encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str]) -> Tensor:
+    """Vectors of a batch where the encoder is; on a GPU the host goes on before they are there."""
+    device = encoder.norm_f.weight.device
+    codes_BL, lengths_B = (_to_device(torch.from_numpy(array), device) for array in pad(sequences))
+    with torch.inference_mode():
+        tracks_BCL = codes_to_tracks(codes_BL, encoder.n_tracks)
+        return torch.cat(read_out(encoder, tracks_BCL, lengths_B, list(readouts)), dim=1).float()
+
+
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:

@@ -25,7 +25,6 @@ from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, enc
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
 from orthrus.genome.splice import Mrna
 from orthrus.loading.batch import pad
-from orthrus.messages import messages
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
@@ -29,6 +28,7 @@ from orthrus.prepare.spec import Spec, load_spec
 from orthrus.prepare.splicer import Splicer, available_cores, chunked
 from orthrus.spec_file import File
 from orthrus.store import Chunk, StoreBuilder, TranscriptStore, sha256
+from orthrus.version import package_version
 
 logger = logging.getLogger(__name__)
 
@@ -188,13 +188,9 @@ def _described(files: Iterable[File]) -> list[dict[str, Any]]:
 
 
 def _provenance(spec: Spec, sources: list[dict[str, Any]]) -> dict[str, Any]:
-    try:
-        created_by = f"orthrus {version('orthrus-mrna')}"
-    except PackageNotFoundError:  # run from a checkout
-        created_by = "orthrus"
     filters = asdict(spec.filters)
     return {
-        "created_by": created_by,
+        "created_by": f"orthrus {package_version()}",
         "sources": sources,
         "filters": {
             **filters,

@@ -120,10 +120,11 @@ class Pretraining(LightningModule):
 
     def _encode(self, codes_RL: Tensor, targets_RL: Tensor, lengths_R: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Representations (R, D) of some rows and the objective's sums over their positions."""
-        longest = int(lengths_R.max())
+        # On a GPU the padding stays: to know the longest the host would wait for the device.
+        longest = codes_RL.shape[1] if lengths_R.is_cuda else int(lengths_R.max())
         tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
         hidden_RTD = self.encoder(tracks_RCL, lengths_R)
-        tokens_R = self.encoder.tokens(tracks_RCL, lengths_R).lengths_B
+        tokens_R = self.encoder.embedding.token_lengths(tracks_RCL, lengths_R)
         sums = self.objective.read(hidden_RTD, targets_RL[:, :longest], self.encoder.words(tracks_RCL, lengths_R))
         return mean_pool(hidden_RTD, tokens_R), sums
 

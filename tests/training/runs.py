@@ -86,6 +86,6 @@ def all_values(run: Path) -> dict[tuple[str, str], set[str]]:
     for path in (run / "metrics").glob("version_*/metrics.csv"):
         for row in metrics(run, int(path.parent.name.removeprefix("version_"))):
             for name, value in row.items():
-                if value and name not in ("step", "epoch") and not name.startswith("perf/"):
+                if value and name not in ("step", "epoch", "train/nt_per_s", "train/mfu") and name[:5] != "perf/":
                     found.setdefault((name, row["step"]), set()).add(value)
     return found
