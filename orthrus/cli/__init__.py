@@ -24,7 +24,6 @@ from orthrus.cli.command import Command, Result
 from orthrus.cli.parser import build_parser, check_names, describe_examples
 from orthrus.cli.table import COMMANDS
 from orthrus.errors import InputError
-from orthrus.version import package_version
 
 _LIGHTNING = {command.name: command for command in COMMANDS if command.lightning}
 

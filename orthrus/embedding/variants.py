@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from orthrus.embedding.embed import batches, embed, encode, progress_bar
 from orthrus.embedding.variant_file import Variant
@@ -25,7 +26,6 @@ from orthrus.genome.edits import Edit, apply, consequence, trimmed
 from orthrus.genome.splice import Mrna
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.heads import MaskedLanguageHead
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore
 
@@ -46,7 +46,7 @@ def score_variants(
     variants: Sequence[Variant],
     *,
     source: str,
-    mlm_head: MaskedLanguageHead | None = None,
+    mlm_head: nn.Module | None = None,
     token_budget: int = 65_536,
 ) -> pa.Table:
     """A row a variant, in the order given; those of transcripts that the store lacks are left out, with a warning.
@@ -162,7 +162,7 @@ def _mrna(store: TranscriptStore, row: int) -> Mrna:
 def _fill_log_ratios(
     ratios_V: NDArray[np.float64],
     encoder: MambaEncoder,
-    head: MaskedLanguageHead,
+    head: nn.Module,
     mrnas: Mapping[int, Mrna],
     placed: Sequence[_Placed],
     token_budget: int,
@@ -189,7 +189,7 @@ def _fill_log_ratios(
 
 
 def _hidden_base_logs(
-    encoder: MambaEncoder, head: MaskedLanguageHead, sites: Sequence[tuple[Codes, int, int]]
+    encoder: MambaEncoder, head: nn.Module, sites: Sequence[tuple[Codes, int, int]]
 ) -> list[NDArray[np.float64]]:
     """Log-probabilities of A, C, G, T at ``start:end`` of each site's codes, hidden there, float64 (P, 4)."""
     codes_BL, lengths_B = pad([codes for codes, _, _ in sites])
