@@ -121,7 +121,7 @@ class Pretraining(LightningModule):
     def _encode(self, codes_RL: Tensor, targets_RL: Tensor, lengths_R: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Representations (R, D) of some rows and the objective's sums over their positions."""
         # On a GPU the padding stays: to know the longest the host would wait for the device.
-        longest = codes_RL.shape[1] if lengths_R.is_cuda else int(lengths_R.max())
+        longest = int(lengths_R.max()) if lengths_R.device.type == "cpu" else codes_RL.shape[1]
         tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
         hidden_RTD = self.encoder(tracks_RCL, lengths_R)
         tokens_R = self.encoder.embedding.token_lengths(tracks_RCL, lengths_R)
@@ -133,7 +133,7 @@ class Pretraining(LightningModule):
         encoded = self(batch)
         view0_ND, view1_ND = encoded.representation_VD.detach().chunk(2)
         hits_2N = retrieval_top1(view0_ND, view1_ND, encoded.family_N).float()
-        retrieval = share_of_mean(hits_2N.sum(), hits_2N.new_tensor(hits_2N.numel()))
+        retrieval = share_of_mean(hits_2N.sum(), hits_2N.new_full((), hits_2N.numel()))
         return self.objective(encoded, step) | {"retrieval_top1": retrieval}, encoded
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
