@@ -16,8 +16,9 @@ def add_commands(command: AddCommand) -> None:
     embed.add_argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)")
     embed.add_argument("--output", type=Path, required=True, metavar="E.parquet")
     embed.add_argument(
-        "--readout", nargs="+", default=["last.mean"], metavar="LAYER.POOL",
-        help="last, average or layerN with mean, max or regions; several in one pass (default: last.mean)",
+        "--readout", nargs="+", metavar="LAYER.POOL",
+        help="last, average or layerN with mean, max or regions, or lengths; joined by +, side by side; several in one"
+        " pass (default: the model's own, else last.mean)",
     )  # fmt: skip
     embed.add_argument("--overwrite", action="store_true", help="replace an existing output")
     embed.add_argument("--token-budget", type=int, default=65_536, help="padded nt of a batch (default: %(default)s)")

@@ -20,7 +20,7 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks
 from orthrus.loading.batch import pad
 from orthrus.messages import messages
-from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder
+from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder, stored_readout
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
@@ -62,11 +62,13 @@ def embed_to_file(
     input_name: str,
     token_budget: int = 65_536,
     device: str = "cpu",
-    readouts: Sequence[str] = (LAST_MEAN,),
+    readouts: Sequence[str] | None = None,
     bf16: bool = False,
     overwrite: bool = False,
 ) -> int:
     """Embed a whole store into a Parquet file, and return the number of its transcripts.
+
+    ``readouts`` are by default the one that the checkpoint names as its own.
 
     With ``bf16``, matrix products take bfloat16 inputs: faster on a GPU, and on a CPU that has such instructions (on
     others they are emulated); the scan's state and the pooling stay in float32.
@@ -85,6 +87,7 @@ def embed_to_file(
             raise InputError(f"a token budget of {token_budget} holds no transcript; expected, say, 65536")
         encoder = load_encoder(checkpoint, check_device(device))
         check_n_tracks(encoder.n_tracks)
+        readouts = readouts or [stored_readout(checkpoint)]
         check_readouts(encoder, readouts)
         warn_of_bare_transcripts(encoder, store)
         metadata = {

@@ -20,6 +20,7 @@ from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import N_BASES, MaskedLanguageHead
 from orthrus.nn.integrity import DIGEST, archive_fault, digest, refuse_not_finite, refuse_other_sizes
+from orthrus.nn.readouts import LAST_MEAN
 from orthrus.output import atomic_folder, reserve_folder
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
@@ -72,6 +73,18 @@ def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> Maske
     return head.to(device).eval()
 
 
+def stored_readout(path: str | Path) -> str:
+    """The readout that the folder of an encoder names as its own (:mod:`orthrus.nn.readouts`), else ``last.mean``.
+
+    Raises InputError as ``load_encoder``, and for one that is no name.
+    """
+    stored = _read(Path(path)).get("orthrus")
+    readout = stored.get("readout", LAST_MEAN) if isinstance(stored, dict) else LAST_MEAN
+    if not isinstance(readout, str):
+        raise InputError(f"{path} names the readout {readout!r}; expected text such as {LAST_MEAN}")
+    return readout
+
+
 def checkpoint_step(path: str | Path) -> int | None:
     """The training step of a Lightning checkpoint, None of other files. Raises InputError as ``load_encoder``."""
     step = _read(Path(path)).get("global_step")
@@ -81,22 +94,27 @@ def checkpoint_step(path: str | Path) -> int | None:
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
     """The encoder of any checkpoint that ``load_encoder`` reads as a folder that Hugging Face can host."""
     with reserve_folder(Path(folder), CONFIG_FILE):
-        save_encoder(load_encoder(checkpoint), folder, source=Path(checkpoint).name)
+        save_encoder(load_encoder(checkpoint), folder, Path(checkpoint).name, stored_readout(checkpoint))
 
 
-def save_encoder(encoder: MambaEncoder, folder: str | Path, source: str | None = None) -> None:
+def save_encoder(
+    encoder: MambaEncoder, folder: str | Path, source: str | None = None, readout: str = LAST_MEAN
+) -> None:
     """Writes ``config.json``, ``model.safetensors`` and a model card, all of them or nothing.
 
-    ``source`` is what the card says the weights come from. Raises InputError if ``folder`` exists already.
+    ``source`` is what the card says the weights come from, ``readout`` what ``orthrus embed`` gives where it is told no
+    other. Raises InputError if ``folder`` exists already.
     """
     folder = Path(folder)
     with reserve_folder(folder, CONFIG_FILE), atomic_folder(folder) as partial:
-        write_files(encoder, partial, folder.name, source)
+        write_files(encoder, partial, folder.name, source, readout)
 
 
-def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None) -> None:
+def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None, readout: str = LAST_MEAN) -> None:
     """Configuration, weights and model card of an encoder called ``name`` into a folder that is there."""
-    (folder / CONFIG_FILE).write_text(json.dumps({"orthrus": {"encoder": encoder.config}}, indent=2) + "\n")
+    (folder / CONFIG_FILE).write_text(
+        json.dumps({"orthrus": {"encoder": encoder.config, "readout": readout}}, indent=2) + "\n"
+    )
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     refuse_not_finite(state, folder / WEIGHTS_FILE)
     save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt", DIGEST: digest(state)})
@@ -119,6 +137,7 @@ An Orthrus encoder of mature mRNA: transcripts in, one vector of {encoder.d_mode
 |---|---|
 | mixer | {mixer}, {direction} |
 | layers x width | {encoder.n_layers} x {encoder.d_model} |
+| tokens | {"one a base" if encoder.embedding.name == "base" else "three bases, in the frame of the CDS"} |
 | tracks | {encoder.n_tracks} ({"A, C, G, T, CDS, splice" if encoder.n_tracks == 6 else "A, C, G, T"}) |
 | parameters | {encoder.n_parameters:,} |
 | weights from | {source or "not stated"} |

@@ -1,4 +1,4 @@
-"""What is predicted at single positions: hidden bases, and the annotation. P positions to predict.
+"""What is predicted at single positions: bases, codons, the annotation. P positions to predict, W words.
 
 Both give sums over positions rather than means: sums of the parts of a batch, and of the ranks, add up.
 """
@@ -8,19 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def masked_base_sums(logits_P4: Tensor, base_P: Tensor) -> Tensor:
-    """Masked language modelling (Devlin et al. 2019, arXiv 1810.04805) of bases, summed over positions, (2,).
+def cross_entropy_sums(logits_PW: Tensor, word_P: Tensor) -> Tensor:
+    """Cross-entropy of what stands at each position, one of W words, summed over positions, (2,).
 
-        loss_p = -log softmax(logits_p)[base_p]
+        loss_p = -log softmax(logits_p)[word_p]
 
-    ``base_P`` are base codes, 1 A, 2 C, 3 G, 4 T. The cross-entropies in nats, then the positions whose largest logit
-    is the base's.
+    In masked language modelling (Devlin et al. 2019, arXiv 1810.04805) the positions are those that were hidden. The
+    cross-entropies in nats, then the positions whose largest logit is the word's.
     """
-    logits_P4, class_P = _single(logits_P4), base_P.long() - 1
+    logits_PW, word_P = _single(logits_PW), word_P.long()
     return torch.stack(
         [
-            F.cross_entropy(logits_P4, class_P, reduction="sum"),
-            (logits_P4.detach().argmax(dim=-1) == class_P).sum().to(logits_P4.dtype),
+            F.cross_entropy(logits_PW, word_P, reduction="sum"),
+            (logits_PW.detach().argmax(dim=-1) == word_P).sum().to(logits_PW.dtype),
         ]
     )
 

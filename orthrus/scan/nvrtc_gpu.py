@@ -69,9 +69,7 @@ def scan(
 def conv(x_BLD: Tensor, weight_DK: Tensor, bias_D: Tensor, reversed_B: Tensor | None = None) -> Tensor:
     if weight_DK.shape[1] > MAX_FILTER:
         return plain.conv(x_BLD, weight_DK, bias_D, reversed_B=reversed_B)
-    return _conv(
-        _lengths(reversed_B, x_BLD), _rows(x_BLD), weight_DK.float().contiguous(), bias_D.float().contiguous()
-    )
+    return _conv(_lengths(reversed_B, x_BLD), _rows(x_BLD), weight_DK.float().contiguous(), bias_D.float().contiguous())
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -161,7 +159,9 @@ class _Conv(torch.autograd.Function):
         ctx.save_for_backward(x, weight, bias, lengths)
         y = _new(x, lengths)
         definitions = _definitions(x, y, WIDTH=weight.shape[1])
-        launch("conv_forward", definitions, x.device, _conv_blocks(x), *_conv_task(x, weight, bias, lengths), _rows_at(y))
+        launch(
+            "conv_forward", definitions, x.device, _conv_blocks(x), *_conv_task(x, weight, bias, lengths), _rows_at(y)
+        )
         return y
 
     @staticmethod

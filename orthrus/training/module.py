@@ -1,6 +1,6 @@
 """The LightningModule of pretraining: tracks on the device, encoder, objective, and what validation reports.
 
-V = 2N views of N pairs, R some of those rows, L positions, D features.
+V = 2N views of N pairs, R some of those rows, L positions, T tokens, D features.
 """
 
 import math
@@ -19,7 +19,7 @@ from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import mean_pool
 from orthrus.nn.ranks import mean_over_ranks, share_of_mean
 from orthrus.nn.tracks import codes_to_tracks
-from orthrus.objectives import Encoded, Objective, PositionTerm, Term
+from orthrus.objectives import Encoded, NextTokenTerm, Objective, PositionTerm, Term
 from orthrus.objectives.geometry import retrieval_top1
 from orthrus.training.optim import parameter_groups, warmup_cosine
 from orthrus.training.pair_geometry import PairGeometry
@@ -68,10 +68,23 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict: its loss would be 0 throughout."""
+        """Raises InputError for a term that has nothing to predict, or whose predictions are not of the stem's tokens."""
         data = getattr(self.trainer, "datamodule", None)
+        stem = self.encoder.embedding
         for name, term in self.objective.terms.items():
-            if isinstance(term, PositionTerm) and getattr(data, term.asked_by, None) == 0:
+            if isinstance(term, NextTokenTerm) and term.next_head.out_features != stem.n_words:
+                raise InputError(
+                    f"model.objective.{name} predicts one of {term.next_head.out_features} words, and the encoder's stem"
+                    f" {stem.name!r} has {stem.n_words}: make its n_words {stem.n_words}"
+                )
+            if not isinstance(term, PositionTerm) or term.asked_by is None:
+                continue
+            if stem.name != "base":
+                raise InputError(
+                    f"model.objective.{name} predicts single bases, and the encoder's stem is {stem.name!r}: use"
+                    " orthrus.objectives.NextTokenTerm, or stem: base"
+                )
+            if getattr(data, term.asked_by, None) == 0:
                 raise InputError(
                     f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
                     " or leave the term out"
@@ -98,8 +111,10 @@ class Pretraining(LightningModule):
         """Representations (R, D) of some rows and the objective's sums over their positions."""
         longest = int(lengths_R.max())
         tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
-        hidden_RLD = self.encoder(tracks_RCL, lengths_R)
-        return mean_pool(hidden_RLD, lengths_R), self.objective.read(hidden_RLD, targets_RL[:, :longest])
+        hidden_RTD = self.encoder(tracks_RCL, lengths_R)
+        tokens_R = self.encoder.tokens(tracks_RCL, lengths_R).lengths_B
+        sums = self.objective.read(hidden_RTD, targets_RL[:, :longest], self.encoder.words(tracks_RCL, lengths_R))
+        return mean_pool(hidden_RTD, tokens_R), sums
 
     def scores(self, batch: PairBatch, step: float = math.inf) -> tuple[dict[str, Tensor], Encoded]:
         """The objective on a batch of N pairs, weighted as at a step, and ``retrieval_top1`` within a rank's batch."""

@@ -29,9 +29,7 @@ class Emulator:
     def __init__(self, folder: Path, downwards: bool = False) -> None:
         self.folder, self.downwards, self.launched = folder, downwards, set[str]()
 
-    def launch(
-        self, name: str, definitions: Sequence[str], device: torch.device, blocks: int, *arguments: Any
-    ) -> None:
+    def launch(self, name: str, definitions: Sequence[str], device: torch.device, blocks: int, *arguments: Any) -> None:
         self.launched.add(name)
         pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(argument) for argument in arguments))
         self._library(name, definitions).run(pointers, blocks, int(self.downwards))
