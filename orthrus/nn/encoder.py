@@ -126,7 +126,7 @@ class MambaEncoder(nn.Module):
         """Hidden states (B, T, D) after the final norm; those beyond a row's own tokens mean nothing.
 
         ``tracks_BCL`` may have any type; ``lengths_B`` counts each row's positions, 1 to L. Raises InputError for an
-        empty batch, another number of tracks, or lengths out of range.
+        empty batch, another number of tracks, or lengths on the CPU that are out of range.
         """
         hidden_BTD = deque(self._stream(tracks_BCL, lengths_B), maxlen=1).pop()
         normed_BTD: Tensor = self.norm_f(hidden_BTD)
@@ -182,8 +182,8 @@ class MambaEncoder(nn.Module):
             raise InputError("empty batch: the encoder needs at least one row")
         if n_tracks != self.n_tracks:
             raise InputError(f"encoder takes {self.n_tracks} tracks, got {n_tracks}")
-        if torch.compiler.is_compiling():
-            return  # the values of lengths are not known while a graph is traced
+        if lengths_B.device.type != "cpu" or torch.compiler.is_compiling():
+            return  # to read them the host would wait for the device; and a graph that is traced has none
         shortest, longest = int(lengths_B.min()), int(lengths_B.max())
         if shortest < 1:
             raise InputError(

@@ -1,11 +1,11 @@
 """Building a store: sources one by one, ortholog tables, provenance."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
@@ -28,6 +28,9 @@ from orthrus.prepare.spec import Spec, load_spec
 from orthrus.prepare.splicer import Splicer, available_cores, chunked
 from orthrus.spec_file import File
 from orthrus.store import Chunk, StoreBuilder, TranscriptStore, sha256
+from orthrus.version import package_version
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -120,12 +123,13 @@ def _build(
 
 @contextmanager
 def open_or_prepare(
-    path: Path, *, genome: Path | None = None, coordinates: Path | None = None
+    path: Path, *, genome: Path | None = None, coordinates: Path | None = None, find_orfs: bool = True
 ) -> Iterator[TranscriptStore]:
     """The store at ``path``, or one made, for as long as the context lasts, of all transcripts of other input.
 
     ``path`` is a store, an annotation (with its ``genome``), an mRNA FASTA, with ``coordinates``, with
-    GENCODE's or Ensembl's headers, or as it is, or a Parquet data frame of sequences and their tracks.
+    GENCODE's or Ensembl's headers, or as it is, or a Parquet data frame of sequences and their tracks. For an mRNA
+    FASTA as it is, ``find_orfs`` takes the longest open reading frames (:mod:`orthrus.genome.orfs`) for the CDSs.
     Raises InputError if they do not go together.
     """
     if path.is_dir() or not path.exists():
@@ -152,7 +156,7 @@ def open_or_prepare(
             elif coordinates or has_headers(path):
                 chunks = chunked(listed_transcripts(path, coordinates, "", _EVERYTHING, findings), path.name)
             else:
-                chunks = chunked(bare_transcripts(path, findings), path.name)
+                chunks = chunked(bare_transcripts(path, findings, find_orfs), path.name)
             _add(builder, chunks, progress, path.name)
             if not len(builder):
                 why = "; ".join(findings.dropped.lines()) or "it has no records, or no line ends that are known"
@@ -160,7 +164,7 @@ def open_or_prepare(
             builder.finish(findings={path.name: findings})
         store = TranscriptStore.open(folder / "store")
         for line in findings.dropped.lines() + store.meta["warnings"]:
-            messages().print(line, style="yellow", highlight=False)
+            logger.warning("%s: %s", path.name, line)
         yield store
 
 
@@ -184,13 +188,9 @@ def _described(files: Iterable[File]) -> list[dict[str, Any]]:
 
 
 def _provenance(spec: Spec, sources: list[dict[str, Any]]) -> dict[str, Any]:
-    try:
-        created_by = f"orthrus {version('orthrus-mrna')}"
-    except PackageNotFoundError:  # run from a checkout
-        created_by = "orthrus"
     filters = asdict(spec.filters)
     return {
-        "created_by": created_by,
+        "created_by": f"orthrus {package_version()}",
         "sources": sources,
         "filters": {
             **filters,

@@ -74,7 +74,7 @@ _KINDS = (
     _Kind(
         "Throughput", "nucleotides a second",
         "Nucleotides that training takes in a second, padding not counted.",
-        {"perf/nt_per_s": "training"},
+        {"train/nt_per_s": "training"},
     ),
 )  # fmt: skip
 

@@ -100,7 +100,7 @@ def compiled(text: str, options: Sequence[str], library: ctypes.CDLL) -> tuple[b
 
 
 def options_for(architecture: str, definitions: Sequence[str], library: ctypes.CDLL) -> list[str]:
-    """Of the compiler; a GPU newer than the compiler gets PTX for the newest that it knows, for the driver to finish."""
+    """Of the compiler; a GPU newer than it gets PTX for the newest that it knows, which the driver finishes."""
     count = ctypes.c_int()
     _check(library, library.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
     known = (ctypes.c_int * count.value)()

@@ -25,7 +25,7 @@ def run_folder(tmp_path_factory, store, embeddings):
     write_metrics(
         folder / "metrics/version_0/metrics.csv", [0, 9, 19], val__loss=[3, "", 1.5], train__loss=["", 2.5, 1],
         val__retrieval_top1=[0.12, "", 0.87], val__retrieval_top1_splice=[0.1, "", 0.5],
-        val__retrieval_chance_splice=[0.004, "", 0.004], perf__nt_per_s=["", 1e4, 2e4],
+        val__retrieval_chance_splice=[0.004, "", 0.004], train__nt_per_s=["", 1e4, 2e4],
     )  # fmt: skip
     columns = {name: store.column(name) for name in ("transcript_id", "species", "gene_name", "family_id")}
     pq.write_table(pa.table(columns | {"embedding": list(embeddings.matrix)}), folder / "embeddings.parquet")
