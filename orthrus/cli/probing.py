@@ -88,7 +88,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     readout = options.readout or stored_readout(model)
     metadata = {
         "encoder": encoder.config,
-        "checkpoint": str(model),
+        "checkpoint": str(model.absolute()),
         "checkpoint_sha256": checkpoint_sha256(model),
         "readouts": [readout],
     }

@@ -58,6 +58,7 @@ def test_the_file_names_its_encoder_and_groups(checkpoint: Path, store: Transcri
     assert embeddings.family_id == tuple(store.column("family_id"))
     assert embeddings.metadata["encoder"]["d_model"] == 16
     assert len(embeddings.metadata["checkpoint_sha256"]) == 64
+    assert Path(embeddings.metadata["checkpoint"]).is_absolute()
     assert MambaEncoder.from_config(embeddings.metadata["encoder"]).n_layers == 2
 
 
