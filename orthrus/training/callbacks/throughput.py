@@ -9,6 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from orthrus.loading.batch import PairBatch
+from orthrus.loading.lightning_internals import is_logging_step
 
 # Dense bfloat16 FLOP/s by NVIDIA's data sheets, by a part of the device's name.
 PEAK_FLOPS = {
@@ -62,7 +63,7 @@ class Throughput(Callback):
         self._pairs += len(batch.pair_kind_N)
         self._steps += 1
         now = self._waiting_since = time.perf_counter()
-        if not trainer._logger_connector.should_update_logs or self._since is None:
+        if not is_logging_step(trainer) or self._since is None:
             return
         seconds = now - self._since
         rate = self._nt / seconds
