@@ -57,6 +57,13 @@ class Pretraining(LightningModule):
         super().__init__()
         if chunk_rows is not None and chunk_rows < 1:
             raise InputError(f"model.chunk_rows must be at least 1, got {chunk_rows}")
+        if not 0 < learning_rate < math.inf:
+            raise InputError(f"model.learning_rate is {learning_rate}; expected more than 0")
+        for option, value in (
+            ("encoder_decay", encoder_decay), ("head_decay", head_decay), ("warmup_steps", warmup_steps)
+        ):  # fmt: skip
+            if not 0 <= value < math.inf:
+                raise InputError(f"model.{option} is {value}; expected 0 or more")
         self.encoder = encoder
         self.objective = Objective({name: build(encoder.d_model) for name, build in objective.items()})
         self.chunk_rows = chunk_rows
@@ -180,6 +187,17 @@ class Pretraining(LightningModule):
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         scheduler = warmup_cosine(optimizer, self.warmup_steps, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Rate and decay are the recipe's, also where the optimiser comes from a checkpoint of another recipe."""
+        scheduler: Any = self.lr_schedulers()
+        decay = dict(zip(("encoder", "heads"), self._decay, strict=True))
+        groups = scheduler.optimizer.param_groups
+        scheduler.base_lrs = [self.learning_rate] * len(groups)
+        for group, factor in zip(groups, scheduler.lr_lambdas, strict=True):
+            group["initial_lr"] = self.learning_rate
+            group["lr"] = self.learning_rate * factor(scheduler.last_epoch)
+            group["weight_decay"] = decay.get(group["name"], 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone."""
