@@ -114,7 +114,7 @@ def _build(
         homologs = pa.concat_tables([homologs, groups])
         progress.update(task, total=0)
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(orthologs, homologs, findings=findings, meta=meta)
+    builder.finish(orthologs, homologs, findings=findings, meta=meta, join_similar=spec.join_similar)
     progress.update(task, total=0)
 
 

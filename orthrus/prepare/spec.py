@@ -78,6 +78,7 @@ class Spec:
     clustering: Clustering | None
     names: SpeciesNames
     filters: Filters
+    join_similar: bool
 
     @property
     def files(self) -> Iterable[File]:
@@ -93,7 +94,7 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
     """
     document = load_yaml(path, "spec")
     where = str(path)
-    fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters"))
+    fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "join_similar", "filters"))
     species = fields.get("species")
     if not isinstance(species, dict) or not species:
         raise InputError(f"{where}: `species` is {species!r}; expected a species' name with its files, at least one.")
@@ -116,6 +117,7 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
         clustering=_clustering(fields, f"{where}, homologs"),
         names=SpeciesNames(known, aliases, _stated_taxa(sources) if any(tables.values()) else {}),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
+        join_similar=_switch(fields, "join_similar", True, where),
     )
 
 
@@ -193,6 +195,13 @@ def _format(given: Any, where: str) -> str | None:
     return names[str(given).lower()] if given is not None else None
 
 
+def _switch(fields: Mapping[str, Any], key: str, default: bool, where: str) -> bool:
+    value = fields.get(key, default)
+    if type(value) is not bool:
+        raise InputError(f"{where}: {key} is {value!r}; expected true or false.")
+    return value
+
+
 def _filters(document: Any, where: str) -> Filters:
     fields = mapping(document, where, tuple(Filters.__dataclass_fields__))
     values: dict[str, Any] = dict(fields)
@@ -204,8 +213,7 @@ def _filters(document: Any, where: str) -> Filters:
     for name in ("min_length", "max_length"):
         if name in fields and (type(fields[name]) is not int or fields[name] < 1):
             raise InputError(f"{where}: {name} is {fields[name]!r}; expected a whole number of nt, 1 or more.")
-    if type(fields.get("primary_contigs", False)) is not bool:
-        raise InputError(f"{where}: primary_contigs is {fields['primary_contigs']!r}; expected true or false.")
+    _switch(fields, "primary_contigs", False, where)
     filters = Filters(**values)
     if filters.min_length > filters.max_length:
         raise InputError(

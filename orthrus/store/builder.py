@@ -167,12 +167,14 @@ class StoreBuilder:
         homologs: pa.Table | None = None,
         findings: Mapping[str, Findings] | None = None,
         meta: Mapping[str, Any] | None = None,
+        join_similar: bool = False,
     ) -> None:
         """Give ids, compute families and adjacency, write the tables and move the store into place.
 
         ``orthologs`` (columns of ORTHOLOG_SCHEMA) and ``homologs`` (of HOMOLOG_SCHEMA: genes of one ``group`` are of
         one family) may name genes that are not here; such pairs are counted, and kept for a merge. A transcript id
         that occurs again is changed (:func:`orthrus.store.ids.make_unique`). ``findings`` are those of each source.
+        With ``join_similar`` genes of similar sequence are of one family (:mod:`orthrus.store.similar`).
         Raises InputError if no transcript was added.
         """
         self._write(self._pending.take())
@@ -183,7 +185,7 @@ class StoreBuilder:
         self._spool.close()
         columns = pa.concat_tables(self._columns).unify_dictionaries()
         self._columns.clear()
-        facts = write_relations(self.folder, columns, orthologs, homologs, findings or {})
+        facts = write_relations(self.folder, columns, orthologs, homologs, findings or {}, join_similar)
         (self.folder / SPOOL).unlink()
         files = {
             name: {"bytes": (self.folder / name).stat().st_size, "sha256": sha256(self.folder / name)} for name in FILES

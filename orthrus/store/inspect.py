@@ -1,6 +1,6 @@
 """What a store holds, and one transcript with its tracks, for people to read."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ def describe_store(store: TranscriptStore) -> RenderableType:
         _length_table(store),
         _family_table(store),
     ]
+    if "similar_sequences" in meta:
+        parts.append(Text(_similar_line(meta["similar_sequences"])))
     parts.extend(_dropped_tables(store))
     parts.extend(Text.assemble(("note  ", "yellow"), line) for line in meta.get("warnings", ()))
     if sources:
@@ -115,6 +117,15 @@ def _family_table(store: TranscriptStore) -> Table:
     row = (len(size), int((n_species > 1).sum()), int(size[largest]), store.family_names[largest].as_py())
     header = ("families", "multi-species", "most transcripts", "in family")
     return _table("Families, the unit of every split", header, [row])
+
+
+def _similar_line(joined: Mapping[str, int]) -> str:
+    if not joined["genes"]:
+        return "No two families have transcripts that share most of their 21-mers."
+    return (
+        f"{joined['genes']:,} genes share most of a transcript's 21-mers with a gene of another family: joined into"
+        f" {joined['families']:,} families, {joined['fewer']:,} fewer than by names."
+    )
 
 
 def _dropped_tables(store: TranscriptStore) -> list[Table]:
