@@ -91,6 +91,11 @@ def annotate(bases: Codes, cds: tuple[int, int] | None, exon_ends: Sequence[int]
     return codes
 
 
+def codon_starts(codes: Codes) -> NDArray[np.int64]:
+    """Where codons begin, int64 (C,), ascending. The last one of a CDS whose end is unknown may be cut short."""
+    return np.flatnonzero(codes & CDS_BIT)
+
+
 def decode_bases(codes: Codes) -> str:
     """The sequence in the letters A, C, G, T and N."""
     return _LETTER_OF_CODE[codes].tobytes().decode("ascii")

@@ -91,7 +91,7 @@ def listed_transcripts(
     two files has, and mRNAs of unknown exons, are counted in ``findings``. Raises InputError if no id is in both, or if
     a sequence is not as long as the table says.
     """
-    table = read_coordinates(coordinates, species) if coordinates else read_headers(fasta, species)
+    table = read_coordinates(coordinates, species, fasta) if coordinates else read_headers(fasta, species)
     kept = filters.keep(
         findings.dropped,
         transcript_ids=table.transcript_id,

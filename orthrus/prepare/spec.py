@@ -1,7 +1,7 @@
 """The spec of ``orthrus prepare``: a YAML file, checked whole, files included, before anything is read."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from orthrus.errors import InputError
 from orthrus.genome.annotation import FORMATS
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
+from orthrus.genome.genetic_code import STANDARD, TABLES, GeneticCodes
 from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
 from orthrus.prepare.clustering import Clustering, require_mmseqs
+from orthrus.prepare.doubts import doubting
 from orthrus.prepare.gene_tables import RelationTable
 from orthrus.prepare.species_names import SpeciesNames, stated_taxon
 from orthrus.prepare.splicer import Splicer, chunked
@@ -27,13 +29,14 @@ class Source:
     """Where transcripts of a species come from: ``files`` by their key in the spec.
 
     ``format`` is that of the annotation (:data:`orthrus.genome.annotation.FORMATS`), None to be told by content;
-    ``reference`` the species whose transcripts TOGA projected here.
+    ``reference`` the species whose transcripts TOGA projected here; ``genetic_codes`` translate its CDS.
     """
 
     species: str
     files: Mapping[str, File]
     format: str | None = None
     reference: str | None = None
+    genetic_codes: GeneticCodes = field(default_factory=GeneticCodes)
 
     @property
     def name(self) -> str:
@@ -50,15 +53,18 @@ class Source:
         return self.files["annotation" if "annotation" in self.files else "transcripts"]
 
     def chunks(self, filters: Filters, findings: Findings, splicer: Splicer) -> Iterator[Chunk]:
-        """The source's transcripts, streamed."""
+        """The source's transcripts, streamed; what is implausible of them goes to the notes of ``findings``."""
+        return doubting(self._chunks(filters, findings, splicer), findings, coding_only=self.format == "toga")
+
+    def _chunks(self, filters: Filters, findings: Findings, splicer: Splicer) -> Iterator[Chunk]:
         path = {key: file.path for key, file in self.files.items()}
         if "annotation" in path:
             contigs = annotated_contigs(
                 path["annotation"], path["genome"], filters, findings, format=self.format, genes=self.genes
             )
-            return splicer.chunks(contigs, self.species, self.name)
+            return splicer.chunks(contigs, self.species, self.name, self.genetic_codes)
         listed = listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
-        return chunked(listed, self.name)
+        return chunked(listed, self.name, self.genetic_codes.default)
 
     @property
     def genes(self) -> Path | None:
@@ -166,7 +172,8 @@ def _aliases(document: Any, where: str) -> dict[str, list[str]]:
 
 
 def _source(species: str, document: Any, folder: Path, known: list[str], where: str) -> Source:
-    fields = dict(mapping(document, where, (*_ANNOTATED, *_OF_ANNOTATION, *_LISTED)))
+    fields = dict(mapping(document, where, (*_ANNOTATED, *_OF_ANNOTATION, *_LISTED, "genetic_code")))
+    genetic_codes = _genetic_codes(fields.pop("genetic_code", STANDARD), "annotation" in fields, where)
     optional = _OF_ANNOTATION if "annotation" in fields else ()
     if {key for key in fields if key not in optional} not in (set(_ANNOTATED), set(_LISTED), {"transcripts"}):
         raise InputError(
@@ -185,7 +192,23 @@ def _source(species: str, document: Any, folder: Path, known: list[str], where: 
             f"{where}: reference is {reference!r}; expected one of the spec's species ({', '.join(known)}), or give"
             " TOGA's orthology table as `orthology`."
         )
-    return Source(species, files, format, reference)
+    return Source(species, files, format, reference, genetic_codes)
+
+
+def _genetic_codes(document: Any, by_contig: bool, where: str) -> GeneticCodes:
+    """``2``, or ``{MT: 2}``, ``{default: 12, MT: 3}``."""
+    tables = {str(name): table for name, table in document.items()} if isinstance(document, dict) else None
+    for table in [document] if tables is None else tables.values():
+        if type(table) is not int or table not in TABLES:
+            raise InputError(
+                f"{where}: genetic_code is {table!r}; expected the number of one of NCBI's translation tables"
+                f" ({', '.join(map(str, TABLES))}), or one for each contig, such as {{MT: 2}}."
+            )
+    if tables is None:
+        return GeneticCodes(document)
+    if not by_contig:
+        raise InputError(f"{where}: genetic_code names contigs, which mRNAs have none of; expected a number.")
+    return GeneticCodes(tables.pop("default", STANDARD), tables)
 
 
 def _format(given: Any, where: str) -> str | None:

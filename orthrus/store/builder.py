@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
 from orthrus.genome.findings import Findings
+from orthrus.genome.genetic_code import STANDARD
 from orthrus.store.chunk import Chunk, ChunkWriter
 from orthrus.store.finish import SPOOL, small_columns, write_relations
 from orthrus.store.ids import as_given
@@ -89,6 +90,7 @@ class StoreBuilder:
         cds: tuple[int, int] | None = None,
         exon_ends: Sequence[int] | NDArray[np.int32] = (),
         source: str = "",
+        genetic_code: int = STANDARD,
     ) -> None:
         """Append a transcript: annotated ``codes``, uint8 (L,), and what the table says of it."""
         self._pending.add(
@@ -101,6 +103,7 @@ class StoreBuilder:
             cds=cds,
             exon_ends=exon_ends,
             source=source,
+            genetic_code=genetic_code,
         )
         if len(self._pending) == _PENDING:
             self._write(self._pending.take())

@@ -28,6 +28,7 @@ TRANSCRIPT_SCHEMA = pa.schema(
         ("cds_end", pa.int32()),
         ("exon_ends", pa.list_(pa.int32())),  # empty: unknown
         ("source", _STRING),
+        ("genetic_code", pa.int8()),  # NCBI's number of the table that translates the CDS
     ]
 )
 ROW_SCHEMA = pa.schema([column for column in TRANSCRIPT_SCHEMA if column.name != "family_id"])
