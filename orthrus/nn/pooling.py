@@ -26,7 +26,8 @@ def region_pool(hidden_BLD: Tensor, lengths_B: Tensor, tracks_BCL: Tensor) -> Te
     """Means over 5'UTR, CDS and 3'UTR side by side (B, 3 D).
 
     The CDS runs from the first position of the CDS track (track 4, 1 at the first base of each codon) to the end of
-    its last codon. A region that a transcript lacks, as all three without a CDS, takes the mean over the whole of it.
+    its last codon. One or two bases before it, at the transcript's start, belong to it: the rest of a codon that is
+    cut off there. A region that a transcript lacks, as all three without a CDS, takes the mean over the whole of it.
     Raises InputError for tracks without a CDS track.
     """
     if tracks_BCL.shape[1] <= CDS_TRACK:
@@ -36,6 +37,7 @@ def region_pool(hidden_BLD: Tensor, lengths_B: Tensor, tracks_BCL: Tensor) -> Te
     positions = codon_BL.shape[1]
     position_L = torch.arange(positions, device=hidden_BLD.device)
     start_B = torch.where(codon_BL, position_L, positions).amin(dim=1)
+    start_B = torch.where(start_B < 3, 0, start_B)
     end_B = torch.where(codon_BL, position_L + 3, 0).amax(dim=1)
     five_prime_BL = own_BL & codon_BL.any(dim=1)[:, None] & (position_L < start_B[:, None])
     cds_BL = own_BL & (position_L >= start_B[:, None]) & (position_L < end_B[:, None])

@@ -98,7 +98,7 @@ def _build(
     with Splicer(workers, builder.folder) as splicer:
         for source in spec.chosen:
             found = findings.setdefault(source.name, Findings())
-            chunks = source.chunks(spec.filters, found, splicer)
+            chunks = source.chunks(spec.filters, found, splicer, spec.cds_frame)
             _add(builder, chunks, progress, f"{source.species}, {source.short_name}")
     if not len(builder):
         lines = [line for found in findings.values() for line in found.dropped.lines()]
@@ -188,6 +188,7 @@ def _provenance(spec: Spec, sources: list[dict[str, Any]]) -> dict[str, Any]:
     filters = asdict(spec.filters)
     return {
         "created_by": created_by,
+        "cds_frame": spec.cds_frame,
         "sources": sources,
         "filters": {
             **filters,

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from orthrus.errors import InputError
 from orthrus.genome.annotation import FORMATS
+from orthrus.genome.codes import CdsFrame
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
@@ -48,13 +49,16 @@ class Source:
     def _main(self) -> File:
         return self.files["annotation" if "annotation" in self.files else "transcripts"]
 
-    def chunks(self, filters: Filters, findings: Findings, splicer: Splicer) -> Iterator[Chunk]:
+    def chunks(
+        self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame
+    ) -> Iterator[Chunk]:
         """The source's transcripts, streamed."""
         path = {key: file.path for key, file in self.files.items()}
         if "annotation" in path:
             contigs = annotated_contigs(
-                path["annotation"], path["genome"], filters, findings, format=self.format, genes=self.genes
-            )
+                path["annotation"], path["genome"], filters, findings,
+                format=self.format, genes=self.genes, cds_frame=cds_frame,
+            )  # fmt: skip
             return splicer.chunks(contigs, self.species, self.name)
         listed = listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
         return chunked(listed, self.name)
@@ -77,6 +81,7 @@ class Spec:
     clustering: Clustering | None
     names: SpeciesNames
     filters: Filters
+    cds_frame: CdsFrame
 
     @property
     def files(self) -> Iterable[File]:
@@ -92,7 +97,7 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
     """
     document = load_yaml(path, "spec")
     where = str(path)
-    fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters"))
+    fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters", "cds_frame"))
     species = fields.get("species")
     if not isinstance(species, dict) or not species:
         raise InputError(f"{where}: `species` is {species!r}; expected a species' name with its files, at least one.")
@@ -115,7 +120,15 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
         clustering=_clustering(fields, f"{where}, homologs"),
         names=SpeciesNames(known, aliases),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
+        cds_frame=_cds_frame(fields.get("cds_frame", "annotated"), where),
     )
+
+
+def _cds_frame(given: Any, where: str) -> CdsFrame:
+    if given not in get_args(CdsFrame):
+        raise InputError(f"{where}: cds_frame is {given!r}; expected one of {', '.join(get_args(CdsFrame))}.")
+    frame: CdsFrame = given
+    return frame
 
 
 def _tables(fields: Mapping[str, Any], key: str, folder: Path, known: list[str], where: str) -> list[RelationTable]:

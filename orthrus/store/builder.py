@@ -84,6 +84,7 @@ class StoreBuilder:
         transcript_id: str,
         gene_id: str,
         species: str,
+        gene_known: bool = True,
         gene_name: str = "",
         biotype: str = "",
         cds: tuple[int, int] | None = None,
@@ -96,6 +97,7 @@ class StoreBuilder:
             transcript_id=transcript_id,
             gene_id=gene_id,
             species=species,
+            gene_known=gene_known,
             gene_name=gene_name,
             biotype=biotype,
             cds=cds,
@@ -188,7 +190,9 @@ class StoreBuilder:
         files = {
             name: {"bytes": (self.folder / name).stat().st_size, "sha256": sha256(self.folder / name)} for name in FILES
         }
-        document = {"format_version": FORMAT_VERSION, **(meta or {}), **facts, "files": files}
+        document = {
+            "format_version": FORMAT_VERSION, "cds_frame": "annotated", **(meta or {}), **facts, "files": files
+        }  # fmt: skip
         (self.folder / "meta.json").write_text(json.dumps(document, indent=2) + "\n")
         self._move_into_place()
 
