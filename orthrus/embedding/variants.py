@@ -8,21 +8,20 @@ again with the log-likelihood ratio.
 V variants, D features, P edited positions, L positions.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
 from orthrus.embedding.embed import batches, embed, encode, progress_bar
+from orthrus.embedding.variant_file import Variant
 from orthrus.errors import InputError
 from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, encode_bases
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
-from orthrus.genome.files import open_bytes
 from orthrus.genome.splice import Mrna
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
@@ -30,62 +29,7 @@ from orthrus.nn.heads import MaskedLanguageHead
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore
 
-_COLUMNS = ("transcript_id", "pos", "ref", "alt")
-
-
-class Variant(NamedTuple):
-    """An alternative allele as its table gives it; ``pos`` is 1-based, ``line`` that of the table."""
-
-    line: int
-    transcript_id: str
-    pos: int
-    ref: str
-    alt: str
-
-
-def read_variants(path: Path) -> list[Variant]:
-    """Variants of a tab-separated table with the columns transcript_id, pos, ref, alt, or of a VCF on transcripts.
-
-    ``pos`` counts from 1 on the transcript, as a VCF's POS does on a contig, and is where ``ref`` begins. An insertion
-    or deletion has an anchor base in both alleles. A VCF's contigs are transcript ids; several ALTs become as many
-    variants. Other columns are ignored. Raises InputError with the line of what cannot be meant.
-    """
-    with open_bytes(path) as stream:
-        lines = [line.rstrip("\r") for line in stream.read().decode("utf-8-sig", "replace").split("\n")]
-    numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip() and not line.startswith("##")]
-    header = numbered[0][1].removeprefix("#").lower().replace("chrom", "transcript_id").split("\t") if numbered else []
-    missing = [name for name in _COLUMNS if name not in header]
-    if missing:
-        raise InputError(
-            f"{path} has no column {', '.join(missing)}; expected a tab-separated table with the columns"
-            f" {', '.join(_COLUMNS)}, or a VCF whose contigs are transcripts"
-        )
-    if len(numbered) == 1:
-        raise InputError(f"{path} has a header and no variants; expected some")
-    columns = [header.index(name) for name in _COLUMNS]
-    variants = []
-    for number, line in numbered[1:]:
-        fields = line.split("\t")
-        if len(fields) != len(header):
-            raise InputError(
-                f"{path}, line {number}: {len(fields)} tab-separated fields; expected {len(header)} as in the header"
-            )
-        transcript_id, pos, ref, alts = (fields[column].strip() for column in columns)
-        if not pos.isdigit() or int(pos) < 1:
-            raise InputError(f"{path}, line {number}: pos is {pos!r}; expected a position on the transcript, from 1")
-        for alt in alts.split(","):
-            for name, allele in (("ref", ref), ("alt", alt)):
-                _check_allele(allele, f"{path}, line {number}: {name}")
-            variants.append(Variant(number, transcript_id, int(pos), ref, alt))
-    return variants
-
-
-def _check_allele(allele: str, what: str) -> None:
-    if not allele or set(allele.upper()) - set("ACGTUN"):
-        raise InputError(
-            f"{what} is {allele!r}; expected bases (A, C, G, T, N). Insertions and deletions are written as in a VCF,"
-            " with the base before them in both alleles"
-        )
+logger = logging.getLogger(__name__)
 
 
 class _Placed(NamedTuple):
@@ -179,11 +123,10 @@ def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> 
     if len(unknown) == len(variants):
         store.index_of(variants[0].transcript_id)  # says what there is
     if unknown:
-        Console(stderr=True).print(
+        logger.warning(
             f"warning: {source}: {len(unknown):,} of {len(variants):,} variants are of transcripts that the input"
-            f" lacks, for example {unknown[0].transcript_id} (line {unknown[0].line}); left out.",
-            style="yellow", highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            f" lacks, for example {unknown[0].transcript_id} (line {unknown[0].line}); left out."
+        )
     placed = []
     for each in variants:
         if each.transcript_id not in row_of:

@@ -1,6 +1,6 @@
 """Which transcripts are kept, decided on their table before any sequence is read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -15,7 +15,7 @@ from orthrus.genome.sequence import is_primary
 class Filters:
     """Transcripts of these biotypes (None: all) and lengths in nt; of all species but some; of all contigs or not.
 
-    ``primary_contigs`` keeps chromosomes only, told by their names (:func:`orthrus.genome.sequence.is_primary`).
+    ``primary_contigs`` keeps chromosomes only (:func:`orthrus.genome.sequence.is_primary`).
     """
 
     biotypes: frozenset[str] | None = frozenset({"protein_coding"})
@@ -33,9 +33,16 @@ class Filters:
         lengths: NDArray[np.int64],
         species: Sequence[str] | None = None,
         contigs: Sequence[str] | None = None,
+        chromosomes: Mapping[str, str] | None = None,
     ) -> NDArray[np.int64]:
-        """Rows to keep, int64, ascending; each other is counted in ``dropped`` under the first reason that applies."""
-        secondary = {name for name in set(contigs or ()) if not is_primary(name)} if self.primary_contigs else set()
+        """Rows to keep, int64, ascending; each other is counted in ``dropped`` under the first reason that applies.
+
+        ``chromosomes`` is what the annotation says of its contigs.
+        """
+        known = chromosomes or {}
+        secondary = {
+            name for name in set(contigs or ()) if self.primary_contigs and not is_primary(name, known.get(name))
+        }
         kept: list[int] = []
         refused: dict[str, list[str]] = {}
         columns: Iterator[tuple[str, int, str | None, str | None]] = zip(

@@ -1,6 +1,6 @@
 """Which transcripts are of one gene, where an annotation does not say it: from a table, or by where they lie."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,63 +13,84 @@ from scipy.sparse.csgraph import connected_components
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.genome.models import POSITION_BITS, TranscriptModels
+from orthrus.genome.names import find, without_copy
 from orthrus.genome.tables import read_header, read_tsv
 
-_NAMES = {  # ours, those of TOGA's orthology table, those of Ensembl BioMart
-    "transcript_id": ("transcript_id", "q_transcript", "Transcript stable ID version", "Transcript stable ID"),
-    "gene_id": ("gene_id", "q_gene", "Gene stable ID version", "Gene stable ID"),
-    "gene_name": ("gene_name", "Gene name"),
-    "biotype": ("biotype", "Transcript type"),
+# What a column is called by us, by TOGA's orthology table, and by Ensembl BioMart on the web and through its API.
+_TRANSCRIPTS = (
+    *("transcript_id", "q_transcript", "Transcript stable ID version", "Transcript stable ID"),
+    *("ensembl_transcript_id_version", "ensembl_transcript_id"),
+)
+_NAMES = {
+    "gene_id": (
+        *("gene_id", "q_gene", "Gene stable ID version", "Gene stable ID"),
+        *("ensembl_gene_id_version", "ensembl_gene_id"),
+    ),
+    "gene_name": ("gene_name", "Gene name", "external_gene_name"),
+    "biotype": ("biotype", "Transcript type", "transcript_biotype"),
 }
 
 
-def read_genes(path: Path) -> pa.Table:
-    """A table of transcripts' genes: columns transcript_id, gene_id, gene_name, biotype; null where there is none.
+@dataclass(frozen=True)
+class GeneTable:
+    """R rows of a table of transcripts' genes.
 
-    The columns may be called so, or as in TOGA's orthology table (q_transcript, q_gene) or Ensembl BioMart. Of a
-    transcript that occurs again the first row counts. Raises InputError if it is no such table.
+    ``transcripts`` are the columns that may hold a transcript's id, ``rows`` has gene_id, gene_name and biotype, null
+    where there is none.
+    """
+
+    transcripts: tuple[pa.ChunkedArray, ...]
+    rows: pa.Table
+
+    def find(self, transcript_ids: pa.StringArray) -> pa.Table:
+        """What the table says of T transcripts, null where it lists them not; with a version or without."""
+        found = [find(transcript_ids, column) for column in self.transcripts]
+        return self.rows.take(min(found, key=lambda row: row.null_count))
+
+
+def read_genes(path: Path) -> GeneTable:
+    """A tab-separated table of transcripts' genes, with a header.
+
+    The columns may be called transcript_id, gene_id, gene_name and biotype, or as in TOGA's orthology table
+    (q_transcript, q_gene) or Ensembl BioMart. Of a transcript that occurs again the first row counts. Raises InputError
+    if it is no such table.
     """
     header = read_header(path)
+    transcripts = [name for name in _TRANSCRIPTS if name in header]
     found = {name: next((n for n in names if n in header), None) for name, names in _NAMES.items()}
-    for name in ("transcript_id", "gene_id"):
-        if found[name] is None:
+    for name, column in (("transcript_id", transcripts), ("gene_id", found["gene_id"])):
+        if not column:
             raise InputError(
                 f"{path} has no column {name!r}; expected a tab-separated table of transcripts' genes with a header"
                 f" line and the columns transcript_id and gene_id, as TOGA's orthology table or as from BioMart."
             )
-    table = read_tsv(path, required=[name for name in found.values() if name])
-    columns = {
-        name: pc.if_else(pc.is_in(table[column], pa.array(["", "None"])), None, table[column])
-        if column
-        else pa.nulls(len(table), pa.string())
-        for name, column in found.items()
-    }
-    table = pa.table(columns)
-    table = table.filter(pc.and_(pc.is_valid(table["transcript_id"]), pc.is_valid(table["gene_id"])))
-    codes = table["transcript_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    return table.take(pa.array(np.unique(codes, return_index=True)[1]))
+    table = read_tsv(path, required=[*transcripts, *(name for name in found.values() if name)])
+
+    def text(column: str) -> pa.ChunkedArray:
+        return pc.if_else(pc.is_in(table[column], pa.array(["", "None"])), None, table[column])
+
+    rows = pa.table({name: text(c) if c else pa.nulls(len(table), pa.string()) for name, c in found.items()})
+    named = pc.is_valid(rows["gene_id"])
+    return GeneTable(tuple(text(name).filter(named) for name in transcripts), rows.filter(named))
 
 
-def with_genes(models: TranscriptModels, genes: pa.Table | None, findings: Findings) -> TranscriptModels:
+def with_genes(models: TranscriptModels, genes: GeneTable | None, findings: Findings) -> TranscriptModels:
     """``models`` with the genes that the table names for them, and where none is named, a gene a locus.
 
     A locus is what transcripts share that overlap in an exon, on one strand, or that have one provisional gene id; its
-    gene bears the id of its first transcript, and ``gene_known`` stays false. Both are noted. GENCODE's copies of
-    genes on chromosome Y, ``..._PAR_Y``, are of the gene that they are copies of.
+    gene bears the id of its first transcript, and ``gene_known`` stays false. Both are noted.
     """
     gene_id, gene_name, biotype, known = models.gene_id, models.gene_name, models.biotype, models.gene_known
     if genes is not None:
-        row = pc.index_in(models.transcript_id, value_set=genes["transcript_id"].combine_chunks())
+        listed = genes.find(models.transcript_id)
         findings.noted.add(
             "transcripts that the table of genes does not list",
-            models.transcript_id.filter(pc.is_null(row)).to_pylist(),
+            models.transcript_id.filter(pc.is_null(listed["gene_id"]).combine_chunks()).to_pylist(),
         )
-        listed = genes.take(row)
         gene_id = pc.coalesce(listed["gene_id"], gene_id).combine_chunks()
         gene_name = pc.coalesce(listed["gene_name"], gene_name).combine_chunks()
         biotype = pc.coalesce(listed["biotype"], biotype).combine_chunks()
-        known = known | np.asarray(pc.is_valid(row))
-    gene_id = _original(gene_id)
+        known = known | np.asarray(pc.is_valid(listed["gene_id"]))
     models = replace(models, gene_id=gene_id, gene_name=gene_name, biotype=biotype, gene_known=known)
     unknown = np.flatnonzero(~known)
     if not len(unknown):
@@ -84,11 +105,6 @@ def with_genes(models: TranscriptModels, genes: pa.Table | None, findings: Findi
     return replace(models, gene_id=pc.replace_with_mask(gene_id, pa.array(~known), first))
 
 
-def _original(gene_id: pa.StringArray) -> pa.StringArray:
-    """Gene ids without what GENCODE marks copies on chromosome Y by: ENSG..._PAR_Y, formerly ENSGR..."""
-    return pc.replace_substring_regex(pc.replace_substring_regex(gene_id, "_PAR_Y$", ""), r"^ENSGR(\d{10})", r"ENSG0\1")
-
-
 def _first_of_locus(models: TranscriptModels) -> NDArray[np.int64]:
     """For each transcript the first one of its locus, int64 (T,)."""
     place = np.stack([models.contig.dictionary_encode().indices.to_numpy(), models.strand])
@@ -100,7 +116,7 @@ def _first_of_locus(models: TranscriptModels) -> NDArray[np.int64]:
     reach = np.maximum.accumulate(ends[order])
     island = np.cumsum(np.concatenate([[True], starts[order][1:] >= reach[:-1]])) - 1  # of exons that overlap
     n = len(models)
-    provisional = pc.coalesce(models.gene_id, _original_transcript(models.transcript_id)).dictionary_encode().indices
+    provisional = pc.coalesce(models.gene_id, without_copy(models.transcript_id)).dictionary_encode().indices
     left = np.concatenate([owner[order], np.arange(n)])
     right = n + np.concatenate([island, island[-1] + 1 + provisional.to_numpy()])
     links = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(right.max() + 1,) * 2)
@@ -108,7 +124,3 @@ def _first_of_locus(models: TranscriptModels) -> NDArray[np.int64]:
     _, first, inverse = np.unique(locus[:n], return_index=True, return_inverse=True)
     found: NDArray[np.int64] = first[inverse.reshape(-1)]
     return found
-
-
-def _original_transcript(ids: pa.StringArray) -> pa.StringArray:
-    return pc.replace_substring_regex(ids, "_PAR_Y$", "")

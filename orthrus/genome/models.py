@@ -21,8 +21,8 @@ class TranscriptModels:
 
     The coding interval is [``cds_start``, ``cds_end``) on the contig, stop codon included, -1 without one; ``frames``
     say, on the mature mRNA, where codons begin in it. Exons of transcript t are
-    ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` names the contigs that the
-    annotation knows by accession, ``circular`` those that have no ends.
+    ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` is what the annotation says its
+    contigs are: the name of a chromosome, or "" for a scaffold. ``circular`` are contigs without ends.
 
     Where ``gene_known`` is false, nothing names the gene: ``gene_id`` is then null, or what may serve until
     :func:`orthrus.genome.genes.with_genes` has looked where the transcript lies.

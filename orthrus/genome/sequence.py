@@ -23,24 +23,31 @@ _REFSEQ_CHROMOSOMES = (  # human and mouse, the same in every assembly
     | {f"NC_{i:06d}": name for i, name in enumerate([*map(str, range(1, 20)), "X", "Y"], start=67)}
     | {"NC_012920": "MT", "NC_005089": "MT"}
 )
-_NOT_PRIMARY = re.compile(
+_ALTERNATIVE = re.compile(
     r"_(alt|fix|random|hap\d+)$"  # UCSC
-    r"|^(chr)?Un(_|$)"
-    r"|^CHR_|_PATCH$|^HSCHR|^HG\d|^MMCHR|^MG\d"  # Ensembl: CHR_HSCHR6_MHC_APD, HG1007_PATCH
-    r"|^(?!CM)[A-Z]{2}\d{6}(\.\d+)?$|^[A-Z]{4,6}\d{8,}(\.\d+)?$"  # GenBank scaffolds; CM are chromosomes
+    r"|^CHR_|_PATCH$|^HSCHR|^HG\d|^MMCHR|^MG\d",  # Ensembl: CHR_HSCHR6_MHC_APD, HG1007_PATCH
+    re.IGNORECASE,
+)
+_SCAFFOLD = re.compile(
+    r"^(chr)?Un(_|$)"
+    r"|^(?!AP|C[MP]|L[RST]|O[U-Z])[A-Z]{2}\d{6}(\.\d+)?$"  # GenBank scaffolds; those are chromosomes
+    r"|^[A-Z]{4,6}\d{8,}(\.\d+)?$"  # of whole-genome shotgun
     r"|^N[TW]_\d"  # RefSeq scaffolds and patches; NC are chromosomes
     r"|scaffold|contig",
     re.IGNORECASE,
 )
 
 
-def is_primary(contig: str) -> bool:
-    """Whether a contig is a chromosome by its name: not an alternative haplotype, a patch, or an unplaced scaffold.
+def is_primary(contig: str, chromosome: str | None = None) -> bool:
+    """Whether a contig is a chromosome: not an alternative haplotype, a patch, or an unplaced scaffold.
 
-    By the names of UCSC (``_alt``, ``_fix``, ``_random``, ``_hap1``, ``chrUn_``), Ensembl (``CHR_HS...``,
-    ``..._PATCH``), GenBank (``KI270706.1``) and RefSeq (``NT_``, ``NW_``), and whatever says scaffold or contig.
+    ``chromosome`` is which one the annotation says it is, "" if none. Where it says nothing the name tells: those of
+    UCSC (``_alt``, ``_fix``, ``_random``, ``_hap1``, ``chrUn_``), Ensembl (``CHR_HS...``, ``..._PATCH``), GenBank
+    (``KI270706.1``, but ``CM``, ``CP``, ``OX``) and RefSeq (``NT_``, ``NW_``), and whatever says scaffold or contig.
     """
-    return not _NOT_PRIMARY.search(contig)
+    if _ALTERNATIVE.search(contig):
+        return False
+    return not _SCAFFOLD.search(contig) if chromosome is None else bool(chromosome)
 
 
 def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
@@ -108,8 +115,8 @@ def read_genome(
 
     A contig is found by its name or, where the genome has no such name, without ``chr``, by MT for M, by the
     accession in UCSC's names, by RefSeq's accessions of the human and mouse chromosomes, and by the chromosome that
-    ``chromosomes`` says it is. Raises InputError if the genome
-    cannot be read, has letters that are no bases, or has none of the contigs, and then names some of both.
+    ``chromosomes`` says it is. Raises InputError if the genome cannot be read, has letters that are no bases, or has
+    none of the contigs, and then names some of both.
     """
     wanted = _ContigNames(contigs, chromosomes or {})
     found: dict[str, str] = {}
@@ -143,7 +150,7 @@ class _ContigNames:
     def __init__(self, contigs: Iterable[str], chromosomes: Mapping[str, str]) -> None:
         self.names = list(dict.fromkeys(contigs))
         self._exact = set(self.names)
-        self._plain = {_plain(chromosomes.get(name, name)): name for name in reversed(self.names)}
+        self._plain = {_plain(chromosomes.get(name) or name): name for name in reversed(self.names)}
 
     def match(self, name: str) -> str | None:
         return name if name in self._exact else self._plain.get(_plain(name))

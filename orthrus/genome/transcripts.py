@@ -20,8 +20,15 @@ from orthrus.genome.findings import Findings
 from orthrus.genome.headers import header_id, read_headers
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.mrna_frames import read_frame
+from orthrus.genome.orfs import MIN_CODONS, longest_orf
 from orthrus.genome.sequence import read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
+
+_ORF_TAKEN = (
+    f"sequences without a stated CDS, whose longest open reading frame, of {MIN_CODONS} codons or more, is taken for it"
+    " (`--cds none` takes none)"
+)
+_NO_ORF = f"sequences without a stated CDS or an open reading frame of {MIN_CODONS} codons, without CDS track"
 
 
 MOST_BEYOND = 0.05
@@ -80,6 +87,7 @@ def annotated_contigs(
         biotypes=models.biotype.to_pylist(),
         lengths=models.lengths,
         contigs=models.contig.to_pylist(),
+        chromosomes=models.chromosomes,
     )
     if not len(rows):
         return
@@ -185,11 +193,21 @@ def listed_transcripts(
     findings.noted.add("protein-coding transcripts whose CDS is not stated, without CDS track", uncoded)
 
 
-def bare_transcripts(fasta: Path) -> Iterator[Transcript]:
-    """Sequences of a FASTA as they are: no gene but themselves, no CDS, exons unknown."""
+def bare_transcripts(fasta: Path, findings: Findings, find_orfs: bool) -> Iterator[Transcript]:
+    """Sequences of a FASTA as they are: no gene but themselves, exons unknown; empty ones in ``findings``.
+
+    With ``find_orfs`` the CDS of each is its :func:`longest_orf`, as ``findings`` count.
+    """
     for name, sequence in read_fasta(fasta):
-        codes = annotate(encode_bases(sequence, f"{fasta}, {name}"), None, ())
-        yield Transcript(name, name, False, "", "", "", Mrna(codes, None, np.empty(0, np.int32)))
+        if not sequence:
+            findings.dropped.add("records without a sequence", [name])
+            continue
+        bases = encode_bases(sequence, f"{fasta}, {name}")
+        cds = longest_orf(bases) if find_orfs else None
+        if find_orfs:
+            findings.noted.add(_ORF_TAKEN if cds else _NO_ORF, [name])
+        mrna = Mrna(annotate(bases, cds, ()), cds, np.empty(0, np.int32))
+        yield Transcript(name, name, False, "", "", "", mrna)
 
 
 def framed_transcripts(path: Path) -> Iterator[Transcript]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orthrus.errors import InputError
 from orthrus.genome.codes import BASE_BITS, CDS_BIT, Codes
 from orthrus.loading.draws import check_fraction
 from orthrus.store.pairs import PairKind
@@ -138,6 +139,65 @@ class DropUtrs(Rearrangement):
         """Parts in which both views of the chosen pairs are a CDS alone."""
         coding_P = _is_coding_alone(parts_2P42).any(axis=0)
         return _without_utrs(parts_2P42, coding_P & (generator.random(len(kind_P)) < self.probability))
+
+
+@dataclass(frozen=True)
+class Crop(Rearrangement):
+    """Makes the views of a pair without another partner two random windows: masks alone leave them all but the same.
+
+    Of each view of a self pair, each UTR is dropped with probability ``drop_utr`` where there is a CDS; of what is left
+    a window is kept, a share of it drawn uniformly between ``shortest`` and 1, at a uniform place.
+    """
+
+    shortest: float = 0.5
+    drop_utr: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_fraction(self.shortest, "Crop.shortest")
+        check_fraction(self.drop_utr, "Crop.drop_utr")
+
+    def __call__(
+        self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
+    ) -> Parts:
+        """Parts of which self pairs are cut."""
+        chosen_P = kind_P == PairKind.SELF
+        cropped_2S42 = parts_2P42[:, chosen_P]
+        dropped_2S2 = generator.random((*cropped_2S42.shape[:2], len(UTRS))) < self.drop_utr
+        dropped_2S2 &= _has_cds(cropped_2S42)[..., None]
+        for n, utr in enumerate(UTRS):
+            cropped_2S42[:, :, utr, 1] -= dropped_2S2[:, :, n] * np.diff(cropped_2S42[:, :, utr])[..., 0]
+        share_2S = generator.uniform(self.shortest, 1, cropped_2S42.shape[:2])
+        kept_2S = np.ceil(share_2S * lengths(cropped_2S42)).astype(np.int64)
+        result = parts_2P42.copy()
+        result[:, chosen_P] = _random_window(cropped_2S42, kept_2S, generator)
+        return result
+
+
+@dataclass(frozen=True)
+class Window(Rearrangement):
+    """Cuts every view that is longer than ``longest`` nt to a random window of that length."""
+
+    longest: int = 3072
+
+    def __post_init__(self) -> None:
+        if self.longest < 1:
+            raise InputError(f"Window.longest is {self.longest}; expected a number of nt, 1 or more")
+
+    def __call__(
+        self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
+    ) -> Parts:
+        """Parts of at most ``longest`` nt a view."""
+        return _random_window(parts_2P42, np.minimum(lengths(parts_2P42), self.longest), generator)
+
+
+def _random_window(parts: Parts, kept: NDArray[np.int64], generator: np.random.Generator) -> Parts:
+    """Parts of views, int64 (..., 4, 2), cut to windows of ``kept`` nt (...) at uniform places."""
+    first = (generator.random(kept.shape) * (lengths(parts) - kept + 1)).astype(np.int64)
+    size = parts[..., 1] - parts[..., 0]
+    begin = np.cumsum(size, axis=-1) - size  # of each part, in its view
+    window = np.stack([first, first + kept], axis=-1)[..., None, :]
+    cut: Parts = parts[..., :1] + np.clip(window - begin[..., None], 0, size[..., None])
+    return cut
 
 
 def _without_utrs(parts_2P42: Parts, chosen_P: NDArray[np.bool_]) -> Parts:

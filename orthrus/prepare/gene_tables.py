@@ -3,7 +3,9 @@
 =====================  ===============================================================================================
 ours                   species_a, gene_id_a, species_b, gene_id_b, homology_type (pairs); species, gene_id, group
 Ensembl Compara        gene_stable_id, species, homology_gene_stable_id, homology_species, homology_type, among others
-Ensembl BioMart        Gene stable ID; Mouse gene stable ID and Mouse homology type, and so on for each other species
+Ensembl BioMart        Gene stable ID; Mouse gene stable ID and Mouse homology type, and so on for each other species;
+                       through its API ensembl_gene_id; mmusculus_homolog_ensembl_gene, mmusculus_homolog_orthology_type
+NCBI gene_orthologs    tax_id, GeneID, relationship, Other_tax_id, Other_GeneID
 NCBI HomoloGene        no header: group, taxonomy number, GeneID, symbol, protein gi, protein accession
 TOGA                   t_gene, q_gene, orthology_class (:mod:`orthrus.prepare.toga_orthologs`)
 =====================  ===============================================================================================
@@ -13,7 +15,6 @@ groups of two, and paralogs, which are no orthologs, count too.
 """
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,28 +24,18 @@ import pyarrow.compute as pc
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.genome.tables import read_columns, read_header, read_tsv
+from orthrus.prepare.species_names import SpeciesNames
 from orthrus.spec_file import File
 from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, sha256
 
 _COMPARA = ("gene_stable_id", "species", "homology_gene_stable_id", "homology_species", "homology_type")
-_BIOMART = re.compile(r"^(?P<species>.+) gene stable ID( version)?$")
+_NCBI = ("tax_id", "GeneID", "relationship", "Other_tax_id", "Other_GeneID")
+_BIOMART_GENE = ("Gene stable ID", "Gene stable ID version", "ensembl_gene_id", "ensembl_gene_id_version")
+_BIOMART_OTHER = re.compile(r"^(?:(?P<web>.+) gene stable ID(?: version)?|(?P<api>[a-z0-9]+)_homolog_ensembl_gene)$")
+_BIOMART_KIND = ("{} homology type", "{}_homolog_orthology_type")
+_NO_ORTHOLOGS = r"paralog|gene_split|parent|related|sibling"  # as Compara and NCBI call them
 _HOMOLOGENE = ("group", "species", "gene_id", "symbol", "protein_gi", "protein_accession")
 _MAX_PAIRS = 50_000_000
-
-
-class SpeciesNames:
-    """What tables call the spec's species: by their own names, whatever their case, and by their aliases."""
-
-    def __init__(self, species: Iterable[str], aliases: Mapping[str, Iterable[str]]) -> None:
-        self._species = {name.casefold(): name for name in species}
-        for name, others in aliases.items():
-            self._species |= {other.casefold(): name for other in (*others, name)}
-
-    def translate(self, names: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The spec's names for ``names``, null for species that it does not have."""
-        encoded = names.combine_chunks().dictionary_encode()
-        known = [self._species.get(name.casefold()) for name in encoded.dictionary.to_pylist()]
-        return pa.chunked_array([pa.array(known, pa.string()).take(encoded.indices)])
 
 
 @dataclass(frozen=True)
@@ -69,11 +60,12 @@ class RelationTable:
         if _is_grouped(header):
             return _pairs_of_groups(self.groups(names, findings), self.file)
         pairs = self._rows(header, names, findings)
-        paralogous = pc.match_substring_regex(pairs["homology_type"], r"paralog|gene_split")
+        other = pc.match_substring_regex(pairs["homology_type"], _NO_ORTHOLOGS)
         findings.noted.add(
-            "rows of an ortholog table that are of paralogs, ignored", pairs["gene_id_a"].filter(paralogous).to_pylist()
+            "rows of an ortholog table that are of paralogs or other relatives, ignored",
+            pairs["gene_id_a"].filter(other).to_pylist(),
         )
-        return pairs.filter(pc.invert(paralogous))
+        return pairs.filter(pc.invert(other))
 
     def groups(self, names: SpeciesNames, findings: Findings) -> pa.Table:
         """Homologous genes by their group, columns as in :data:`orthrus.store.HOMOLOG_SCHEMA`; errors as of pairs.
@@ -105,25 +97,34 @@ class RelationTable:
     def _rows(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
         """The rows of a table of pairs, paralogs among them."""
         if set(_COMPARA) <= set(header):
-            table = read_tsv(self.file.path, _COMPARA)
-            a, b = (names.translate(table[name]) for name in ("species", "homology_species"))
-            columns = [a, table["gene_stable_id"], b, table["homology_gene_stable_id"], table["homology_type"]]
-            foreign = pc.if_else(pc.is_null(a), table["species"], table["homology_species"])
-            known = pc.and_(pc.is_valid(a), pc.is_valid(b))
-            return self._of_known_species(pa.table(columns, schema=ORTHOLOG_SCHEMA), foreign, known, findings)
-        if "Gene stable ID" in header or "Gene stable ID version" in header:
+            return self._between_species(read_tsv(self.file.path, _COMPARA).select(_COMPARA), names, findings)
+        if set(_NCBI) <= set(header):
+            table = read_tsv(self.file.path, _NCBI)
+            kind = pc.utf8_lower(table["relationship"])
+            columns = [*(table[name] for name in ("GeneID", "tax_id", "Other_GeneID", "Other_tax_id")), kind]
+            return self._between_species(pa.table(columns, _COMPARA), names, findings)
+        if set(_BIOMART_GENE) & set(header):
             return self._biomart(header, names, findings)
         return read_tsv(self.file.path, ORTHOLOG_SCHEMA.names).select(ORTHOLOG_SCHEMA.names)
+
+    def _between_species(self, table: pa.Table, names: SpeciesNames, findings: Findings) -> pa.Table:
+        """The rows of a table with Compara's columns whose species are both of the spec."""
+        gene_a, species_a, gene_b, species_b, kind = table.columns
+        a, b = names.translate(species_a), names.translate(species_b)
+        rows = pa.table([a, gene_a, b, gene_b, kind], schema=ORTHOLOG_SCHEMA)
+        foreign = pc.if_else(pc.is_null(a), species_a, species_b)
+        return self._of_known_species(rows, foreign, pc.and_(pc.is_valid(a), pc.is_valid(b)), findings)
 
     def _biomart(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
         if self.species is None:
             raise InputError(
-                f"{self.file.path} is from BioMart and does not say of which species its 'Gene stable ID's are; give it"
+                f"{self.file.path} is from BioMart and does not say of which species its first genes are; give it"
                 f" as {{table: {self.file.given}, species: NAME}}."
             )
-        own = next(name for name in ("Gene stable ID", "Gene stable ID version") if name in header)
-        others = {match["species"]: match[0] for name in reversed(header) if (match := _BIOMART.match(name))}
-        types = {name: f"{name} homology type" for name in others if f"{name} homology type" in header}
+        own = next(name for name in _BIOMART_GENE if name in header)
+        matches = [match for name in reversed(header) if (match := _BIOMART_OTHER.match(name))]
+        others = {match["web"] or match["api"]: match[0] for match in matches}
+        types = {name: kind.format(name) for name in others for kind in _BIOMART_KIND if kind.format(name) in header}
         table = read_tsv(self.file.path, [own, *others.values(), *types.values()])
         if not others:
             raise InputError(

@@ -12,8 +12,10 @@ from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
 from orthrus.prepare.clustering import Clustering, require_mmseqs
-from orthrus.prepare.gene_tables import RelationTable, SpeciesNames
+from orthrus.prepare.gene_tables import RelationTable
+from orthrus.prepare.species_names import SpeciesNames, stated_taxon
 from orthrus.prepare.splicer import Splicer, chunked
+from orthrus.recipes import find_recipe
 from orthrus.spec_file import File, find_file, load_yaml, mapping
 from orthrus.store import Chunk
 
@@ -91,10 +93,11 @@ class Spec:
 
 
 def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
-    """Read a spec, to build all of its species or ``only`` some.
+    """Read a spec, or the shipped one of that name, to build all of its species or ``only`` some.
 
     Raises InputError naming what is wrong in it, or the first file that is not there.
     """
+    path = find_recipe(path)
     document = load_yaml(path, "spec")
     where = str(path)
     fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters", "cds_frame"))
@@ -112,13 +115,13 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
         for name, sources in species.items()
         for source in (sources if isinstance(sources, list) and sources else [sources])
     ]
+    tables = {key: _tables(fields, key, folder, known, where) for key in ("orthologs", "homologs")}
     return Spec(
         sources=sources,
         chosen=[source for source in sources if not only or source.species in only],
-        orthologs=_tables(fields, "orthologs", folder, known, where),
-        homologs=_tables(fields, "homologs", folder, known, where),
+        **tables,
         clustering=_clustering(fields, f"{where}, homologs"),
-        names=SpeciesNames(known, aliases),
+        names=SpeciesNames(known, aliases, _stated_taxa(sources) if any(tables.values()) else {}),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
         cds_frame=_cds_frame(fields.get("cds_frame", "annotated"), where),
     )
@@ -160,6 +163,13 @@ def _clustering(fields: Mapping[str, Any], where: str) -> Clustering | None:
             raise InputError(f"{where}, mmseqs2: {name} is {value!r}; expected a fraction, above 0 and at most 1.")
     require_mmseqs()
     return Clustering(**values)
+
+
+def _stated_taxa(sources: list[Source]) -> dict[str, str]:
+    """The taxonomy number of each species whose annotation says it."""
+    annotations = [(source.species, source.files["annotation"]) for source in sources if "annotation" in source.files]
+    stated = {species: stated_taxon(file.path) for species, file in annotations}
+    return {species: taxon for species, taxon in stated.items() if taxon}
 
 
 def _aliases(document: Any, where: str) -> dict[str, list[str]]:

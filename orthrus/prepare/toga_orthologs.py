@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from orthrus.genome.findings import Findings
 from orthrus.genome.models import TranscriptModels
+from orthrus.genome.names import find
 from orthrus.genome.tables import read_tsv
 from orthrus.genome.toga import parse_projections
 from orthrus.store import ORTHOLOG_SCHEMA
-
-_VERSION = r"^((?:rna-)?(?:ENS[A-Z]*[GT]\d{11}|[NX][MR]_\d+))\.\d+(_\d+)?$"
 
 
 class ReferenceGenes(NamedTuple):
@@ -32,20 +31,15 @@ class ReferenceGenes(NamedTuple):
     def find(self, *names: pa.ChunkedArray) -> pa.ChunkedArray:
         """Gene ids by the first of ``names`` (each (n,), perhaps null) that a gene has, null where none has.
 
-        A name may be a gene's id, a transcript's, both also without a version, or a gene's name.
+        A name may be a gene's id, a transcript's, both as :func:`orthrus.genome.names.find` does it, or a gene's name.
         """
-        known = [self.gene_id, self.transcript_id]
-        known = [*known, *map(_unversioned, known), self.gene_name]
         found = pa.chunked_array([pa.nulls(len(names[0]), pa.string())])
         for name in names:
-            for mine, theirs in zip(known, (name, name, *(2 * [_unversioned(name)]), name), strict=True):
-                row = pc.index_in(theirs, value_set=mine, skip_nulls=True)
+            rows = [find(name, self.gene_id), find(name, self.transcript_id)]
+            rows.append(pc.index_in(name, value_set=self.gene_name, skip_nulls=True))
+            for row in rows:
                 found = pc.coalesce(found, self.gene_id.take(pc.cast(row, pa.int64())))
         return found
-
-
-def _unversioned(names: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    return pc.replace_substring_regex(pc.replace_substring_regex(names, r"^rna-", ""), _VERSION, r"\1")
 
 
 def pairs_of_table(orthology: Path, species: str, reference: str, genes: ReferenceGenes) -> pa.Table:

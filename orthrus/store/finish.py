@@ -54,7 +54,7 @@ def write_relations(
         _indices_in(genes.species, species_names),
         species_names,
         genes.gene_id,
-        np.concatenate([pairs.edges, groups.edges]),
+        np.concatenate([genes.copies(), pairs.edges, groups.edges]),
     )
     noted = Tally()
     ids = make_unique(columns["id"], species, species_names, noted)

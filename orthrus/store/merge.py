@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
 from rich.progress import track
 
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
+from orthrus.messages import messages
 from orthrus.store.builder import StoreBuilder
 from orthrus.store.reader import TranscriptStore
 
@@ -40,7 +40,7 @@ def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -
             )
     try:
         with StoreBuilder(output, overwrite=overwrite) as builder:
-            console = Console(stderr=True)
+            console = messages()
             for shard in track(shards, "merging", console=console):
                 builder.extend_from(shard)
             with console.status("families, tables, checksums"):

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from orthrus.genome import names
 from orthrus.store.families import star_edges
 from orthrus.store.layout import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA
-
-_VERSION = r"(\tENS[A-Z]*G\d{11})\.\d+(_\d+)?$"  # of an Ensembl gene id, which tables may leave out
 
 Numbers = NDArray[np.int64]
 
@@ -35,21 +34,19 @@ class Genes:
         return pc.is_in(species, value_set=pc.unique(self.species))
 
     def find(self, species: pa.ChunkedArray, gene_id: pa.ChunkedArray) -> Numbers:
-        """Numbers of genes by name, -1 for those that are not here; an Ensembl id matches without its version too."""
-        keys = gene_keys(species, gene_id)
-        found = pc.index_in(keys, value_set=self.keys)
-        if found.null_count:
-            found = pc.coalesce(found, pc.index_in(_unversioned(keys), value_set=_unversioned(self.keys)))
+        """Numbers of genes by name (:func:`orthrus.genome.names.find`), -1 for those that are not here."""
+        found = names.find(gene_id, self.gene_id, (species, self.species))
         return np.asarray(pc.fill_null(found, -1), dtype=np.int64)
+
+    def copies(self) -> Numbers:
+        """Edges (E, 2) between ids of one gene: of other versions, and of its pseudoautosomal copy."""
+        keys = gene_keys(self.species, names.one_gene(self.gene_id))
+        return star_edges(np.arange(len(self)), pa.chunked_array([keys]))
 
 
 def gene_keys(species: pa.ChunkedArray, gene_id: pa.ChunkedArray) -> pa.ChunkedArray:
     """The keys of genes, distinct over species."""
     return pc.binary_join_element_wise(species, gene_id, "\t")
-
-
-def _unversioned(keys: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.replace_substring_regex(keys, _VERSION, r"\1")
 
 
 class Orthologs(NamedTuple):
@@ -69,11 +66,11 @@ def match_orthologs(pairs: pa.Table, genes: Genes) -> Orthologs:
     sides = {side: genes.find(pairs[f"species_{side}"], pairs[f"gene_id_{side}"]) for side in "ab"}
     known = (sides["a"] >= 0) & (sides["b"] >= 0)
     numbered = _distinct(pa.table({**sides, "homology_type": pairs["homology_type"]}).filter(pa.array(known)))
-    names = {
+    ids = {
         f"{name}_{side}": getattr(genes, name).take(numbered[side]) for side in "ab" for name in ("species", "gene_id")
     }
     edges = np.stack([numbered[side].to_numpy() for side in "ab"], axis=1)
-    matched = pa.table({**names, "homology_type": numbered["homology_type"]}).select(ORTHOLOG_SCHEMA.names)
+    matched = pa.table({**ids, "homology_type": numbered["homology_type"]}).select(ORTHOLOG_SCHEMA.names)
     ours = pc.or_(genes.may_have(pairs["species_a"]), genes.may_have(pairs["species_b"]))
     return Orthologs(matched, edges, _distinct(pairs.filter(pc.and_(ours, pa.array(~known)))))
 
@@ -97,9 +94,9 @@ def match_homologs(homologs: pa.Table, genes: Genes) -> Homologs:
 
 
 def _distinct(table: pa.Table) -> pa.Table:
-    names = table.column_names
-    distinct = table.group_by(names, use_threads=False).aggregate([]).select(names)
-    return distinct.sort_by([(name, "ascending") for name in names]).combine_chunks()
+    columns = table.column_names
+    distinct = table.group_by(columns, use_threads=False).aggregate([]).select(columns)
+    return distinct.sort_by([(name, "ascending") for name in columns]).combine_chunks()
 
 
 def adjacency(gene: NDArray[np.int32], n_genes: int, orthologs: Numbers) -> dict[str, NDArray[np.integer]]:

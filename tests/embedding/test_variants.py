@@ -8,8 +8,10 @@ import torch
 
 from orthrus import InputError, MambaEncoder, TranscriptStore
 from orthrus.cli import main
-from orthrus.embedding.variants import DISTANCES, Variant, distances, read_variants, score_variants
+from orthrus.embedding.variant_file import UNSCORED, Variant, read_variants
+from orthrus.embedding.variants import DISTANCES, distances, score_variants
 from orthrus.genome.codes import annotate, encode_bases, tracks
+from orthrus.genome.findings import Tally
 from orthrus.nn.heads import MaskedLanguageHead
 from tests.builders import build_store
 
@@ -140,7 +142,21 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_a_vcf_on_transcripts_is_read(tmp_path: Path) -> None:
     text = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\nt1\t5\t.\tA\tC,AG\t.\n"
-    assert read_variants(write(tmp_path, text)) == [Variant(3, "t1", 5, "A", "C"), Variant(3, "t1", 5, "A", "AG")]
+    found = read_variants(write(tmp_path, text), Tally())
+    assert found == [Variant(3, "t1", 5, "A", "C"), Variant(3, "t1", 5, "A", "AG")]
+
+
+@pytest.mark.parametrize(
+    "alt", ["*", ".", "<NON_REF>", "<*>", "<DEL>", "<INS:ME:ALU>", "G]17:198982]", "]13:123456]T", "[2:5[C", "A.", ".A"]
+)
+def test_an_allele_that_is_no_sequence_is_left_out_and_counted(tmp_path: Path, alt: str) -> None:
+    left_out = Tally()
+    text = f"#CHROM\tPOS\tID\tREF\tALT\nt1\t5\t.\tA\t{alt}\nt1\t6\t.\tA\tC,{alt},AG,T\n"
+    found = read_variants(write(tmp_path, text), left_out)
+    assert [(each.pos, each.alt) for each in found] == [(6, "C"), (6, "AG"), (6, "T")]
+    assert left_out.counts == {UNSCORED: 2}
+    with pytest.raises(InputError, match="has no allele to score: 1 alternative alleles"):
+        read_variants(write(tmp_path, f"#CHROM\tPOS\tID\tREF\tALT\nt1\t5\t.\tA\t{alt}\n"), Tally())
 
 
 @pytest.mark.parametrize(
@@ -152,13 +168,13 @@ def test_a_vcf_on_transcripts_is_read(tmp_path: Path) -> None:
         ("transcript_id\tpos\tref\talt\nt\t1\tA\n", "line 2: 3 tab-separated fields; expected 4"),
         ("transcript_id\tpos\tref\talt\nt\t0\tA\tC\n", "line 2: pos is '0'"),
         ("transcript_id\tpos\tref\talt\nt\tx\tA\tC\n", "line 2: pos is 'x'"),
-        ("transcript_id\tpos\tref\talt\n\nt\t1\tA\t<DEL>\n", "line 3: alt is '<DEL>'"),
+        ("transcript_id\tpos\tref\talt\n\nt\t1\tA\t-\n", "line 3: alt is '-'"),
         ("transcript_id\tpos\tref\talt\nt\t1\t\tC\n", "line 2: ref is ''"),
     ],
 )
 def test_a_table_that_cannot_be_meant(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(InputError, match=fault):
-        read_variants(write(tmp_path, text))
+        read_variants(write(tmp_path, text), Tally())
 
 
 def test_a_variant_that_does_not_fit_its_transcript(

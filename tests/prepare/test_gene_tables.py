@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
-from orthrus.prepare.gene_tables import RelationTable, SpeciesNames
+from orthrus.prepare.gene_tables import RelationTable
+from orthrus.prepare.species_names import SpeciesNames
 from orthrus.spec_file import File
 from tests.damage import damage, deep, quick
 
@@ -72,7 +73,7 @@ def rows(table: RelationTable, kind: str = "pairs") -> tuple[set[tuple[str, ...]
 
 
 FOREIGN = "rows of an ortholog table about species that the spec does not name, ignored"
-PARALOGS = "rows of an ortholog table that are of paralogs, ignored"
+PARALOGS = "rows of an ortholog table that are of paralogs or other relatives, ignored"
 
 
 def test_our_pairs_are_taken_as_they_are(table: Table) -> None:

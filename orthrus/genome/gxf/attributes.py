@@ -39,9 +39,6 @@ GFF3 = Dialect(
     general=r"(?:^|;)\s*{key}=(?P<value>)(?P<bare>[^;]*)",
 )
 
-_KIND = r"(?i)^(?:gene|pseudogene|transcript|[a-z]*rna|cds):"
-_NCBI_KIND = r"^(?:rna|gene|id|cds)-"
-
 
 def dialect_of(attributes: str) -> Dialect | None:
     """The dialect that a ninth column is in; None if that cannot be said of it."""
@@ -86,16 +83,6 @@ def gene_number(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """NCBI's GeneID in a GFF3 ``Dbxref``, null without one."""
     pattern = r"(?:^|;)\s*[Dd]bxref=(?:[^;]*,)?GeneID:(?P<id>\d+)"
     return pc.struct_field(pc.extract_regex(column, pattern), ["id"])
-
-
-def plain_ids(ids: pa.ChunkedArray, *, ncbi: bool = False) -> pa.ChunkedArray:
-    """Ids without the kind of feature that some annotations put in front: ``gene:``, ``Transcript:``, ``CDS:``.
-
-    With ``ncbi`` also without the ``rna-``, ``gene-``, ``cds-`` and ``id-`` of its GFF3.
-    """
-    if pc.any(pc.match_substring(ids, ":")).as_py():
-        ids = pc.replace_substring_regex(ids, _KIND, "")
-    return pc.replace_substring_regex(ids, _NCBI_KIND, "") if ncbi else ids
 
 
 def unescaped(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

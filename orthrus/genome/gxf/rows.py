@@ -43,6 +43,9 @@ _NO_NODES_GFF3 = (
     *("region", "chromosome", "contig", "supercontig", "scaffold", "plasmid"),
 )
 
+_SCAFFOLDS = ("scaffold", "supercontig")
+_UNPLACED = ("Unknown", "Un")
+
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _PLACE = ("contig", "strand", "start", "end", "row")
 
@@ -58,7 +61,7 @@ class GxfRows:
         nodes: rows of transcripts, genes and whatever else may be a parent, with their attributes.
         witnesses: for each key a first part, as a node, for files without transcript rows.
         gene_rows: the ids of the genes that have a row of their own (of GTF; in GFF3 they are nodes).
-        chromosomes: the chromosome that a contig is, where the file says so (RefSeq's accessions).
+        chromosomes: what the file's rows of whole contigs say each is.
         circular: contigs said to be circular.
         dialect: GTF or GFF3.
     """
@@ -80,16 +83,26 @@ class _Contigs:
     circular: set[str] = field(default_factory=set)
 
     def read(self, table: pa.Table) -> None:
-        """RefSeq's ``region`` rows say which chromosome a contig is; rows of any type, whether it is circular."""
+        """Which chromosome a contig is: a chromosome's or its own name, "" if it is a scaffold; whether it is circular.
+
+        NCBI's rows are of the type ``region`` and say ``genome=chromosome;chromosome=2``; of a scaffold that belongs to
+        chromosome 2 ``genome=genomic;chromosome=2``, and of others ``chromosome=Unknown``. Ensembl's are of the type
+        ``chromosome`` or ``scaffold``. ``Is_circular`` may stand in a row of any type.
+        """
         circular = pc.match_substring_regex(table["attributes"], r"(?i)\bis_circular[= ]\"?true")
         self.circular.update(table.filter(circular)["contig"].to_pylist())
-        regions = table.filter(pc.equal(table["type"].cast(pa.string()), "region"))
-        for contig, text in zip(regions["contig"].to_pylist(), regions["attributes"].to_pylist(), strict=True):
-            fields = dict(each.partition("=")[::2] for each in text.split(";"))
-            if fields.get("genome") == "chromosome" and "chromosome" in fields:
-                self.chromosomes[contig] = fields["chromosome"]
-            elif fields.get("genome") == "mitochondrion":
+        kinds = table["type"].cast(pa.string())
+        rows = table.filter(pc.is_in(kinds, pa.array(["region", "chromosome", *_SCAFFOLDS])))
+        columns = (rows[name].to_pylist() for name in ("contig", "type", "attributes"))
+        for contig, kind, text in zip(*columns, strict=True):
+            fields = dict(each.strip().partition("=")[::2] for each in text.split(";"))
+            genome, chromosome = fields.get("genome"), fields.get("chromosome")
+            if kind in _SCAFFOLDS or genome == "genomic" or chromosome in _UNPLACED:
+                self.chromosomes[contig] = ""
+            elif genome == "mitochondrion":
                 self.chromosomes[contig] = "MT"
+            elif kind == "chromosome" or genome or chromosome:  # a chromosome, a chloroplast, a plasmid
+                self.chromosomes[contig] = chromosome or contig
 
 
 def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:

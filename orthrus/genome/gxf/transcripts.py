@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
-from orthrus.genome.gxf.attributes import GFF3, Dialect, plain_ids, unescaped
+from orthrus.genome.gxf.attributes import GFF3, Dialect, unescaped
 from orthrus.genome.gxf.ownership import GENE_TYPE, Ownership, assign_parts, distinct_nodes
 from orthrus.genome.gxf.rows import EXON, UTR, GxfRows, read_rows
 from orthrus.genome.gxf.structure import Structure, build_structure
 from orthrus.genome.models import NAMED_AFTER_ITSELF, Reading, Rows, TranscriptModels
+from orthrus.genome.names import without_prefix
 
 _DEPTH = 4  # miRNA -> primary transcript -> gene is the longest chain in use; more would be a cycle
 
@@ -82,8 +83,6 @@ def _models(
     roots, missing_parent = _roots(nodes)
     own, gene = nodes.take(pa.array(ownership.node)), nodes.take(pa.array(roots[ownership.node]))
     witness = rows.witnesses.take(pa.array(ownership.witness))
-    is_gff3 = rows.dialect is GFF3
-    ncbi = is_gff3 or bool(pc.any(pc.starts_with(own["key"], "rna-")).as_py())
 
     is_gene = pc.match_substring_regex(gene["type"].cast(pa.string()), GENE_TYPE)
     has_gene_row = pc.or_(is_gene, pa.array(roots[ownership.node] != ownership.node))
@@ -96,11 +95,11 @@ def _models(
     )  # fmt: skip
     transcript_id = pc.coalesce(ownership.protein, own["transcript_id"], own["key"])
     texts = {
-        "transcript_id": plain_ids(transcript_id, ncbi=ncbi),
-        "gene_id": plain_ids(gene_id, ncbi=ncbi),
+        "transcript_id": without_prefix(transcript_id),
+        "gene_id": without_prefix(gene_id),
         "gene_name": pc.coalesce(own["gene_name"], gene["gene_name"], gene["name"], ""),
     }
-    if is_gff3:
+    if rows.dialect is GFF3:
         texts = {name: unescaped(column) for name, column in texts.items()}
     after_itself = pc.and_kleene(
         pc.equal(texts["gene_id"], texts["transcript_id"]),

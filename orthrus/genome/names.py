@@ -1,0 +1,80 @@
+"""Names of genes and transcripts, without what only some files add to them: prefixes, versions, the mark of a copy.
+
+GFF3 ids are unique in a whole file, so Ensembl, WormBase and NCBI put the kind of feature in front: ``gene:``,
+``Transcript:``, ``rna-``. Ensembl's and RefSeq's ids may carry a version (``ENSG00000182378.15``), to which GENCODE's
+lifted annotation adds another (``_2``). The pseudoautosomal genes of chrY are copies of those of chrX: GENCODE marks
+them with ``_PAR_Y``, before release 25 with an R in the id (``ENSGR0000182378``).
+"""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Names = pa.StringArray | pa.ChunkedArray
+
+_PREFIX = r"^(?:(?i:gene|transcript|mrna|cds|ncrna|rrna|trna|pseudogene):|(?:rna|gene|id|cds)-)"
+_VERSIONED = r"(?:ENS[A-Z]*\d{11}|MGP_\w+_[GT]\d{7}|[NX][MRP]_\d+)"
+_VERSION = rf"^({_VERSIONED})\.\d+(?:_\d+)?(_PAR_Y)?$"
+
+
+def without_prefix(names: Names) -> Names:
+    """Names without the kind of feature that GFF3 ids may have in front."""
+    return pc.replace_substring_regex(names, _PREFIX, "")
+
+
+def without_version(names: Names) -> Names:
+    """Ids of Ensembl and RefSeq without their version; all others as they are."""
+    return pc.replace_substring_regex(names, _VERSION, r"\1\2")
+
+
+def without_number(names: Names) -> Names:
+    """Names without a number behind a last dot, which may be a version or a part of the name."""
+    return pc.replace_substring_regex(names, r"^(.+)\.\d+$", r"\1")
+
+
+def one_gene(gene_ids: Names) -> Names:
+    """What ids of one gene have in common, whatever their versions, and whether they are of its copy on chrY."""
+    on_x = without_copy(without_version(gene_ids))
+    return without_version(pc.replace_substring_regex(on_x, r"^ENSGR(\d{10}(?:\.\d+)?)$", r"ENSG0\1"))
+
+
+def without_copy(names: Names) -> Names:
+    """Names without GENCODE's mark of a copy on chrY."""
+    return pc.replace_substring_regex(names, "_PAR_Y$", "")
+
+
+def find(names: Names, among: Names, groups: tuple[Names, Names] | None = None) -> pa.Array:
+    """Where each of N ``names`` stands ``among`` M others, int32 (N,), null for those that are not there.
+
+    A name is found as it is; else without prefix and version, which either side may lack; else with a number behind its
+    last dot on one side only, if that leaves no choice. With ``groups``, such as the species of both sides, only within
+    the same group. Of names that are alike the first is taken.
+    """
+    names, among = _array(names), _array(among)
+    mine, theirs = (None, None) if groups is None else map(_array, groups)
+
+    def look_up(wanted: pa.Array, known: pa.Array) -> pa.Array:
+        return pc.index_in(_key(wanted, mine), value_set=_key(known, theirs), skip_nulls=True)
+
+    found = look_up(names, among)
+    if found.null_count:
+        plain, known = (without_version(without_prefix(each)) for each in (names, among))
+        found = pc.coalesce(found, look_up(plain, known))
+    if found.null_count:
+        found = pc.coalesce(found, look_up(names, _unambiguous(without_number(among), theirs)))
+        found = pc.coalesce(found, look_up(without_number(names), among))
+    return found
+
+
+def _array(names: Names) -> pa.Array:
+    return names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+
+
+def _key(names: pa.Array, groups: pa.Array | None) -> pa.Array:
+    return names if groups is None else pc.binary_join_element_wise(groups, names, "\t")
+
+
+def _unambiguous(names: pa.Array, groups: pa.Array | None) -> pa.Array:
+    """The names, null where another of the group is the same."""
+    counts = _key(names, groups).value_counts()
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    return pc.if_else(pc.is_in(_key(names, groups), value_set=repeated), None, names)
