@@ -1,33 +1,224 @@
-"""Output that appears whole or not at all: tables and folders are made beside their place and renamed."""
+"""Outputs that appear whole or not at all, each made by one process at a time.
 
+An output NAME is made in the folder ``.NAME.partial`` beside it and renamed into place. The folder also holds the
+lock: a lease of the library filelock, a file that is created exclusively (which NFS and Lustre do right, whatever their
+mount options make of ``flock``) and touched every third of :data:`LEASE_SECONDS`. A lock is stale, and taken over, when
+its process is gone from this machine, or when a process of another machine has not touched it for as long as this one
+looked on. What a killed process leaves is in that folder alone, so the next to take the lock knows it as left over.
+"""
+
+import errno
+import getpass
+import logging
+import os
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import gethostname
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import SoftFileLease, Timeout
 from pyarrow import csv
 
 from orthrus.errors import InputError
 
+LEASE_SECONDS = 60.0
+_LOCK, _HOLDER, _NEW, _OLD = "lock", "holder", "new", "old"
+_PROMPT = 0.5  # seconds in which the lock of a dead process of this machine is taken over
+_UNWRITABLE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EFBIG", "EIO", "ENOTDIR", "ENAMETOOLONG", "ESTALE")
+    if hasattr(errno, name)
+}
 
-def refuse_output(path: Path, overwrite: bool, suffixes: tuple[str, ...] = (".parquet", ".tsv")) -> None:
-    """Raises InputError if a table cannot go to ``path``: it exists, or its suffix names no format."""
+_log = logging.getLogger(__name__)
+_leases: dict[Path, SoftFileLease] = {}  # what this process holds
+
+
+@contextmanager
+def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[Path]:
+    """The folder to make ``output`` in, held against every other process, of this machine and of others.
+
+    Within a process, a hold may enclose another one of the same output. The folder is removed in the end.
+
+    Args:
+        output: what is to be made.
+        keep: leave the folder after an error, so that a later run can go on from what is in it.
+        grows: ``output`` is a folder that is there while it grows, such as that of a training run. The lock is then in
+            it, which needs no right to write beside it.
+
+    Raises:
+        InputError: if another process holds ``output`` (naming it, and what to do if it is dead), or if nothing can be
+            written there.
+    """
+    place = _place(output, grows)
+    key = _key(place)
+    if key in _leases:
+        yield place
+        return
+    made = [folder for folder in place.parents if not folder.exists()]
+    with writing(output):
+        lease = _take(place, output)
+    _leases[key] = lease
+    finished = False
+    try:
+        with writing(output):
+            _clear(place, output, keep)
+            (place / _HOLDER).write_text(_describe_holder(), encoding="utf-8")
+        yield place
+        finished = True
+    finally:
+        del _leases[key]
+        with suppress(OSError):  # the first error, if any, is on its way
+            if finished or not keep or not _left(place):
+                _empty(place)
+            lease.release()
+            for folder in (place, *made):  # down to one that something is in
+                folder.rmdir()
+
+
+def refuse_lost_hold(output: Path, grows: bool = False) -> None:
+    """Raises InputError if the lock of ``output`` was taken from this process, which was taken for dead."""
+    lease = _leases.get(_key(_place(output, grows)))
+    if lease is not None and not lease.is_lock_held_by_us:
+        raise InputError(
+            f"{output}: another process took over its lock, since this one did not answer for {LEASE_SECONDS:.0f} s;"
+            " nothing more is written here. Look at what the other one made, then run the command again if need be."
+        )
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Turns the error of a full disk, a read-only folder and the like into an InputError that names ``output``."""
+    try:
+        yield
+    except OSError as error:
+        place = f".{output.name}.partial"
+        ours = error.filename is None or place in str(error.filename) or output.name in str(error.filename)
+        if not ours or error.errno not in _UNWRITABLE:
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise InputError(
+            f"{output} cannot be written ({reason}); what was there before is unchanged. Make room or choose another"
+            " output."
+        ) from None
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write a file to, which takes the place of ``path`` when the context ends well, and is gone otherwise.
+
+    Raises InputError as :func:`hold` does, and if the disk is full.
+    """
+    with hold(path) as place, writing(path):
+        scratch = place / f"{_NEW}{path.suffix}"
+        try:
+            yield scratch
+            with scratch.open("rb") as stream:
+                os.fsync(stream.fileno())
+            refuse_lost_hold(path)
+            scratch.replace(path)
+            sync_folder(path.parent)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of ``path`` when the context ends well, and is gone otherwise.
+
+    Raises InputError as :func:`hold` does, and if the disk is full.
+    """
+    with hold(path) as place, writing(path):
+        folder = place / _NEW
+        folder.mkdir()
+        yield folder
+        move_into_place(folder, path)
+
+
+def move_into_place(folder: Path, path: Path) -> None:
+    """Give a finished ``folder``, made where :func:`hold` said, the name ``path``, in place of an earlier one."""
+    refuse_lost_hold(path)
+    old = folder.with_name(_OLD)
+    try:
+        if path.exists():
+            path.rename(old)
+        folder.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A private folder in TMPDIR for as long as the context lasts; those that killed processes left go first."""
+    root = Path(tempfile.gettempdir())
+    remove_leftovers(root, ".orthrus-*.partial")
+    output = root / f"orthrus-{secrets.token_hex(8)}"
+    with hold(output) as place:
+        folder = place / "files"
+        folder.mkdir(mode=0o700)
+        yield folder
+
+
+@contextmanager
+def reserve_file(
+    path: Path, overwrite: bool, suffixes: tuple[str, ...] = (".parquet", ".tsv", ".csv")
+) -> Iterator[None]:
+    """Holds the place of a table while it is made; raises InputError if it is taken, exists, or names no format."""
     if path.suffix not in suffixes:
-        raise InputError(f"output {path} ends in {path.suffix!r}; expected {' or '.join(suffixes)}")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; choose another --output or pass --overwrite to replace it")
+        raise InputError(f"output {path} ends in {path.suffix!r}; expected {', '.join(suffixes)}")
+    with hold(path):
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} exists; choose another --output or pass --overwrite to replace it")
+        yield
+
+
+@contextmanager
+def reserve_folder(path: Path, marker: str, overwrite: bool | None = None) -> Iterator[None]:
+    """Holds the place of a folder while it is made.
+
+    Raises InputError if it is taken or exists: only a folder that holds a ``marker`` file is ever replaced, and only
+    with ``overwrite`` (None: the user has no such choice).
+    """
+    with hold(path):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            if not (path / marker).is_file():
+                raise InputError(f"{path} exists and has no {marker}; choose another --output, it will not be replaced")
+            if not overwrite:
+                way_out = "remove it first" if overwrite is None else "pass --overwrite to replace it"
+                raise InputError(f"{path} exists; choose another --output or {way_out}")
+        yield
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write ``table`` as Parquet or, by the suffix ``.tsv``, as tab-separated text with empty fields for null."""
+    """Write ``table`` as Parquet or, by the ending ``.tsv`` or ``.csv``, as text with empty fields for null."""
     with atomic_file(path) as scratch:
-        if path.suffix == ".tsv":
-            csv.write_csv(table, scratch, csv.WriteOptions(delimiter="\t", quoting_style="none", quoting_header="none"))
-        else:
+        if path.suffix == ".parquet":
             pq.write_table(table, scratch, compression="zstd")
+        else:
+            write_delimited(table, scratch)
+
+
+def write_delimited(table: pa.Table, path: Path) -> None:
+    """Write a table as text to ``path`` itself: tabs for ``.tsv``, else commas; quotes only if a value needs them."""
+    for quoting in ("none", "needed"):
+        options = csv.WriteOptions(
+            delimiter="\t" if path.suffix == ".tsv" else ",", quoting_style=quoting, quoting_header=quoting
+        )
+        try:
+            csv.write_csv(table, path, options)
+            return
+        except pa.ArrowInvalid:  # a delimiter, a quote or a line end in a value
+            if quoting == "needed":
+                raise
 
 
 def write_text(text: str, path: Path) -> None:
@@ -36,38 +227,103 @@ def write_text(text: str, path: Path) -> None:
         scratch.write_text(text, encoding="utf-8")
 
 
-@contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.partial")
+def remove_leftovers(folder: Path, pattern: str = ".*.partial") -> None:
+    """Remove what killed processes left unfinished in ``folder``, naming it; what a living one holds stays."""
+    for place in sorted(folder.glob(pattern)):
+        lease = SoftFileLease(place / _LOCK, lease_duration=LEASE_SECONDS, thread_local=False)
+        with suppress(OSError, Timeout):  # another user's, or just now taken
+            if not (place / _LOCK).exists():
+                continue
+            lease.acquire(timeout=0)
+            _log.warning("%s, which a process that is dead now left unfinished, is removed", place)
+            _empty(place)
+            lease.release()
+            place.rmdir()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` last beyond a power cut, where the file system can be asked to."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        yield scratch
-        scratch.replace(path)
+        os.fsync(handle)
+    except OSError:  # some network file systems refuse; the rename itself stands
+        pass
     finally:
-        scratch.unlink(missing_ok=True)
+        os.close(handle)
 
 
-def refuse_folder(path: Path, marker: str, overwrite: bool) -> None:
-    """Raises InputError if a folder cannot go to ``path``: only one that holds a ``marker`` file is ever replaced."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not (path / marker).is_file():
-        raise InputError(f"{path} exists and has no {marker}; choose another --output, it will not be replaced")
-    if not overwrite:
-        raise InputError(f"{path} exists; choose another --output or pass --overwrite to replace it")
+def _place(output: Path, grows: bool) -> Path:
+    return output / ".partial" if grows else output.with_name(f".{output.name}.partial")
 
 
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of ``path`` when the context ends well, and is gone otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+def _key(place: Path) -> Path:
+    return place.parent.resolve() / place.name
+
+
+def _take(place: Path, output: Path) -> SoftFileLease:
+    """The lock of ``place``: at once, or after watching a holder of another machine for as long as its lease."""
+    lease = SoftFileLease(place / _LOCK, lease_duration=LEASE_SECONDS, thread_local=False)
+    for patience in (_PROMPT, LEASE_SECONDS + _PROMPT):
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            lease.acquire(timeout=patience, poll_interval=_PROMPT / 10)
+            return lease
+        except FileNotFoundError:  # the former holder removed the folder just now
+            continue
+        except Timeout:
+            if patience > _PROMPT or _lives_here(lease.pid, _holder(place)):
+                break
+            _log.warning(
+                "%s is held by %s; waiting for %.0f s to see whether it lives", output, _holder(place), LEASE_SECONDS
+            )
+    raise InputError(
+        f"{output} is being written by another process ({_holder(place)}); wait for it, or choose another output. If"
+        f" that process is surely dead, remove {place} and run the command again."
+    )
+
+
+def _describe_holder() -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     try:
-        folder = partial / "new"
-        folder.mkdir()
-        yield folder
-        if path.exists():
-            path.rename(partial / "old")
-        folder.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = f"user {os.getuid()}"
+    return f"process {os.getpid()} on {gethostname()}, of {user}, since {since}"
+
+
+def _holder(place: Path) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return (place / _HOLDER).read_text(encoding="utf-8")
+    return "it has not said which"
+
+
+def _lives_here(pid: int | None, holder: str) -> bool:
+    with suppress(ProcessLookupError, PermissionError):
+        if pid is None or f" on {gethostname()}," not in holder:
+            return False
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def _clear(place: Path, output: Path, keep: bool) -> None:
+    """Put back what a killed process was replacing, and remove what it was making unless that is to be kept."""
+    if (place / _OLD).exists() and not output.exists():
+        (place / _OLD).rename(output)
+        _log.warning("%s is put back: a process was killed while it replaced it", output)
+    left = _left(place)
+    if left and not keep:
+        _log.warning("%s held what a killed process left (%s); it is removed", place, ", ".join(left))
+        _empty(place)
+
+
+def _left(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir() if path.name not in (_LOCK, _HOLDER))
+
+
+def _empty(place: Path) -> None:
+    for path in place.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()

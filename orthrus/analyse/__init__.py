@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -31,7 +30,8 @@ from orthrus.analyse.content import (
 from orthrus.analyse.plots import draw
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
-from orthrus.output import atomic_folder, refuse_folder
+from orthrus.messages import messages
+from orthrus.output import atomic_folder, reserve_folder
 from orthrus.store import TranscriptStore
 
 ANALYSIS_FILE = "analysis.json"
@@ -56,7 +56,21 @@ def analyse(
     compresses better, so all are of one size, and a region that has fewer is named with what it has. Raises InputError
     if no transcript has a CDS, or if ``output`` is there and ``overwrite`` is not.
     """
-    refuse_folder(output, ANALYSIS_FILE, overwrite)
+    with reserve_folder(output, ANALYSIS_FILE, overwrite):
+        document, tables = _measure(store, text, symbols, pairs, seed)
+        with atomic_folder(output) as folder:
+            for name, rows in tables.items():
+                pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+            content = json.dumps(document, indent=2, allow_nan=False) + "\n"
+            (folder / ANALYSIS_FILE).write_text(content, encoding="utf-8")
+            draw(document, pd.DataFrame(tables["similarity"]), folder)
+    return document
+
+
+def _measure(
+    store: TranscriptStore, text: Path | None, symbols: int | None, pairs: int, seed: int
+) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """The document of an analysis, and its tables by name."""
     generator = np.random.default_rng(seed)
     english = read_text(text)
     n_symbols = min(symbols or len(english.symbols), len(english.symbols))
@@ -67,7 +81,7 @@ def analyse(
         raise InputError(f"no transcript of {store.path} has a CDS; regions and codons need one")
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     tables["compression"] += _compression(ENGLISH, "text", english, generator)
-    for species in track(chosen, "species", console=Console(stderr=True), transient=True):
+    for species in track(chosen, "species", console=messages(), transient=True):
         name = store.species_names[species] or "unnamed species"
         genes = [regions(store, row) for row in one_of_each_gene(store, species, generator)[:MAX_GENES].tolist()]
         of_region = {region: [gene[region] for gene in genes] for region in REGIONS}
@@ -87,12 +101,7 @@ def analyse(
         **{name: tables[name] for name in ("compression", "composition", "codons")},
         "similarity": _summary(tables["similarity"]),
     }
-    with atomic_folder(output) as folder:
-        for name, rows in tables.items():
-            pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
-        (folder / ANALYSIS_FILE).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        draw(document, pd.DataFrame(tables["similarity"]), folder)
-    return document
+    return document, tables
 
 
 def _joined(parts: Sequence[Codes], n_symbols: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

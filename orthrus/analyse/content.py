@@ -4,17 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from Bio.Data.CodonTable import unambiguous_dna_by_id
 from numpy.typing import NDArray
 
-from orthrus.genome.codes import BASE_BITS, BASES, Codes
+from orthrus.genome.codes import BASE_BITS, Codes
+from orthrus.genome.genetic_code import CODONS, UNKNOWN, amino_acids, whole_codons
 from orthrus.store import TranscriptStore
 from orthrus.store.pairs import PairIndex, PairKind
 
 REGIONS = ("5'UTR", "CDS", "3'UTR")
-CODONS = tuple(a + b + c for a in BASES[1:] for b in BASES[1:] for c in BASES[1:])
-_LETTERS = {**unambiguous_dna_by_id[1].forward_table, **dict.fromkeys(unambiguous_dna_by_id[1].stop_codons, "*")}
-AMINO_ACIDS = tuple(_LETTERS[codon] for codon in CODONS)
+AMINO_ACIDS = tuple(amino_acids()[: len(CODONS)].tolist())
 SIMILARITY_K = 12
 
 
@@ -55,11 +53,9 @@ def _gc(codes: Codes) -> float:
 
 def codon_counts(coding: list[Codes]) -> NDArray[np.int64]:
     """How often each of :data:`CODONS` occurs in frame, int64 (64,); codons with an N are passed over."""
-    total = np.zeros(64, dtype=np.int64)
+    total = np.zeros(len(CODONS), dtype=np.int64)
     for codes in coding:
-        base_C3 = (codes[: len(codes) // 3 * 3] & BASE_BITS).astype(np.int64).reshape(-1, 3) - 1
-        known = base_C3[(base_C3 >= 0).all(axis=1)]
-        total += np.bincount(known @ [16, 4, 1], minlength=64)
+        total += np.bincount(whole_codons(codes), minlength=UNKNOWN + 1)[:UNKNOWN]
     return total
 
 

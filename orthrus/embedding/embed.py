@@ -1,43 +1,53 @@
 """Embedding: every transcript of a store to one vector, batched by length under a token budget.
 
-Transcripts go through the encoder from the longest to the shortest, so that a batch pads little and memory peaks at
-once. A file is written in parts beside the output and joined at the end: an interrupted run goes on where it stopped,
-and the output appears whole or not at all.
+A file is made in parts of consecutive transcripts, each from the longest to the shortest, so that a batch pads little,
+and the part with the longest transcript first, so that memory peaks at once. Parts lie beside the output
+(:mod:`orthrus.embedding.parts`): an interrupted run goes on where it stopped, and the output appears whole or not at
+all.
 """
 
-import json
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
+from orthrus.embedding.file import read_embeddings, write_content
+from orthrus.embedding.formats import check_format
+from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks
 from orthrus.loading.batch import pad
-from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder
+from orthrus.messages import messages
+from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder, stored_readout
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
+from orthrus.output import atomic_file, hold, writing
 from orthrus.store import TranscriptStore, sha256
 
 logger = logging.getLogger(__name__)
 
-METADATA_KEY = b"orthrus"
-_PART_NT = 4_000_000  # a part is what an interrupted run loses at most
-_LIST_ROWS = 500_000  # rows of one Arrow list array, whose offsets are 32 bits
+
+class HasCodes(Protocol):
+    """Transcripts by number, as a store has them."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Lengths in nt, int64 (n,)."""
+
+    def codes(self, i: int) -> Codes:
+        """Codes of transcript ``i``, uint8 (L,)."""
 
 
 def embed(
     encoder: MambaEncoder,
-    store: TranscriptStore,
+    store: HasCodes,
     indices: Sequence[int] | NDArray[np.int64],
     token_budget: int = 65_536,
     description: str = "embedding",
@@ -67,57 +77,65 @@ def embed_to_file(
     input_name: str,
     token_budget: int = 65_536,
     device: str = "cpu",
-    readouts: Sequence[str] = (LAST_MEAN,),
+    readouts: Sequence[str] | None = None,
     bf16: bool = False,
     overwrite: bool = False,
-) -> pa.Table:
-    """Embed a whole store into a Parquet file, and return its table.
+) -> int:
+    """Embed a whole store into a file, and return the number of its transcripts.
+
+    ``readouts`` are by default the one that the checkpoint names as its own.
 
     With ``bf16``, matrix products take bfloat16 inputs: faster on a GPU, and on a CPU that has such instructions (on
     others they are emulated); the scan's state and the pooling stay in float32.
 
     Columns: ``transcript_id``, ``embedding`` (list of float32), ``embedding.NAME`` for each readout but the first, then
-    ``species``, ``gene_id``, ``gene_name`` and ``family_id``, in the store's order. The schema's metadata names the
-    encoder, its checkpoint, the readouts and the input.
+    what the store says of the transcripts, in the store's order. The schema's metadata names the encoder, its
+    checkpoint, the readouts and the input. An ``output`` of another ending than ``.parquet`` is that format's form of
+    the same (:mod:`orthrus.embedding.formats`), made in memory.
 
     Raises InputError if ``output`` exists or a run with another checkpoint or input was left unfinished there, unless
-    ``overwrite``, and if the checkpoint cannot be read.
+    ``overwrite``; if another process makes it; if the checkpoint cannot be read; or if a vector is not finite.
     """
-    if output.exists() and not overwrite:
-        raise InputError(f"{output} exists; choose another --output or pass --overwrite to replace it")
-    if token_budget < 1:
-        raise InputError(f"a token budget of {token_budget} holds no transcript; expected, say, 65536")
-    encoder = load_encoder(checkpoint, check_device(device))
-    check_n_tracks(encoder.n_tracks)
-    check_readouts(encoder, readouts)
-    warn_of_bare_transcripts(encoder, store)
-    metadata = {
-        "encoder": encoder.config,
-        "checkpoint": str(checkpoint),
-        "checkpoint_sha256": checkpoint_sha256(checkpoint),
-        **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
-        "input": input_name,
-        "readout": readouts[0],
-        "readouts": list(readouts),
-        "precision": "bf16" if bf16 else "32",
-    }
-    parts = output.with_name(output.name + ".partial")
-    job = metadata | {"files": store.meta["files"], "token_budget": token_budget}
-    _open_parts(parts, job, overwrite)
-    vectors = np.empty((len(store), sum(widths(encoder, readouts))), dtype=np.float32)
-    products = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16)
-    with products, progress_bar() as progress:
-        task = progress.add_task("embedding", total=len(store))
-        for number, rows in enumerate(_parts(store.lengths, token_budget)):
-            vectors[np.concatenate(rows)] = _part(parts / f"{number:06d}.npy", encoder, store, rows, readouts)
-            progress.advance(task, sum(map(len, rows)))
-    by_readout = np.split(vectors, np.cumsum(widths(encoder, readouts))[:-1], axis=1)
-    table = _table(store, dict(zip(readouts, by_readout, strict=True)), metadata)
-    scratch = parts / "whole.parquet"
-    pq.write_table(table, scratch, compression="zstd")
-    scratch.replace(output)
-    shutil.rmtree(parts)
-    return table
+    check_format(output)
+    with hold(output, keep=True) as place:
+        if output.exists() and not overwrite:
+            raise InputError(f"{output} exists; choose another --output or pass --overwrite to replace it")
+        if token_budget < 1:
+            raise InputError(f"a token budget of {token_budget} holds no transcript; expected, say, 65536")
+        encoder = load_encoder(checkpoint, check_device(device))
+        check_n_tracks(encoder.n_tracks)
+        readouts = readouts or [stored_readout(checkpoint)]
+        check_readouts(encoder, readouts)
+        warn_of_bare_transcripts(encoder, store)
+        metadata = {
+            "encoder": encoder.config,
+            "checkpoint": str(checkpoint),
+            "checkpoint_sha256": checkpoint_sha256(checkpoint),
+            **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
+            "input": input_name,
+            "readout": readouts[0],
+            "readouts": list(readouts),
+            "precision": "bf16" if bf16 else "32",
+        }
+        job = metadata | {"files": store.meta["files"], "token_budget": token_budget, "format": PART_FORMAT}
+        parts = Parts(place, store.lengths, sum(widths(encoder, readouts)))
+        with writing(output):
+            parts.open(job, overwrite)
+        products = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16)
+        with products, progress_bar() as progress:
+            task = progress.add_task("embedding", total=len(store))
+            for part in parts.by_longest():
+                if parts.read(part) is None:
+                    vectors = _vectors(encoder, store, part, token_budget, readouts)
+                    with writing(output):
+                        parts.write(part, vectors)
+                progress.advance(task, len(part))
+        with atomic_file(output) as scratch:
+            joined = scratch.with_suffix(".parquet")
+            join(parts, store, dict(zip(readouts, widths(encoder, readouts), strict=True)), metadata, joined)
+            if joined != scratch:
+                write_content(read_embeddings(joined), scratch)
+    return len(store)
 
 
 def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> None:
@@ -140,18 +158,21 @@ def check_device(name: str) -> torch.device:
     return device
 
 
-def _part(
-    path: Path, encoder: MambaEncoder, store: TranscriptStore, part: list[NDArray[np.int64]], readouts: Sequence[str]
+def _vectors(
+    encoder: MambaEncoder, store: TranscriptStore, part: range, token_budget: int, readouts: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Vectors of a part, from its file if an earlier run wrote it."""
-    if path.exists():
-        done: NDArray[np.float32] = np.load(path)
-        return done
-    vectors = np.concatenate([encode(encoder, [store.codes(int(i)) for i in rows], readouts) for rows in part])
-    scratch = path.with_suffix(".scratch")
-    with scratch.open("wb") as stream:
-        np.save(stream, vectors)
-    scratch.replace(path)
+    """Vectors of a part, float32 (n, D), in the store's order."""
+    of_batches = list(batches(store.lengths[part.start : part.stop], token_budget))
+    found = [_encode(encoder, [store.codes(part.start + int(i)) for i in rows], readouts) for rows in of_batches]
+    vectors = np.empty((len(part), sum(widths(encoder, readouts))), dtype=np.float32)
+    vectors[np.concatenate(of_batches)] = torch.cat(found).cpu().numpy()
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if bad.size:
+        raise InputError(
+            f"{bad.size:,} vectors are not finite, such as that of"
+            f" {store.transcript_ids[part.start + int(bad[0])].as_py()}: the encoder overflows on them; try --precision"
+            " 32, or an earlier checkpoint"
+        )
     return vectors
 
 
@@ -159,13 +180,21 @@ def encode(
     encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str] = (LAST_MEAN,)
 ) -> NDArray[np.float32]:
     """Vectors of a batch of annotated codes, float32 (B, D), or of several readouts side by side."""
-    codes_BL, lengths_B = pad(sequences)
-    device = encoder.norm_f.weight.device
-    with torch.inference_mode():
-        tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
-        vectors_BD = read_out(encoder, tracks_BCL, torch.from_numpy(lengths_B).to(device), list(readouts))
-    vectors: NDArray[np.float32] = torch.cat(vectors_BD, dim=1).float().cpu().numpy()
+    vectors: NDArray[np.float32] = _encode(encoder, sequences, readouts).cpu().numpy()
     return vectors
+
+
+def _encode(encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str]) -> Tensor:
+    """Vectors of a batch where the encoder is; on a GPU the host goes on before they are there."""
+    device = encoder.norm_f.weight.device
+    codes_BL, lengths_B = (_to_device(torch.from_numpy(array), device) for array in pad(sequences))
+    with torch.inference_mode():
+        tracks_BCL = codes_to_tracks(codes_BL, encoder.n_tracks)
+        return torch.cat(read_out(encoder, tracks_BCL, lengths_B, list(readouts)), dim=1).float()
+
+
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:
@@ -176,48 +205,6 @@ def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[n
         size = max(1, token_budget // int(lengths[order[start]]))
         yield order[start : start + size]
         start += size
-
-
-def _parts(lengths: NDArray[np.int64], token_budget: int) -> Iterator[list[NDArray[np.int64]]]:
-    part: list[NDArray[np.int64]] = []
-    for rows in batches(lengths, token_budget):
-        part.append(rows)
-        if sum(int(lengths[r].sum()) for r in part) >= _PART_NT:
-            yield part
-            part = []
-    if part:
-        yield part
-
-
-def _open_parts(parts: Path, job: dict[str, Any], overwrite: bool) -> None:
-    """Make the folder of parts, or take up the one of an interrupted run of the same job."""
-    text = json.dumps(job, indent=2, sort_keys=True)
-    description = parts / "job.json"
-    if description.exists() and description.read_text() != text:
-        if not overwrite:
-            raise InputError(
-                f"{parts} holds an unfinished run with another checkpoint or input; finish that run, or pass"
-                " --overwrite to start anew"
-            )
-        shutil.rmtree(parts)
-    parts.mkdir(parents=True, exist_ok=True)
-    description.write_text(text)
-
-
-def _table(store: TranscriptStore, readouts: dict[str, NDArray[np.float32]], metadata: dict[str, Any]) -> pa.Table:
-    columns = {"transcript_id": store.transcripts["transcript_id"]}
-    for number, (name, vectors) in enumerate(readouts.items()):
-        lists = [_list_array(vectors[i : i + _LIST_ROWS]) for i in range(0, len(vectors), _LIST_ROWS)]
-        columns["embedding" if number == 0 else f"embedding.{name}"] = pa.chunked_array(lists)
-    for name in ("species", "gene_id", "gene_name", "family_id"):
-        columns[name] = store.transcripts[name]
-    return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
-
-
-def _list_array(vectors: NDArray[np.float32]) -> pa.ListArray:
-    n, width = vectors.shape
-    offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32))
-    return pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
 
 
 def checkpoint_sha256(checkpoint: Path) -> str:
@@ -236,4 +223,5 @@ def progress_bar(unit: str = "transcripts") -> Progress:
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeRemainingColumn(),
+        console=messages(),
     )

@@ -84,7 +84,7 @@ def _search_faiss(query_QD: NDArray[np.float32], candidate_ND: NDArray[np.float3
     try:
         import faiss
     except ImportError:
-        raise InputError("faiss is not installed: pip install 'orthrus-mrna[faiss]', or go without it") from None
+        raise InputError("faiss is not installed: pip install faiss-cpu, or go without it") from None
     index = faiss.IndexFlatL2(candidate_ND.shape[1])
     index.add(np.ascontiguousarray(candidate_ND))
     found: NDArray[np.int64] = index.search(np.ascontiguousarray(query_QD), k)[1]

@@ -8,6 +8,7 @@ again with the log-likelihood ratio.
 V variants, D features, P edited positions, L positions.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
 from orthrus.embedding.embed import batches, embed, encode, progress_bar
 from orthrus.embedding.variant_file import Variant
@@ -28,6 +28,9 @@ from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import MaskedLanguageHead
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore
+
+logger = logging.getLogger(__name__)
+
 
 class _Placed(NamedTuple):
     """A variant of transcript ``row`` of the store."""
@@ -120,11 +123,10 @@ def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> 
     if len(unknown) == len(variants):
         store.index_of(variants[0].transcript_id)  # says what there is
     if unknown:
-        Console(stderr=True).print(
+        logger.warning(
             f"warning: {source}: {len(unknown):,} of {len(variants):,} variants are of transcripts that the input"
-            f" lacks, for example {unknown[0].transcript_id} (line {unknown[0].line}); left out.",
-            style="yellow", highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            f" lacks, for example {unknown[0].transcript_id} (line {unknown[0].line}); left out."
+        )
     placed = []
     for each in variants:
         if each.transcript_id not in row_of:

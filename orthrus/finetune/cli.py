@@ -24,7 +24,8 @@ from orthrus.finetune.module import FineTuning
 from orthrus.finetune.result import predictions_table, write_finetuning
 from orthrus.nn.checkpoints import save_encoder
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.output import write_table
+from orthrus.output import hold, write_table, write_text
+from orthrus.recipes import with_recipe_paths
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "prog": "orthrus finetune"}
 _CONFIG_FILE = "config.yaml"
@@ -118,18 +119,20 @@ def _loggers(given: Any) -> list[Any]:
     return list(given) if isinstance(given, Sequence) else [given]
 
 
-def run(args: list[str]) -> None:
-    """Fine-tune as ``args`` say; raises InputError for unusable input."""
+def run(args: list[str]) -> Path:
+    """Fine-tune as ``args`` say and return the run's folder; raises InputError for unusable input."""
     try:
-        cli = FineTuneCLI(args)
+        cli = FineTuneCLI(with_recipe_paths(args))
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus finetune --help`") from None
-    data: LabelledDataModule = cli.build(0).data
-    _keep_config(cli)
-    data.tell()
-    for number in range(len(data.rows.splits)):
-        cli.train_split(number)
-    write_finetuning(cli.root, data, cli.config.model.checkpoint)
+    with hold(cli.root, grows=True):
+        data: LabelledDataModule = cli.build(0).data
+        _keep_config(cli)
+        data.tell()
+        for number in range(len(data.rows.splits)):
+            cli.train_split(number)
+        write_finetuning(cli.root, data, cli.config.model.checkpoint)
+    return cli.root
 
 
 def _keep_config(cli: FineTuneCLI) -> None:
@@ -141,5 +144,4 @@ def _keep_config(cli: FineTuneCLI) -> None:
             f"{cli.root} holds a run of another configuration ({path}); choose another --trainer.default_root_dir, or"
             " repeat that run's command to go on with it"
         )
-    cli.root.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(text, path)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -17,6 +16,7 @@ from orthrus.embedding.embed import batches
 from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.loading.batch import pad
+from orthrus.messages import messages
 from orthrus.probe.labels import Labels, read_labels
 from orthrus.probe.rows import Rows, choose_rows, report_dropped_rows
 from orthrus.probe.splits import Split
@@ -81,7 +81,7 @@ class LabelledDataModule(LightningDataModule):
 
     def tell(self) -> None:
         """Print what was left out of the labels, and why."""
-        report_dropped_rows(self.labels, self.rows, Console(stderr=True))
+        report_dropped_rows(self.labels, self.rows, messages())
 
     def train_dataloader(self) -> DataLoader[LabelledBatch]:
         """Training rows, in random batches of like length, other ones every epoch."""

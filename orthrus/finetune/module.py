@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from orthrus.errors import InputError
 from orthrus.finetune.data import LabelledBatch, LabelledDataModule
 from orthrus.finetune.lora import LoRA
-from orthrus.nn.checkpoints import load_encoder
+from orthrus.models import load_model
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.probe.one_split import score
 from orthrus.probe.targets import Target, Task
@@ -48,7 +48,7 @@ class FineTuning(LightningModule):
     """Trains a network and a head on the training side, with validation loss and the probe's metrics by epoch.
 
     Args:
-        checkpoint: encoder to begin with: a checkpoint, or a folder that ``orthrus export`` made.
+        checkpoint: encoder to begin with, as :func:`orthrus.load_model` takes it: a name, a folder, a checkpoint.
         network: instead of a checkpoint, a network to train from scratch: an encoder or one of
             :mod:`orthrus.nn.baselines`.
         head: (D, T) -> module.
@@ -84,7 +84,7 @@ class FineTuning(LightningModule):
         self.scale_D: Tensor
         if (checkpoint is None) == (network is None):
             raise InputError("expected one of model.checkpoint (an encoder to fine-tune) and model.network (to train)")
-        self.network = load_encoder(checkpoint) if checkpoint is not None else cast(nn.Module, network)
+        self.network = load_model(checkpoint) if checkpoint is not None else cast(nn.Module, network)
         if not hasattr(self.network, "represent"):
             raise InputError(
                 f"model.network is a {type(self.network).__name__}, which has no `represent`; expected"

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from orthrus.embedding.embed import embed
 from orthrus.finetune.data import LabelledDataModule
-from orthrus.nn.checkpoints import load_encoder
+from orthrus.models import load_model
 from orthrus.probe.controls import kmer_features
 from orthrus.probe.leaks import leak_report
 from orthrus.probe.metrics import SeedScores
@@ -56,7 +56,7 @@ def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | Non
         ours.append(seed_scores(data.target, split, predicted_NT, said["validation_loss"]))
     features = {KMER: kmer_features(data.store, ids).matrix}
     if checkpoint is not None:
-        frozen = embed(load_encoder(checkpoint), data.store, data.transcripts, description=f"{FROZEN} control")
+        frozen = embed(load_model(checkpoint), data.store, data.transcripts, description=f"{FROZEN} control")
         features = {FROZEN: frozen, **features}
     results = {FINE_TUNED: [ours]} | {
         name: [[probe_features(matrix, data.target, split) for split in splits]] for name, matrix in features.items()

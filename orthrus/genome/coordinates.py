@@ -22,10 +22,14 @@ from orthrus.genome.tables import read_tsv
 
 @dataclass(frozen=True)
 class Coordinates:
-    """T rows of a coordinate table. CDS bounds are -1 without a CDS; ``exon_ends[t]`` is empty where unknown."""
+    """T rows of a coordinate table. CDS bounds are -1 without a CDS; ``exon_ends[t]`` is empty where unknown.
+
+    Without ``gene_known`` the row names no gene, and ``gene_id`` is the transcript's.
+    """
 
     transcript_id: list[str]
     gene_id: list[str]
+    gene_known: NDArray[np.bool_]  # (T,)
     gene_name: list[str]
     species: list[str]
     biotype: list[str]
@@ -68,6 +72,7 @@ def read_coordinates(path: Path, species: str, fasta: Path) -> Coordinates:
     rows = Coordinates(
         transcript_id=table["transcript_id"].to_pylist(),
         gene_id=pc.coalesce(gene_id, gene_name, table["transcript_id"]).to_pylist(),
+        gene_known=np.asarray(pc.or_(pc.is_valid(gene_id), pc.is_valid(gene_name))),
         gene_name=pc.coalesce(gene_name, "").to_pylist(),
         species=pc.coalesce(text("species"), species).to_pylist(),
         biotype=pc.coalesce(text("biotype"), pc.if_else(coding, "protein_coding", "non_coding")).to_pylist(),

@@ -40,7 +40,9 @@ class Filters:
         ``chromosomes`` is what the annotation says of its contigs.
         """
         known = chromosomes or {}
-        secondary = {name for name in set(contigs or ()) if self.primary_contigs and not is_primary(name, known.get(name))}
+        secondary = {
+            name for name in set(contigs or ()) if self.primary_contigs and not is_primary(name, known.get(name))
+        }
         kept: list[int] = []
         refused: dict[str, list[str]] = {}
         columns: Iterator[tuple[str, int, str | None, str | None]] = zip(

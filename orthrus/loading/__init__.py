@@ -5,11 +5,12 @@ The LightningDataModule is in :mod:`orthrus.loading.datamodule`: embedding, whic
 
 from orthrus.loading.augment import Augmentation, DropTracks, MaskBases, MaskTracks
 from orthrus.loading.batch import PairBatch
-from orthrus.loading.views import CodingOnly, DropUtrs, Graft, Rearrangement
+from orthrus.loading.views import CodingOnly, Crop, DropUtrs, Graft, Rearrangement, Window
 
 __all__ = [
     "Augmentation",
     "CodingOnly",
+    "Crop",
     "DropTracks",
     "DropUtrs",
     "Graft",
@@ -17,4 +18,5 @@ __all__ = [
     "MaskTracks",
     "PairBatch",
     "Rearrangement",
+    "Window",
 ]

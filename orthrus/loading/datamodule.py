@@ -22,7 +22,7 @@ from orthrus.loading.batch import PairBatch, PairDataset
 from orthrus.loading.draws import check_fraction
 from orthrus.loading.plan import START, Place, Planner
 from orthrus.loading.stream import EndlessPlans
-from orthrus.loading.views import Graft, Rearrangement
+from orthrus.loading.views import Crop, Graft, Rearrangement
 from orthrus.store import TranscriptStore
 from orthrus.store.families import Split, split_of
 from orthrus.store.pairs import PairIndex
@@ -36,7 +36,8 @@ class PairDataModule(LightningDataModule):
         token_budget: padded positions (nt) of a batch on one rank, both views together.
         ortholog_probability: of drawing an ortholog where a transcript has isoforms too.
         rearrangements: of UTRs and CDS, in order, which may change lengths. None: an ortholog that is a coding sequence
-            alone is put between the UTRs of the base transcript.
+            alone is put between the UTRs of the base transcript, and the two views of a transcript without another
+            partner are random windows of it.
         augmentations: of the codes of both views, in order. None: mask 30 % of bases and 30 % of the two annotation
             tracks.
         mlm_fraction: of bases, to be hidden and predicted by masked language modelling.
@@ -74,7 +75,7 @@ class PairDataModule(LightningDataModule):
         ):
             check_fraction(value, f"data.{name}")
         self.token_budget, self.ortholog_probability, self.seed = token_budget, ortholog_probability, seed
-        self.rearrangements = [Graft()] if rearrangements is None else list(rearrangements)
+        self.rearrangements = [Graft(), Crop()] if rearrangements is None else list(rearrangements)
         self.augmentations = [MaskBases(), MaskTracks()] if augmentations is None else list(augmentations)
         self.mlm_fraction, self.annotation_fraction = mlm_fraction, annotation_fraction
         self.base_species, self.val_fraction, self.test_fraction = base_species, val_fraction, test_fraction

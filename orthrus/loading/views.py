@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orthrus.genome.codes import BASE_BITS, Codes
+from orthrus.errors import InputError
+from orthrus.genome.codes import BASE_BITS, CDS_BIT, Codes
 from orthrus.loading.draws import check_fraction
 from orthrus.store.pairs import PairKind
 
@@ -100,8 +101,7 @@ class Graft(Rearrangement):
         chosen_P &= _has_cds(base) & _has_cds(partner)
         base, grafted = base[chosen_P], partner[chosen_P]
         grafted[:, UTRS] = base[:, UTRS]
-        lent = ((grafted[:, CDS, 1] - grafted[:, CDS, 0]) % 3 == 0) & ~_ends_in_stop(grafted, codes)
-        lent &= _ends_in_stop(base, codes)
+        lent = _ends_in_frame(grafted, codes) & ~_ends_in_stop(grafted, codes) & _ends_in_stop(base, codes)
         grafted[:, STOP] = base[:, CDS, 1, None] - np.where(lent[:, None], [3, 0], 0)
         result = parts_2P42.copy()
         result[1, chosen_P] = grafted
@@ -141,6 +141,65 @@ class DropUtrs(Rearrangement):
         return _without_utrs(parts_2P42, coding_P & (generator.random(len(kind_P)) < self.probability))
 
 
+@dataclass(frozen=True)
+class Crop(Rearrangement):
+    """Makes the views of a pair without another partner two random windows: masks alone leave them all but the same.
+
+    Of each view of a self pair, each UTR is dropped with probability ``drop_utr`` where there is a CDS; of what is left
+    a window is kept, a share of it drawn uniformly between ``shortest`` and 1, at a uniform place.
+    """
+
+    shortest: float = 0.5
+    drop_utr: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_fraction(self.shortest, "Crop.shortest")
+        check_fraction(self.drop_utr, "Crop.drop_utr")
+
+    def __call__(
+        self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
+    ) -> Parts:
+        """Parts of which self pairs are cut."""
+        chosen_P = kind_P == PairKind.SELF
+        cropped_2S42 = parts_2P42[:, chosen_P]
+        dropped_2S2 = generator.random((*cropped_2S42.shape[:2], len(UTRS))) < self.drop_utr
+        dropped_2S2 &= _has_cds(cropped_2S42)[..., None]
+        for n, utr in enumerate(UTRS):
+            cropped_2S42[:, :, utr, 1] -= dropped_2S2[:, :, n] * np.diff(cropped_2S42[:, :, utr])[..., 0]
+        share_2S = generator.uniform(self.shortest, 1, cropped_2S42.shape[:2])
+        kept_2S = np.ceil(share_2S * lengths(cropped_2S42)).astype(np.int64)
+        result = parts_2P42.copy()
+        result[:, chosen_P] = _random_window(cropped_2S42, kept_2S, generator)
+        return result
+
+
+@dataclass(frozen=True)
+class Window(Rearrangement):
+    """Cuts every view that is longer than ``longest`` nt to a random window of that length."""
+
+    longest: int = 3072
+
+    def __post_init__(self) -> None:
+        if self.longest < 1:
+            raise InputError(f"Window.longest is {self.longest}; expected a number of nt, 1 or more")
+
+    def __call__(
+        self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
+    ) -> Parts:
+        """Parts of at most ``longest`` nt a view."""
+        return _random_window(parts_2P42, np.minimum(lengths(parts_2P42), self.longest), generator)
+
+
+def _random_window(parts: Parts, kept: NDArray[np.int64], generator: np.random.Generator) -> Parts:
+    """Parts of views, int64 (..., 4, 2), cut to windows of ``kept`` nt (...) at uniform places."""
+    first = (generator.random(kept.shape) * (lengths(parts) - kept + 1)).astype(np.int64)
+    size = parts[..., 1] - parts[..., 0]
+    begin = np.cumsum(size, axis=-1) - size  # of each part, in its view
+    window = np.stack([first, first + kept], axis=-1)[..., None, :]
+    cut: Parts = parts[..., :1] + np.clip(window - begin[..., None], 0, size[..., None])
+    return cut
+
+
 def _without_utrs(parts_2P42: Parts, chosen_P: NDArray[np.bool_]) -> Parts:
     chosen_P = chosen_P & _has_cds(parts_2P42).all(axis=0)
     result = parts_2P42.copy()
@@ -159,10 +218,16 @@ def _is_coding_alone(parts: Parts) -> NDArray[np.bool_]:
     return _has_cds(parts) & no_utrs
 
 
-def _ends_in_stop(parts_P42: Parts, codes: Codes) -> NDArray[np.bool_]:
-    """Whether the CDS of each view ends in TAA, TAG or TGA, bool (P,); the CDS are not empty."""
-    first, second, third = (codes[parts_P42[:, CDS, 1] - back] & BASE_BITS for back in (3, 2, 1))
+def _ends_in_frame(parts_P42: Parts, codes: Codes) -> NDArray[np.bool_]:
+    """Whether the CDS of each view ends with a whole codon, bool (P,); the CDS are not empty."""
     long_enough = parts_P42[:, CDS, 1] - parts_P42[:, CDS, 0] >= 3
+    in_frame: NDArray[np.bool_] = long_enough & (codes[parts_P42[:, CDS, 1] - 3] & CDS_BIT > 0)
+    return in_frame
+
+
+def _ends_in_stop(parts_P42: Parts, codes: Codes) -> NDArray[np.bool_]:
+    """Whether the last codon of each view is TAA, TAG or TGA, in frame, bool (P,); the CDS are not empty."""
+    first, second, third = (codes[parts_P42[:, CDS, 1] - back] & BASE_BITS for back in (3, 2, 1))
     purines = ((second == 1) & ((third == 1) | (third == 3))) | ((second == 3) & (third == 1))
-    stop: NDArray[np.bool_] = long_enough & (first == 4) & purines
+    stop: NDArray[np.bool_] = _ends_in_frame(parts_P42, codes) & (first == 4) & purines
     return stop

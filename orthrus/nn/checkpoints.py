@@ -5,18 +5,23 @@ unpickled but tensors and plain containers, so a checkpoint cannot run code.
 """
 
 import json
+import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import N_BASES, MaskedLanguageHead
-from orthrus.output import atomic_folder
+from orthrus.nn.integrity import DIGEST, archive_fault, digest, refuse_not_finite, refuse_other_sizes
+from orthrus.nn.readouts import LAST_MEAN
+from orthrus.output import atomic_folder, reserve_folder
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
@@ -39,8 +44,12 @@ def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch
     path = Path(path)
     content = _read(path)
     weights = _encoder_weights(content.get("state_dict", content), path)
-    encoder = encoder_class.from_config(_stored_config(content, path) or _infer_config(weights, path))
-    _refuse_misfit(encoder.state_dict(), weights, path)
+    refuse_not_finite(weights, path)
+    config = _stored_config(content, path) or _infer_config(weights, path)
+    refuse_other_sizes(config, weights, path)
+    with torch.device("meta"):  # which allocates nothing, whatever the sizes
+        _refuse_misfit(encoder_class.from_config(config).state_dict(), weights, path)
+    encoder = encoder_class.from_config(config)
     encoder.load_state_dict(weights)
     return encoder.to(device).eval()
 
@@ -64,6 +73,18 @@ def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> Maske
     return head.to(device).eval()
 
 
+def stored_readout(path: str | Path) -> str:
+    """The readout that the folder of an encoder names as its own (:mod:`orthrus.nn.readouts`), else ``last.mean``.
+
+    Raises InputError as ``load_encoder``, and for one that is no name.
+    """
+    stored = _read(Path(path)).get("orthrus")
+    readout = stored.get("readout", LAST_MEAN) if isinstance(stored, dict) else LAST_MEAN
+    if not isinstance(readout, str):
+        raise InputError(f"{path} names the readout {readout!r}; expected text such as {LAST_MEAN}")
+    return readout
+
+
 def checkpoint_step(path: str | Path) -> int | None:
     """The training step of a Lightning checkpoint, None of other files. Raises InputError as ``load_encoder``."""
     step = _read(Path(path)).get("global_step")
@@ -72,26 +93,32 @@ def checkpoint_step(path: str | Path) -> int | None:
 
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
     """The encoder of any checkpoint that ``load_encoder`` reads as a folder that Hugging Face can host."""
-    save_encoder(load_encoder(checkpoint), folder, source=Path(checkpoint).name)
+    with reserve_folder(Path(folder), CONFIG_FILE):
+        save_encoder(load_encoder(checkpoint), folder, Path(checkpoint).name, stored_readout(checkpoint))
 
 
-def save_encoder(encoder: MambaEncoder, folder: str | Path, source: str | None = None) -> None:
+def save_encoder(
+    encoder: MambaEncoder, folder: str | Path, source: str | None = None, readout: str = LAST_MEAN
+) -> None:
     """Writes ``config.json``, ``model.safetensors`` and a model card, all of them or nothing.
 
-    ``source`` is what the card says the weights come from. Raises InputError if ``folder`` exists already.
+    ``source`` is what the card says the weights come from, ``readout`` what ``orthrus embed`` gives where it is told no
+    other. Raises InputError if ``folder`` exists already.
     """
     folder = Path(folder)
-    if folder.exists():
-        raise InputError(f"{folder} exists already: name another folder, or remove it first")
-    with atomic_folder(folder) as partial:
-        write_files(encoder, partial, folder.name, source)
+    with reserve_folder(folder, CONFIG_FILE), atomic_folder(folder) as partial:
+        write_files(encoder, partial, folder.name, source, readout)
 
 
-def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None) -> None:
+def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None, readout: str = LAST_MEAN) -> None:
     """Configuration, weights and model card of an encoder called ``name`` into a folder that is there."""
-    (folder / CONFIG_FILE).write_text(json.dumps({"orthrus": {"encoder": encoder.config}}, indent=2) + "\n")
+    (folder / CONFIG_FILE).write_text(
+        json.dumps({"orthrus": {"encoder": encoder.config, "readout": readout}}, indent=2) + "\n"
+    )
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-    save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    refuse_not_finite(state, folder / WEIGHTS_FILE)
+    save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt", DIGEST: digest(state)})
+    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode)  # safetensors makes it private
     (folder / CARD_FILE).write_text(_model_card(encoder, name, source))
 
 
@@ -110,6 +137,7 @@ An Orthrus encoder of mature mRNA: transcripts in, one vector of {encoder.d_mode
 |---|---|
 | mixer | {mixer}, {direction} |
 | layers x width | {encoder.n_layers} x {encoder.d_model} |
+| tokens | {"one a base" if encoder.embedding.name == "base" else "three bases, in the frame of the CDS"} |
 | tracks | {encoder.n_tracks} ({"A, C, G, T, CDS, splice" if encoder.n_tracks == 6 else "A, C, G, T"}) |
 | parameters | {encoder.n_parameters:,} |
 | weights from | {source or "not stated"} |
@@ -150,17 +178,35 @@ def _read(path: Path) -> dict[str, Any]:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _read_safetensors(path)
+        if zipfile.is_zipfile(path) and (fault := archive_fault(path)) is not None:
+            raise ValueError(fault)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each reader has its own errors for a damaged file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{path} cannot be read as a checkpoint ({reason}): it is damaged, no checkpoint, or holds more than "
-            "weights and plain values, which are never unpickled"
+            f"{path} cannot be read as a checkpoint ({_reason(error)}): it is damaged, no checkpoint, or holds more"
+            " than weights and plain values, which are never unpickled"
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a checkpoint")
     return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, "pt") as file:
+        state = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        said = (file.metadata() or {}).get(DIGEST)
+    if said is not None and said != digest(state):
+        raise ValueError("its tensors do not match their checksum")
+    return state
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, less PyTorch's advice to unpickle what may be code."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds objects of code"
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _encoder_weights(state: Any, path: Path) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
-"""The encoder of mature mRNA: a linear embedding of the tracks, a stack of pre-norm mixers, a final norm.
+"""The encoder of mature mRNA: a stem that makes tokens of the tracks, a stack of pre-norm mixers, a final norm.
 
-B batch rows, C tracks, L positions (nt), D model width. Tracks (B, C, L) -> hidden (B, L, D) -> one vector a row,
-the mean over its own positions. 6 x 512 has 10 M parameters, 3 x 256 has 1.3 M.
+B batch rows, C tracks, L positions (nt), T tokens, D model width. Tracks (B, C, L) -> hidden (B, T, D) -> one vector a
+row, the mean over its own tokens. A token is a base (T = L) or, with the codon stem, three bases in the frame of the
+CDS (:mod:`orthrus.nn.stem`). 6 x 512 has 10 M parameters, 3 x 256 has 1.3 M.
 """
 
 from collections import deque
@@ -16,7 +17,9 @@ from torch.utils.checkpoint import checkpoint
 from orthrus.errors import InputError
 from orthrus.nn.mamba import Mamba
 from orthrus.nn.mamba2 import Mamba2
+from orthrus.nn.pieces import PIECE, go_on
 from orthrus.nn.pooling import mean_pool
+from orthrus.nn.stem import STEMS, Tokens
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,7 +28,7 @@ MixerFactory = Callable[[int, bool], nn.Module]
 """(d_model, bidirectional) -> a module called with (hidden_BLD, lengths_B) that keeps the shape."""
 
 Pool = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(hidden_BLD, lengths_B, tracks_BCL) -> one vector a row, as in :mod:`orthrus.nn.pooling`."""
+"""(hidden_BTD, lengths_B in tokens, region_BT) -> one vector a row, as in :mod:`orthrus.nn.pooling`."""
 
 
 class Layer(nn.Module):
@@ -35,7 +38,19 @@ class Layer(nn.Module):
         self.mixer = mixer
 
     def forward(self, hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
+        long = hidden_BLD.shape[1] > PIECE and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if long and isinstance(self.mixer, Mamba) and self.mixer.reverse is None:
+            return self._in_pieces(hidden_BLD, self.mixer)
         out_BLD: Tensor = hidden_BLD + self.mixer(self.norm(hidden_BLD), lengths_B)
+        return out_BLD
+
+    def _in_pieces(self, hidden_BLD: Tensor, mixer: Mamba) -> Tensor:
+        """The same, without gradients, in the memory of a piece beside that of input and output."""
+        out_BLD, carry = torch.empty_like(hidden_BLD), None
+        for start in range(0, hidden_BLD.shape[1], PIECE):
+            piece_BLD = hidden_BLD[:, start : start + PIECE]
+            mixed_BLD, carry = go_on(mixer, self.norm(piece_BLD), carry)
+            out_BLD[:, start : start + PIECE] = piece_BLD + mixed_BLD
         return out_BLD
 
 
@@ -46,6 +61,7 @@ class MambaEncoder(nn.Module):
     values of the published one (bioRxiv 2024.10.10.617658). Padding is on the right and has no effect; NaN in a row's
     tracks gives NaN in that row alone. Raises InputError for sizes that are not positive.
 
+    ``stem`` says what a token is, ``base`` (published) or ``codon``: three bases in the frame of the CDS, with 6 tracks.
     ``mixer`` builds the layers' mixers: the class Mamba, Mamba2, or in a recipe their ``class_path`` and ``init_args``.
     ``gradient_checkpointing`` trades a second forward pass for the memory of the layers' activations.
     """
@@ -58,17 +74,19 @@ class MambaEncoder(nn.Module):
         bidirectional: bool = False,
         mixer: MixerFactory = Mamba,
         gradient_checkpointing: bool = False,
+        stem: str = "base",
     ) -> None:
         super().__init__()
         for name, size in (("n_tracks", n_tracks), ("d_model", d_model), ("n_layers", n_layers)):
             if size < 1:
                 raise InputError(f"{name} must be at least 1, got {size}")
+        if stem not in STEMS:
+            raise InputError(f"stem is {stem!r}; expected {' or '.join(STEMS)}")
         self.n_tracks, self.d_model, self.n_layers, self.bidirectional = n_tracks, d_model, n_layers, bidirectional
         self.gradient_checkpointing = gradient_checkpointing
-        self.embedding = nn.Linear(n_tracks, d_model)
+        self.embedding = STEMS[stem](n_tracks, d_model)
         self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
         self.norm_f = nn.LayerNorm(d_model)
-        nn.init.zeros_(self.embedding.bias)
         with torch.no_grad():  # the residual stream keeps its variance with depth, as published
             for name, parameter in self.named_parameters():
                 if name.endswith("out_proj.weight"):
@@ -83,6 +101,7 @@ class MambaEncoder(nn.Module):
             "d_model": self.d_model,
             "n_layers": self.n_layers,
             "bidirectional": self.bidirectional,
+            "stem": self.embedding.name,
             "mixer": {"class_path": _path(type(mixer)), "init_args": dict(getattr(mixer, "config", {}))},
         }
 
@@ -104,24 +123,32 @@ class MambaEncoder(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def forward(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """Hidden states (B, L, D) after the final norm; those beyond a row's length mean nothing.
+        """Hidden states (B, T, D) after the final norm; those beyond a row's own tokens mean nothing.
 
         ``tracks_BCL`` may have any type; ``lengths_B`` counts each row's positions, 1 to L. Raises InputError for an
-        empty batch, another number of tracks, or lengths out of range.
+        empty batch, another number of tracks, or lengths on the CPU that are out of range.
         """
-        hidden_BLD = deque(self._stream(tracks_BCL, lengths_B), maxlen=1).pop()
-        normed_BLD: Tensor = self.norm_f(hidden_BLD)
-        return normed_BLD
+        hidden_BTD = deque(self._stream(tracks_BCL, lengths_B), maxlen=1).pop()
+        normed_BTD: Tensor = self.norm_f(hidden_BTD)
+        return normed_BTD
 
     def represent(self, tracks_BCL: Tensor, lengths_B: Tensor, pool: Pool = mean_pool) -> Tensor:
-        """One vector a transcript: by default the mean hidden state over its own positions (B, D).
+        """One vector a transcript: by default the mean hidden state over its own tokens (B, D).
 
         Raises as ``forward``.
         """
-        return pool(self(tracks_BCL, lengths_B), lengths_B, tracks_BCL)
+        return pool(self(tracks_BCL, lengths_B), *self.tokens(tracks_BCL, lengths_B))
+
+    def tokens(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tokens:
+        """How many tokens each row has, and the regions that they lie in."""
+        return self.embedding.tokens(tracks_BCL, lengths_B)
+
+    def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
+        """What each token spells, int64 (B, T): one of the stem's ``n_words``, -1 where a base is unknown or none is."""
+        return self.embedding.words(tracks_BCL, lengths_B)
 
     def hidden_layers(self, tracks_BCL: Tensor, lengths_B: Tensor, return_layers: Sequence[int]) -> list[Tensor]:
-        """The residual stream (B, L, D) after chosen layers, 0 being the embedding and n_layers the last layer.
+        """The residual stream (B, T, D) after chosen layers, 0 being the embedding and n_layers the last layer.
 
         Before the final norm. Raises as ``forward``, and for a layer that the encoder lacks.
         """
@@ -134,14 +161,15 @@ class MambaEncoder(nn.Module):
     def _stream(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Iterator[Tensor]:
         """The residual stream after the embedding and after each layer."""
         self._check(tracks_BCL, lengths_B)
-        hidden_BLD: Tensor = self.embedding(tracks_BCL.transpose(1, 2).to(self.embedding.weight.dtype))
-        yield hidden_BLD
+        hidden_BTD: Tensor = self.embedding.embed(tracks_BCL, lengths_B)
+        yield hidden_BTD
+        lengths_B = self.embedding.token_lengths(tracks_BCL, lengths_B)
         for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                hidden_BLD = checkpoint(layer, hidden_BLD, lengths_B, use_reentrant=False)
+                hidden_BTD = checkpoint(layer, hidden_BTD, lengths_B, use_reentrant=False)
             else:
-                hidden_BLD = layer(hidden_BLD, lengths_B)
-            yield hidden_BLD
+                hidden_BTD = layer(hidden_BTD, lengths_B)
+            yield hidden_BTD
 
     def _check(self, tracks_BCL: Tensor, lengths_B: Tensor) -> None:
         if tracks_BCL.ndim != 3 or lengths_B.shape != tracks_BCL.shape[:1]:
@@ -154,8 +182,8 @@ class MambaEncoder(nn.Module):
             raise InputError("empty batch: the encoder needs at least one row")
         if n_tracks != self.n_tracks:
             raise InputError(f"encoder takes {self.n_tracks} tracks, got {n_tracks}")
-        if torch.compiler.is_compiling():
-            return  # the values of lengths are not known while a graph is traced
+        if lengths_B.device.type != "cpu" or torch.compiler.is_compiling():
+            return  # to read them the host would wait for the device; and a graph that is traced has none
         shortest, longest = int(lengths_B.min()), int(lengths_B.max())
         if shortest < 1:
             raise InputError(

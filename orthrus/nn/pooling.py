@@ -1,54 +1,51 @@
 """From hidden states to one vector a transcript.
 
-B batch rows, L positions (nt), D model width, C tracks.
+B batch rows, L tokens (bases, or codons with the codon stem), D model width.
 """
 
 import torch
 from torch import Tensor
 
 from orthrus.errors import InputError
-
-CDS_TRACK = 4
-
-
-def mean_pool(hidden_BLD: Tensor, lengths_B: Tensor, tracks_BCL: Tensor | None = None) -> Tensor:
-    """Mean over each row's own positions (B, D), the published pooling, summed in float32 at least."""
-    return _masked_mean(hidden_BLD, _own_positions(hidden_BLD, lengths_B))
+from orthrus.nn.stem import CODING, FIVE_PRIME, THREE_PRIME
 
 
-def max_pool(hidden_BLD: Tensor, lengths_B: Tensor, tracks_BCL: Tensor | None = None) -> Tensor:
-    """Maximum over each row's own positions (B, D)."""
-    own_BL = _own_positions(hidden_BLD, lengths_B)
+def mean_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None = None) -> Tensor:
+    """Mean over each row's own tokens (B, D), the published pooling, summed in float32 at least."""
+    return _masked_mean(hidden_BLD, _own_tokens(hidden_BLD, lengths_B))
+
+
+def max_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None = None) -> Tensor:
+    """Maximum over each row's own tokens (B, D)."""
+    own_BL = _own_tokens(hidden_BLD, lengths_B)
     return hidden_BLD.masked_fill(~own_BL[:, :, None], -torch.inf).amax(dim=1)
 
 
-def region_pool(hidden_BLD: Tensor, lengths_B: Tensor, tracks_BCL: Tensor) -> Tensor:
-    """Means over 5'UTR, CDS and 3'UTR side by side (B, 3 D).
+def region_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None = None) -> Tensor:
+    """Means over 5'UTR, CDS and 3'UTR side by side (B, 3 D), by ``region_BL`` of :class:`orthrus.nn.stem.Tokens`.
 
-    The CDS runs from the first position of the CDS track (track 4, 1 at the first base of each codon) to the end of
-    its last codon. A region that a transcript lacks, as all three without a CDS, takes the mean over the whole of it.
-    Raises InputError for tracks without a CDS track.
+    A region that a transcript lacks, as all three without a CDS, takes the mean over the whole of it. Raises InputError
+    without regions.
     """
-    if tracks_BCL.shape[1] <= CDS_TRACK:
-        raise InputError(f"pooling by region needs the CDS track: 6 tracks, got {tracks_BCL.shape[1]}")
-    own_BL = _own_positions(hidden_BLD, lengths_B)
-    codon_BL = (tracks_BCL[:, CDS_TRACK] > 0) & own_BL
-    positions = codon_BL.shape[1]
-    position_L = torch.arange(positions, device=hidden_BLD.device)
-    start_B = torch.where(codon_BL, position_L, positions).amin(dim=1)
-    end_B = torch.where(codon_BL, position_L + 3, 0).amax(dim=1)
-    five_prime_BL = own_BL & codon_BL.any(dim=1)[:, None] & (position_L < start_B[:, None])
-    cds_BL = own_BL & (position_L >= start_B[:, None]) & (position_L < end_B[:, None])
-    three_prime_BL = own_BL & codon_BL.any(dim=1)[:, None] & (position_L >= end_B[:, None])
-    regions = [
-        torch.where(region.any(dim=1)[:, None], region, own_BL) for region in (five_prime_BL, cds_BL, three_prime_BL)
-    ]
-    return torch.cat([_masked_mean(hidden_BLD, region_BL) for region_BL in regions], dim=1)
+    return torch.cat([_region_mean(hidden_BLD, lengths_B, region_BL, n) for n in (FIVE_PRIME, CODING, THREE_PRIME)], 1)
 
 
-def _own_positions(hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
-    position_L = torch.arange(hidden_BLD.shape[1], device=hidden_BLD.device)
-    return position_L < lengths_B.to(hidden_BLD.device)[:, None]
+def cds_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None = None) -> Tensor:
+    """Mean over the CDS (B, D), of a transcript without one over the whole of it. Raises as :func:`region_pool`."""
+    return _region_mean(hidden_BLD, lengths_B, region_BL, CODING)
+
+
+def _region_mean(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None, region: int) -> Tensor:
+    if region_BL is None:
+        raise InputError("pooling by region needs the regions of the tokens")
+    own_BL = _own_tokens(hidden_BLD, lengths_B)
+    inside_BL = own_BL & (region_BL == region)
+    return _masked_mean(hidden_BLD, torch.where(inside_BL.any(dim=1)[:, None], inside_BL, own_BL))
+
+
+def _own_tokens(hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
+    token_L = torch.arange(hidden_BLD.shape[1], device=hidden_BLD.device)
+    return token_L < lengths_B.to(hidden_BLD.device)[:, None]
 
 
 def _masked_mean(hidden_BLD: Tensor, counted_BL: Tensor) -> Tensor:

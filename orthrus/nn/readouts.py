@@ -1,11 +1,15 @@
 """Readouts: which layer's hidden states, and how they are pooled, give a transcript its vector.
 
-B batch rows, L positions (nt), D model width, C tracks. A readout is named ``LAYER.POOL``:
+B batch rows, L positions (nt), T tokens, D model width, C tracks. A readout is named ``LAYER.POOL``:
 
 - layer ``last`` is what the encoder returns, after its final norm; ``layer0`` the embedding, ``layer1`` ... the
   residual stream after that layer; ``average`` the mean over the streams after layers 1 to the last, each normalised;
-- pool ``mean``, ``max`` (over a transcript's own positions) give D numbers, ``regions`` (the means of 5'UTR, CDS and
-  3'UTR side by side) 3 D.
+- pool ``mean``, ``max`` (over a transcript's own tokens) and ``cds`` (the mean over its CDS, or over the whole of it
+  without one) give D numbers, ``regions`` (the means of 5'UTR, CDS and 3'UTR side by side) 3 D.
+
+``lengths`` is a readout without a network: the natural logarithms of 1 plus the lengths (nt) of the transcript, its
+5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, 0 where unknown; without a CDS the three parts are 0. Several
+joined by ``+`` are one readout, side by side: ``last.mean+last.cds+lengths``.
 
 All readouts come from one forward pass.
 """
@@ -19,47 +23,72 @@ from torch.nn import functional as F
 
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.pooling import CDS_TRACK, max_pool, mean_pool, region_pool
+from orthrus.nn.pooling import cds_pool, max_pool, mean_pool, region_pool
+from orthrus.nn.stem import CDS_TRACK, N_TRACKS, SPLICE_TRACK, coding_interval
 
-LAST_MEAN = "last.mean"
-_POOLS = {"mean": mean_pool, "max": max_pool, "regions": region_pool}
+LAST_MEAN, LENGTHS = "last.mean", "lengths"
+_POOLS = {"mean": mean_pool, "max": max_pool, "cds": cds_pool, "regions": region_pool}
+_N_LENGTHS = 5
 
 
 def check_readouts(encoder: MambaEncoder, names: Sequence[str]) -> None:
     """Raises InputError unless the encoder has all of these, each once."""
-    for name in names:
-        layer, _, pool = name.partition(".")
+    for part in (part for name in names for part in name.split("+")):
+        layer, _, pool = part.partition(".")
         numbered = re.fullmatch(r"layer(\d+)", layer)
+        if part == LENGTHS:
+            if encoder.n_tracks < N_TRACKS:
+                raise InputError(f"readout {part!r}: lengths need 6 tracks, and this encoder has {encoder.n_tracks}.")
+            continue
         if pool not in _POOLS or not (layer in ("last", "average") or numbered):
-            raise InputError(f"readout {name!r}: expected last, average or layerN, a dot, and {', '.join(_POOLS)}.")
+            raise InputError(
+                f"readout {part!r}: expected last, average or layerN, a dot, and {', '.join(_POOLS)}; or {LENGTHS}."
+            )
         if numbered and int(numbered[1]) > encoder.n_layers:
-            raise InputError(f"readout {name!r}: this encoder has layer0 (the embedding) to layer{encoder.n_layers}.")
-        if pool == "regions" and encoder.n_tracks <= CDS_TRACK:
-            raise InputError(f"readout {name!r}: regions need the CDS track, and this encoder has {encoder.n_tracks}.")
+            raise InputError(f"readout {part!r}: this encoder has layer0 (the embedding) to layer{encoder.n_layers}.")
+        if pool in ("cds", "regions") and encoder.n_tracks <= CDS_TRACK:
+            raise InputError(f"readout {part!r}: {pool} needs the CDS track, and this encoder has {encoder.n_tracks}.")
     if not names or len(set(names)) < len(names):
         raise InputError(f"readouts {', '.join(names) or 'none'}: expected at least one, each once.")
 
 
 def widths(encoder: MambaEncoder, names: Sequence[str]) -> list[int]:
     """How many numbers each readout is."""
-    return [encoder.d_model * (3 if name.endswith(".regions") else 1) for name in names]
+    return [sum(_width(encoder, part) for part in name.split("+")) for name in names]
 
 
 def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names: Sequence[str]) -> list[Tensor]:
     """Each readout of a batch, (B, its width), from one pass. The names are as :func:`check_readouts` lets them be."""
-    if names == [LAST_MEAN]:
+    if list(names) == [LAST_MEAN]:
         return [encoder.represent(tracks_BCL, lengths_B)]
+    tokens = encoder.tokens(tracks_BCL, lengths_B)
+    parts = dict.fromkeys(part for name in names for part in name.split("+"))
+    found = {LENGTHS: log_lengths(tracks_BCL, lengths_B)} if LENGTHS in parts else {}
+    layers = dict.fromkeys(part.partition(".")[0] for part in parts if part != LENGTHS)
     streams = dict(enumerate(encoder.hidden_layers(tracks_BCL, lengths_B, range(encoder.n_layers + 1))))
-    found = {}
-    for layer in {name.partition(".")[0] for name in names}:
+    for layer in layers:
         if layer == "last":
-            hidden_BLD = encoder.norm_f(streams[encoder.n_layers])
+            hidden_BTD = encoder.norm_f(streams[encoder.n_layers])
         elif layer == "average":
             above = [F.layer_norm(streams[n], (encoder.d_model,)) for n in range(1, encoder.n_layers + 1)]
-            hidden_BLD = torch.stack(above).mean(dim=0)
+            hidden_BTD = torch.stack(above).mean(dim=0)
         else:
-            hidden_BLD = streams[int(layer.removeprefix("layer"))]
-        for name in names:
-            if name.startswith(f"{layer}."):
-                found[name] = _POOLS[name.partition(".")[2]](hidden_BLD, lengths_B, tracks_BCL)
-    return [found[name] for name in names]
+            hidden_BTD = streams[int(layer.removeprefix("layer"))]
+        for part in parts:
+            if part.startswith(f"{layer}."):
+                found[part] = _POOLS[part.partition(".")[2]](hidden_BTD, *tokens)
+    return [torch.cat([found[part] for part in name.split("+")], dim=1) for name in names]
+
+
+def log_lengths(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
+    """log(1 + n) of the nt of the transcript, its 5'UTR, CDS and 3'UTR, and of its exons, float32 (B, 5)."""
+    start_B, end_B = coding_interval(tracks_BCL, lengths_B)
+    end_B = torch.minimum(end_B, lengths_B)
+    behind_B = torch.where(end_B > 0, lengths_B - end_B, 0)
+    own_BL = torch.arange(tracks_BCL.shape[2], device=lengths_B.device) < lengths_B[:, None]
+    exons_B = ((tracks_BCL[:, SPLICE_TRACK] > 0) & own_BL).sum(dim=1)
+    return torch.stack([lengths_B, start_B, end_B - start_B, behind_B, exons_B], dim=1).float().log1p()
+
+
+def _width(encoder: MambaEncoder, part: str) -> int:
+    return _N_LENGTHS if part == LENGTHS else encoder.d_model * (3 if part.endswith(".regions") else 1)

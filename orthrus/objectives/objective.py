@@ -1,6 +1,7 @@
 """The objective: named terms, each a loss with its heads and its weight, read from an encoded batch of pairs.
 
-V = 2N views of N pairs (rows 0..N-1 view 0, rows N..2N-1 view 1), R some of those rows, L positions, D features.
+V = 2N views of N pairs (rows 0..N-1 view 0, rows N..2N-1 view 1), R some of those rows, L positions, T tokens (bases,
+or codons with the codon stem), D features.
 
 A batch is read in two steps, so that an encoder may see it a few rows at a time and hidden states need never all be
 kept: :meth:`Objective.read` sums over the positions of any rows, and the sums of all rows add up; then the objective
@@ -21,7 +22,8 @@ from orthrus.genome.codes import ANNOTATION_TARGET, BASE_BITS, CDS_BIT, SPLICE_B
 from orthrus.nn.heads import AnnotationHead, MaskedLanguageHead, Projector
 from orthrus.nn.ranks import share_of_mean
 from orthrus.objectives.contrastive import DecoupledContrastiveLoss
-from orthrus.objectives.masked import annotation_sums, masked_base_sums
+from orthrus.objectives.masked import annotation_sums, cross_entropy_sums
+from orthrus.objectives.memory import PairMemory
 from orthrus.objectives.pair_rows import PairLoss
 from orthrus.objectives.schedules import Constant, Schedule
 
@@ -52,12 +54,16 @@ class Term(nn.Module):
 class PositionTerm(Term, ABC):
     """A term that is a mean over single positions, whichever row they are in; called with sums over all positions."""
 
-    asked_by: ClassVar[str]
-    """The setting of :class:`~orthrus.loading.datamodule.PairDataModule` that hides what is to be predicted."""
+    asked_by: ClassVar[str] = ""
+    """The setting of :class:`~orthrus.loading.datamodule.PairDataModule` that hides what is to be predicted, if any."""
 
     @abstractmethod
-    def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:
-        """Sums over the positions to predict in some rows (S,), the last being the number of those positions."""
+    def read(self, hidden_RTD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
+        """Sums over the positions to predict in some rows (S,), the last being the number of those positions.
+
+        ``targets_RL`` are as in :class:`orthrus.loading.PairBatch`, ``word_RT`` what the tokens that the encoder saw
+        spell (:meth:`orthrus.MambaEncoder.words`).
+        """
 
     @abstractmethod
     def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
@@ -75,6 +81,8 @@ class ContrastiveTerm(Term):
         weight: of this term in the objective.
         d_hidden: width of the projector's two hidden layers.
         d_out: width of the space in which views are compared.
+        memory: how many pairs of past steps, the newest, are rows to compare with besides those of the batch: negatives
+            for next to nothing where batches are small. 0: none. The whole memory is in checkpoints.
     """
 
     def __init__(
@@ -84,15 +92,21 @@ class ContrastiveTerm(Term):
         weight: Schedule | float = 1.0,
         d_hidden: int = 512,
         d_out: int = 128,
+        memory: int = 0,
     ) -> None:
         super().__init__(weight)
         self.projector = Projector(d_model, d_hidden, d_out)
         self.loss = loss()
+        self.memory = PairMemory(memory, d_out) if memory else None
 
     def forward(self, encoded: Encoded) -> dict[str, Tensor]:
-        """The loss over the batch's pairs."""
+        """The loss over the batch's pairs, which are then remembered while training."""
         view0_ND, view1_ND = self.projector(encoded.representation_VD).chunk(2)
-        scores = {"loss": self.loss(view0_ND, view1_ND, encoded.pair_kind_N, encoded.family_N)}
+        pairs = (view0_ND, view1_ND, encoded.pair_kind_N, encoded.family_N)
+        memory = self.memory if self.training else None
+        scores = {"loss": self.loss(*pairs, past=memory and memory.past())}
+        if memory is not None:
+            memory.add(*pairs)
         temperature = getattr(self.loss, "temperature", None)
         return scores | ({"temperature": temperature.detach()} if isinstance(temperature, Tensor) else {})
 
@@ -111,12 +125,11 @@ class MaskedLanguageTerm(PositionTerm):
         super().__init__(weight)
         self.head = MaskedLanguageHead(d_model)
 
-    def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:
+    def read(self, hidden_RLD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
         """Cross-entropy, hits, and number of bases to predict (3,)."""
-        base_RL = targets_RL & BASE_BITS
-        chosen_RL = base_RL > 0
-        sums_2 = masked_base_sums(self.head(hidden_RLD[chosen_RL]), base_RL[chosen_RL])
-        return torch.cat([sums_2, chosen_RL.sum().to(sums_2.dtype)[None]])
+        base_RL = (targets_RL & BASE_BITS).long() - 1
+        sums_2 = cross_entropy_sums(self.head(hidden_RLD), base_RL)
+        return torch.cat([sums_2, (base_RL >= 0).sum().to(sums_2.dtype)[None]])
 
     def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
         """Mean cross-entropy in nats, and the share of bases that would be guessed."""
@@ -138,17 +151,48 @@ class AnnotationTerm(PositionTerm):
         super().__init__(weight)
         self.head = AnnotationHead(d_model)
 
-    def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> Tensor:
+    def read(self, hidden_RLD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
         """Cross-entropies of both tracks, and number of positions to predict (3,)."""
         chosen_RL = (targets_RL & ANNOTATION_TARGET) > 0
-        bits_P2 = targets_RL[chosen_RL][:, None] & targets_RL.new_tensor([CDS_BIT, SPLICE_BIT])
-        sums_2 = annotation_sums(self.head(hidden_RLD[chosen_RL]), bits_P2 > 0)
+        present_RL2 = torch.stack([targets_RL & CDS_BIT, targets_RL & SPLICE_BIT], dim=-1) > 0
+        sums_2 = annotation_sums(self.head(hidden_RLD), present_RL2, chosen_RL)
         return torch.cat([sums_2, chosen_RL.sum().to(sums_2.dtype)[None]])
 
     def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
         """Mean binary cross-entropy in nats over positions and tracks, and of each track."""
         cds, splice = share_of_mean(sums_S[:2], sums_S[2])
         return {"loss": (cds + splice) / 2, "cds": cds.detach(), "splice": splice.detach()}
+
+
+class NextTokenTerm(PositionTerm):
+    """The next token at every position of a causal encoder: a base, or a codon with the codon stem; logs ``accuracy``.
+
+        loss_t = -log softmax(W h_t + b)[w_(t+1)]
+
+    as generative pretraining has it (Radford et al. 2018, 'Improving language understanding by generative
+    pre-training'), over both views of all pairs. A next token with an unknown or a masked base is not predicted, so
+    augmentations that mask bases leave less to learn from.
+
+    Args:
+        d_model: width of the encoder.
+        n_words: 4 for the base stem, 64 for the codon stem.
+        weight: of this term in the objective.
+    """
+
+    def __init__(self, d_model: int, n_words: int = 4, weight: Schedule | float = 1.0) -> None:
+        super().__init__(weight)
+        self.next_head = nn.Linear(d_model, n_words)
+
+    def read(self, hidden_RTD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
+        """Cross-entropy, hits, and number of tokens to predict (3,)."""
+        next_RT = word_RT[:, 1:]
+        sums_2 = cross_entropy_sums(self.next_head(hidden_RTD[:, :-1]), next_RT)
+        return torch.cat([sums_2, (next_RT >= 0).sum().to(sums_2.dtype)[None]])
+
+    def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
+        """Mean cross-entropy in nats a token, and the share of tokens that would be guessed."""
+        loss, accuracy = share_of_mean(sums_S[:2], sums_S[2])
+        return {"loss": loss, "accuracy": accuracy.detach()}
 
 
 class Objective(nn.Module):
@@ -168,10 +212,10 @@ class Objective(nn.Module):
                 raise InputError(f"a term cannot be called {name!r}: its loss is logged under that name")
         self.terms = nn.ModuleDict(terms)
 
-    def read(self, hidden_RLD: Tensor, targets_RL: Tensor) -> dict[str, Tensor]:
-        """Sums over the positions of some rows, by term; ``targets_RL`` as in :class:`orthrus.loading.PairBatch`."""
+    def read(self, hidden_RTD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> dict[str, Tensor]:
+        """Sums over the positions of some rows, by term; arguments as those of :meth:`PositionTerm.read`."""
         return {
-            name: term.read(hidden_RLD, targets_RL)
+            name: term.read(hidden_RTD, targets_RL, word_RT)
             for name, term in self.terms.items()
             if isinstance(term, PositionTerm)
         }

@@ -1,4 +1,6 @@
-"""Pairs as rows to compare, and what every loss over pairs has in common. N pairs of this rank, M pairs of all ranks.
+"""Pairs as rows to compare, and what every loss over pairs has in common.
+
+N pairs of this rank; M pairs to compare with: those of all ranks, then those remembered from past steps.
 
 View 0 and view 1 of a pair are the projections, of D features, of two transcripts that should lie close: a transcript
 and itself under other masks, two isoforms of one gene, or two orthologs.
@@ -16,13 +18,22 @@ from orthrus.nn.ranks import gather_rows, row_counts, world_size
 from orthrus.store.pairs import PairKind
 
 
+class PastPairs(NamedTuple):
+    """Pairs of past steps, K of them, the same on all ranks; no gradient reaches them."""
+
+    views_2KD: Tensor
+    """Both views, on the unit sphere."""
+    kind_K: Tensor
+    family_K: Tensor
+
+
 class PairRows(NamedTuple):
-    """The views of this rank's pairs (anchors) beside those of all ranks' pairs, on the unit sphere."""
+    """The views of this rank's pairs (anchors) beside those to compare with, on the unit sphere."""
 
     own_2ND: Tensor
     """Both views of this rank's pairs."""
     all_2MD: Tensor
-    """Both views of all ranks' pairs; a gradient reaches the rank that they come from."""
+    """Both views of the pairs to compare with; a gradient reaches the rank that a pair of this step comes from."""
     pair_NM: Tensor
     """bool: column j is row i's own pair."""
     family_NM: Tensor
@@ -30,7 +41,9 @@ class PairRows(NamedTuple):
     weight_N: Tensor
     """Of this rank's pairs, by kind."""
     weight_M: Tensor
-    """Of all ranks' pairs, by kind."""
+    """Of the pairs to compare with, by kind."""
+    n_pairs: int
+    """How many of all ranks' pairs are of this step."""
 
     def partners(self) -> Tensor:
         """Cosine of the two views of each pair (N,)."""
@@ -51,6 +64,9 @@ class PairLoss(nn.Module, ABC):
     ``pair_kind_N``: 0 self, 1 splice, 2 ortholog, weighing pairs as the loss says; None weighs every pair 1.
     ``family_N``: integers; rows of one family are not negatives of each other. None: every pair is its own family.
 
+    ``past``: pairs of past steps to compare with too (cross-batch memory; Wang et al. 2020, arXiv 1912.06798), which
+    needs ``pair_kind_N`` and ``family_N``. They are no anchors; the loss is the mean over this step's pairs.
+
     Under torch.distributed each rank passes its own rows, as many as it has. The returned values, averaged over ranks
     as DDP averages gradients, are the value and the gradient of one process with the whole batch.
 
@@ -69,14 +85,30 @@ class PairLoss(nn.Module, ABC):
         """What each of this rank's pairs adds to the loss of the whole batch (N,), before division by M."""
 
     def forward(
-        self, view0_ND: Tensor, view1_ND: Tensor, pair_kind_N: Tensor | None = None, family_N: Tensor | None = None
+        self,
+        view0_ND: Tensor,
+        view1_ND: Tensor,
+        pair_kind_N: Tensor | None = None,
+        family_N: Tensor | None = None,
+        past: PastPairs | None = None,
     ) -> Tensor:
         if view0_ND.ndim != 2 or view0_ND.shape != view1_ND.shape:
             shapes = f"{tuple(view0_ND.shape)} and {tuple(view1_ND.shape)}"
             raise InputError(f"the two views need one shape (pairs, features), got {shapes}")
         with torch.autocast(view0_ND.device.type, enabled=False):  # cosines / temperature need float32
             rows = self._rows(view0_ND, view1_ND, self._weights(view0_ND, pair_kind_N), family_N)
-            return self.losses(rows).sum() * world_size() / max(len(rows.weight_M), 1)
+            if past is not None and family_N is not None:
+                rows = self._with_past(rows, past, family_N)
+            return self.losses(rows).sum() * world_size() / max(rows.n_pairs, 1)
+
+    def _with_past(self, rows: PairRows, past: PastPairs, family_N: Tensor) -> PairRows:
+        own_M = family_N[:, None] == past.family_K
+        return rows._replace(
+            all_2MD=torch.cat([rows.all_2MD, past.views_2KD.to(rows.all_2MD.dtype)], dim=1),
+            pair_NM=torch.cat([rows.pair_NM, torch.zeros_like(own_M)], dim=1),
+            family_NM=torch.cat([rows.family_NM, own_M], dim=1),
+            weight_M=torch.cat([rows.weight_M, self._weights(past.views_2KD[0], past.kind_K)]),
+        )
 
     def _weights(self, view_ND: Tensor, pair_kind_N: Tensor | None) -> Tensor:
         precision = torch.promote_types(view_ND.dtype, torch.float32)
@@ -100,7 +132,13 @@ class PairLoss(nn.Module, ABC):
         pair_NM = pair_M[first : first + len(view0_ND), None] == pair_M
         family_NM = pair_NM if family_N is None else family_N[:, None] == gather_rows(family_N, counts)
         return PairRows(
-            own_2ND, torch.stack([all0_MD, all1_MD]), pair_NM, family_NM, weight_N, weight_M1.detach()[:, 0]
+            own_2ND,
+            torch.stack([all0_MD, all1_MD]),
+            pair_NM,
+            family_NM,
+            weight_N,
+            weight_M1.detach()[:, 0],
+            len(all0_MD),
         )
 
 

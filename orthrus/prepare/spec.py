@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from orthrus.errors import InputError
 from orthrus.genome.annotation import FORMATS
+from orthrus.genome.codes import CdsFrame
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.genetic_code import STANDARD, TABLES, GeneticCodes
@@ -16,6 +17,7 @@ from orthrus.prepare.doubts import doubting
 from orthrus.prepare.gene_tables import RelationTable
 from orthrus.prepare.species_names import SpeciesNames, stated_taxon
 from orthrus.prepare.splicer import Splicer, chunked
+from orthrus.recipes import find_recipe
 from orthrus.spec_file import File, find_file, load_yaml, mapping
 from orthrus.store import Chunk
 
@@ -52,16 +54,22 @@ class Source:
     def _main(self) -> File:
         return self.files["annotation" if "annotation" in self.files else "transcripts"]
 
-    def chunks(self, filters: Filters, findings: Findings, splicer: Splicer) -> Iterator[Chunk]:
+    def chunks(
+        self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame
+    ) -> Iterator[Chunk]:
         """The source's transcripts, streamed; what is implausible of them goes to the notes of ``findings``."""
-        return doubting(self._chunks(filters, findings, splicer), findings, coding_only=self.format == "toga")
+        chunks = self._chunks(filters, findings, splicer, cds_frame)
+        return doubting(chunks, findings, coding_only=self.format == "toga")
 
-    def _chunks(self, filters: Filters, findings: Findings, splicer: Splicer) -> Iterator[Chunk]:
+    def _chunks(
+        self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame
+    ) -> Iterator[Chunk]:
         path = {key: file.path for key, file in self.files.items()}
         if "annotation" in path:
             contigs = annotated_contigs(
-                path["annotation"], path["genome"], filters, findings, format=self.format, genes=self.genes
-            )
+                path["annotation"], path["genome"], filters, findings,
+                format=self.format, genes=self.genes, cds_frame=cds_frame,
+            )  # fmt: skip
             return splicer.chunks(contigs, self.species, self.name, self.genetic_codes)
         listed = listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
         return chunked(listed, self.name, self.genetic_codes.default)
@@ -84,6 +92,7 @@ class Spec:
     clustering: Clustering | None
     names: SpeciesNames
     filters: Filters
+    cds_frame: CdsFrame
     join_similar: bool
 
     @property
@@ -94,13 +103,15 @@ class Spec:
 
 
 def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
-    """Read a spec, to build all of its species or ``only`` some.
+    """Read a spec, or the shipped one of that name, to build all of its species or ``only`` some.
 
     Raises InputError naming what is wrong in it, or the first file that is not there.
     """
+    path = find_recipe(path)
     document = load_yaml(path, "spec")
     where = str(path)
-    fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "join_similar", "filters"))
+    keys = ("species", "orthologs", "homologs", "aliases", "join_similar", "filters", "cds_frame")
+    fields = mapping(document, where, keys)
     species = fields.get("species")
     if not isinstance(species, dict) or not species:
         raise InputError(f"{where}: `species` is {species!r}; expected a species' name with its files, at least one.")
@@ -123,8 +134,16 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
         clustering=_clustering(fields, f"{where}, homologs"),
         names=SpeciesNames(known, aliases, _stated_taxa(sources) if any(tables.values()) else {}),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
+        cds_frame=_cds_frame(fields.get("cds_frame", "annotated"), where),
         join_similar=_switch(fields, "join_similar", True, where),
     )
+
+
+def _cds_frame(given: Any, where: str) -> CdsFrame:
+    if given not in get_args(CdsFrame):
+        raise InputError(f"{where}: cds_frame is {given!r}; expected one of {', '.join(get_args(CdsFrame))}.")
+    frame: CdsFrame = given
+    return frame
 
 
 def _tables(fields: Mapping[str, Any], key: str, folder: Path, known: list[str], where: str) -> list[RelationTable]:

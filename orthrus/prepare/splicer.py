@@ -36,11 +36,12 @@ def available_cores() -> int:
 def chunked(transcripts: Iterable[Transcript], source: str, genetic_code: int = STANDARD) -> Iterator[Chunk]:
     """``transcripts`` in chunks for a store whose ``source`` column names where they are from."""
     writer = ChunkWriter()
-    for transcript_id, gene_id, gene_name, species, biotype, mrna in transcripts:
+    for transcript_id, gene_id, gene_known, gene_name, species, biotype, mrna in transcripts:
         writer.add(
             mrna.codes,
             transcript_id=transcript_id,
             gene_id=gene_id,
+            gene_known=gene_known,
             gene_name=gene_name,
             species=species,
             biotype=biotype,
@@ -84,7 +85,7 @@ class Splicer:
     ) -> Iterator[Chunk]:
         """The transcripts of ``contigs`` (models and bases of each), in order.
 
-        Raises InputError if an exon lies beyond its contig's end, or if a worker was killed.
+        Raises InputError if a worker was killed.
         """
         try:
             yield from self._chunks(contigs, species, source, genetic_codes)

@@ -19,6 +19,14 @@ TITLES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
 }
+EXPLANATIONS = {
+    "pearson_r": "Correlation of prediction and label, −1 to 1; blind to a wrong scale.",
+    "spearman_r": "Correlation of the ranks of prediction and label, −1 to 1; only their order counts.",
+    "r2": "Share of the labels' variance that is predicted; 0 is predicting their mean, 1 is perfect.",
+    "auroc": "Chance that a positive is ranked above a negative; 0.5 is guessing, 1 is perfect.",
+    "auprc": "Precision averaged over recall; guessing gives the share of positives, 1 is perfect.",
+}
+"""One sentence on each metric, for those who read it on a page."""
 REGRESSION_METRICS = ("pearson_r", "spearman_r", "r2")
 LABEL_METRICS = ("auroc", "auprc")
 

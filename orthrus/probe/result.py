@@ -13,29 +13,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from orthrus.errors import InputError
 from orthrus.output import atomic_folder
 from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import TITLES
 from orthrus.probe.plot import draw_bars
 from orthrus.probe.summary import subject
 
-
-def refuse_existing(output: Path, overwrite: bool) -> None:
-    """Raises InputError if a probe cannot be written to ``output``: only an earlier probe's folder is ever replaced."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return
-    if not (output / "metrics.json").is_file():
-        raise InputError(f"{output} exists and is no probe's folder; choose another output, it will not be replaced.")
-    if not overwrite:
-        raise InputError(f"{output} exists; choose another output or pass --overwrite to replace it.")
+RESULT_FILE = "metrics.json"
 
 
 def write_result(document: Mapping[str, Any], output: Path) -> None:
     """Write the folder ``output`` whole, in place of an earlier one, and print its table."""
     with atomic_folder(output) as folder:
         text = json.dumps(document, indent=2, allow_nan=False, default=str)
-        (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+        (folder / RESULT_FILE).write_text(text + "\n", encoding="utf-8")
         _write_scores(document, folder / "scores.csv")
         draw_bars(document, folder / "bars.png")
 

@@ -18,13 +18,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
+from orthrus.messages import messages
+from orthrus.output import reserve_folder
 from orthrus.probe.controls import KMER_SIZES, composition_features, kmer_features
 from orthrus.probe.efficiency import label_efficiency
 from orthrus.probe.labels import Labels, read_labels
 from orthrus.probe.leaks import leak_report
 from orthrus.probe.metrics import SeedScores
 from orthrus.probe.one_split import probe_features, probe_readouts, probe_shuffled
-from orthrus.probe.result import print_table, refuse_existing, write_result
+from orthrus.probe.result import RESULT_FILE, print_table, write_result
 from orthrus.probe.rows import Rows, choose_rows, report_dropped_rows
 from orthrus.probe.summary import COMPOSITION, EMBEDDING, KMER, LABEL_SHUFFLE, RANDOM_INIT, summarise
 from orthrus.probe.tasks import TaskSpec
@@ -69,36 +71,37 @@ def run_probe(
     input that cannot be probed, before anything is written.
     """
     output = Path(output)
-    refuse_existing(output, overwrite)
-    if seeds is not None and seeds < 1:
-        raise InputError(f"seeds is {seeds}; expected at least 1, and 2 or more for an interval.")
-    members = [embeddings] if isinstance(embeddings, Embeddings) else list(embeddings)
-    labels = read_labels(spec.labels, spec.targets, spec.id_column)
-    taken = {EMBEDDING, LABEL_SHUFFLE, RANDOM_INIT, KMER, COMPOSITION} & set(compare or ())
-    if taken:
-        raise InputError(f"{taken.pop()!r} is the name of a feature set here; give the compared embedding another.")
-    feature_sets: dict[str, Sequence[Control]] = {EMBEDDING: members}
-    feature_sets |= {name: [each] for name, each in {**(compare or {}), **(controls or {})}.items()}
-    if store is not None:
-        feature_sets[KMER] = [partial(kmer_features, store, sizes=kmer_sizes)]
-        feature_sets[COMPOSITION] = [partial(composition_features, store)]
-    console = Console(stderr=True)
-    rows = choose_rows(labels, spec, members[0], store, _sources(feature_sets, store), seeds)
-    report_dropped_rows(labels, rows, console)
-    readouts = {
-        name: [_readouts(name, each, rows.transcript_ids) for each in sources] for name, sources in feature_sets.items()
-    }
-    results = _probe_all(readouts, rows, console)
-    document = {
-        **describe_task(spec, labels, rows, store),
-        "embeddings": members[0].metadata,
-        "encoder_seeds": [each.metadata.get("file") for each in members] if len(members) > 1 else [],
-        **summarise(results, {name: each[0] for name, each in readouts.items()}, rows, spec.metric),
-        "label_efficiency": _label_efficiency(readouts, results, rows, spec.metric, label_counts),
-        "leaks": leak_report(rows.transcript_ids, rows.families, rows.splits, store, pretraining),
-        "missing_controls": _missing(feature_sets, store, missing_controls or {}),
-    }
-    write_result(document, output)
+    with reserve_folder(output, RESULT_FILE, overwrite):
+        if seeds is not None and seeds < 1:
+            raise InputError(f"seeds is {seeds}; expected at least 1, and 2 or more for an interval.")
+        members = [embeddings] if isinstance(embeddings, Embeddings) else list(embeddings)
+        labels = read_labels(spec.labels, spec.targets, spec.id_column)
+        taken = {EMBEDDING, LABEL_SHUFFLE, RANDOM_INIT, KMER, COMPOSITION} & set(compare or ())
+        if taken:
+            raise InputError(f"{taken.pop()!r} is the name of a feature set here; give the compared embedding another.")
+        feature_sets: dict[str, Sequence[Control]] = {EMBEDDING: members}
+        feature_sets |= {name: [each] for name, each in {**(compare or {}), **(controls or {})}.items()}
+        if store is not None:
+            feature_sets[KMER] = [partial(kmer_features, store, sizes=kmer_sizes)]
+            feature_sets[COMPOSITION] = [partial(composition_features, store)]
+        console = messages()
+        rows = choose_rows(labels, spec, members[0], store, _sources(feature_sets, store), seeds)
+        report_dropped_rows(labels, rows, console)
+        readouts = {
+            name: [_readouts(name, each, rows.transcript_ids) for each in sources]
+            for name, sources in feature_sets.items()
+        }
+        results = _probe_all(readouts, rows, console)
+        document = {
+            **describe_task(spec, labels, rows, store),
+            "embeddings": members[0].metadata,
+            "encoder_seeds": [each.metadata.get("file") for each in members] if len(members) > 1 else [],
+            **summarise(results, {name: each[0] for name, each in readouts.items()}, rows, spec.metric),
+            "label_efficiency": _label_efficiency(readouts, results, rows, spec.metric, label_counts),
+            "leaks": leak_report(rows.transcript_ids, rows.families, rows.splits, store, pretraining),
+            "missing_controls": _missing(feature_sets, store, missing_controls or {}),
+        }
+        write_result(document, output)
     print_table(document, Console())
     return ProbeResult(output, document)
 

@@ -23,6 +23,7 @@ from orthrus.errors import InputError
 from orthrus.probe.metrics import LABEL_METRICS, REGRESSION_METRICS
 from orthrus.probe.splits import SplitUnit
 from orthrus.probe.targets import Task
+from orthrus.recipes import find_recipe
 from orthrus.spec_file import find_file, load_yaml, mapping
 
 _KEYS = ("name", "labels", "id", "target", "task", "metric", "split", "groups", "folds", "source", "licence")
@@ -65,12 +66,12 @@ def metrics_of(task: Task) -> tuple[str, ...]:
 
 
 def read_task(path: str | Path, **changes: Any) -> TaskSpec:
-    """Read a task; ``changes`` (fields of TaskSpec that are not None) replace what it says.
+    """Read a task's file, or the shipped one of that name.
 
-    Raises InputError naming an unknown or missing key, with the nearest known one, a value that does not fit, or a file
-    that is not there.
+    ``changes`` (fields of TaskSpec that are not None) replace what it says. Raises InputError naming an unknown or
+    missing key, with the nearest known one, a value that does not fit, or a file that is not there.
     """
-    path = Path(path)
+    path = find_recipe(path)
     where = str(path)
     fields = mapping(load_yaml(path, "task"), where, _KEYS)
     for key in ("labels", "target", "task"):

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from orthrus.charts import PALETTE
+from orthrus.output import atomic_file, write_text
 from orthrus.probe.leaks import leak_lines
-from orthrus.probe.metrics import TITLES
+from orthrus.probe.metrics import EXPLANATIONS, TITLES
+from orthrus.probe.plot import bar_chart
 from orthrus.probe.result import format_difference, format_interval, format_range
-from orthrus.probe.summary import COMPOSITION, EMBEDDING, LABEL_SHUFFLE, subject
-from orthrus.report.svg import Bar, Figure, Line, bar_chart, line_chart
-
-_SHORT = {COMPOSITION: "composition"}  # where a line's name stands beside its end
+from orthrus.probe.summary import EMBEDDING, LABEL_SHUFFLE, subject
+from orthrus.report.figures import Figure, Line, line_figure
 
 Documents = Mapping[str, Mapping[str, Any]]
 """The contents of each probe's ``metrics.json``, by the name of its folder."""
@@ -60,18 +61,14 @@ def _by_label_cell(scores: Mapping[str, float | None]) -> str:
 
 def _bar_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
     for metric in document["metrics"]:
-        bars = [
-            Bar(
-                name, scores["mean"], tuple(scores["interval95"]) if scores["interval95"] else None,
-                scores["per_seed"], "c0" if name == subject(document) else "grey",
-            )
-            for name, feature_set in document["feature_sets"].items()
-            for scores in [feature_set["scores"][metric]]
-        ]  # fmt: skip
-        described = ", ".join(f"{bar.name} {bar.mean:.3f}" for bar in bars)
-        chance = document["chance"][metric]
-        drawing = bar_chart(bars, chance, f"{TITLES[metric]} on {document['target']}: {described}, chance {chance:.3f}")
-        yield Figure(TITLES[metric], f"chance {chance:.3f}, dotted", drawing)
+        scores = {name: each["scores"][metric]["mean"] for name, each in document["feature_sets"].items()}
+        described = ", ".join(f"{name} {mean:.3f}" for name, mean in scores.items())
+        yield Figure(
+            TITLES[metric],
+            EXPLANATIONS[metric],
+            f"{TITLES[metric]} on {document['target']}: {described}, chance {document['chance'][metric]:.3f}",
+            bar_chart(document, metric).properties(width="container"),
+        )
 
 
 def _efficiency_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
@@ -79,13 +76,12 @@ def _efficiency_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
     if curve:
         sizes = np.array(curve["labels"], dtype=np.float64)
         lines = [
-            Line(_SHORT.get(name, name), sizes, np.array(each["mean"]), f"c{i}")
+            Line(name, sizes, np.array(each["mean"]), PALETTE[i % len(PALETTE)])
             for i, (name, each) in enumerate(curve["feature_sets"].items())
         ]
-        ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
-        title = f"{TITLES[curve['metric']]} by number of labels"
-        drawing = line_chart(lines, f"{title}, {sizes[0]:g} to {sizes[-1]:g}: {ends}", "labels", log_x=True)
-        yield Figure(title, "to train and validate on; the test rows are the same", drawing)
+        caption = "What the probe scores with fewer labels to train and validate on; the test rows are the same."
+        title = TITLES[curve["metric"]]
+        yield line_figure(f"{title} by number of labels", caption, lines, title, "labels", log_x=True)
 
 
 def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
@@ -101,15 +97,17 @@ def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
         steps = sorted(by_step)
         metric = by_step[steps[-1]]["metrics"][0]
         names = [n for n in by_step[steps[-1]]["feature_sets"] if all(n in by_step[s]["feature_sets"] for s in steps)]
+        colours = iter([PALETTE[0], *PALETTE[1:] * 2])
         lines = [
-            Line(_SHORT.get(name, name), np.array(steps, dtype=np.float64), np.array([
+            Line(name, np.array(steps, dtype=np.float64), np.array([
                 by_step[step]["feature_sets"][name]["scores"][metric]["mean"] for step in steps
-            ]), "c0" if name == EMBEDDING else "grey")
+            ]), next(colours), dashed=name != EMBEDDING)
             for name in names if name != LABEL_SHUFFLE
         ]  # fmt: skip
-        ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
-        caption = f"{TITLES[metric]}, {len(steps)} checkpoints"
-        yield Figure(target, caption, line_chart(lines, f"{target} over checkpoints: {ends}"))
+        caption = (
+            f"What {len(steps)} checkpoints of a run score, beside controls (dashed), which training does not change."
+        )
+        yield line_figure(target, caption, lines, TITLES[metric])
 
 
 def latest(documents: Documents) -> dict[str, Mapping[str, Any]]:
@@ -173,12 +171,12 @@ def _ends(name: str, interval: list[float] | None) -> dict[str, float | None]:
 def write_tables(documents: Documents, folder: Path) -> None:
     """Write ``probes.csv`` and ``probes.json`` (with the aggregate z-scores) to a folder."""
     rows = list(table_rows(documents))
-    with (folder / "probes.csv").open("w", newline="", encoding="utf-8") as stream:
+    with atomic_file(folder / "probes.csv") as scratch, scratch.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
     text = json.dumps({"probes": rows, "aggregate_z": aggregate_z(documents)}, indent=2)
-    (folder / "probes.json").write_text(text + "\n", encoding="utf-8")
+    write_text(text + "\n", folder / "probes.json")
 
 
 def log_tables(documents: Documents, project: str, name: str) -> None:

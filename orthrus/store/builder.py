@@ -1,10 +1,8 @@
 """Building a store in a folder beside its place, and moving it there whole."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +16,7 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
 from orthrus.genome.findings import Findings
 from orthrus.genome.genetic_code import STANDARD
+from orthrus.output import hold, move_into_place, reserve_folder
 from orthrus.store.chunk import Chunk, ChunkWriter
 from orthrus.store.finish import SPOOL, small_columns, write_relations
 from orthrus.store.ids import as_given
@@ -29,20 +28,17 @@ _PENDING = 1 << 12  # transcripts added one by one that are written together
 
 
 class StoreBuilder:
-    """Builds a store in a temporary folder beside ``path`` and moves it there whole.
+    """Builds a store where :func:`orthrus.output.hold` says and moves it to ``path`` whole.
 
     Use as a context manager: :meth:`add` or :meth:`extend`, then :meth:`finish`. Leaving without ``finish``, by an
-    error or an interrupt, removes the temporary folder; ``path`` is never half-written. An existing ``path`` is
-    refused with InputError unless ``overwrite``, and then replaced only by a finished store. In memory are numbers and
+    error or an interrupt, removes what was made; ``path`` is never half-written. Entering raises InputError if another
+    process makes ``path``, or if it exists, unless it is a store and ``overwrite`` is given: a finished store then
+    replaces it. In memory are numbers and
     the id of each transcript, about 60 bytes a transcript.
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
-        self._path = Path(path)
-        if self._path.exists() and not overwrite:
-            raise InputError(f"{self._path} exists; choose another output or pass --overwrite to replace it.")
-        if self._path.exists() and not (self._path / "meta.json").is_file():
-            raise InputError(f"{self._path} exists and is no transcript store; it will not be overwritten.")
+        self._path, self._overwrite = Path(path), overwrite
         self._pending = ChunkWriter()
         self._rows: list[pa.Table] = []  # less than a row group
         self._waiting = 0  # rows in them
@@ -50,30 +46,25 @@ class StoreBuilder:
         self._n = 0
 
     def __enter__(self) -> "StoreBuilder":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix=f".{self._path.name}.", suffix=".partial", dir=self._path.parent))
-        self._replaced = self.folder.with_suffix(".old")
-        (self.folder / "arrays").mkdir()
-        self._codes = (self.folder / "codes.u8").open("wb")
-        self._spool = pq.ParquetWriter(self.folder / SPOOL, ROW_SCHEMA, compression="lz4")
+        with ExitStack() as stack:
+            stack.enter_context(reserve_folder(self._path, "meta.json", self._overwrite))
+            self.folder = stack.enter_context(hold(self._path)) / "new"
+            (self.folder / "arrays").mkdir(parents=True)
+            self._codes = (self.folder / "codes.u8").open("wb")
+            self._spool = pq.ParquetWriter(self.folder / SPOOL, ROW_SCHEMA, compression="lz4")
+            self._held = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with self._held:
             for stream in (self._codes, self._spool):
                 try:
                     stream.close()
                 except OSError:  # a full disk again; the first error is on its way
                     if kind is None:
                         raise
-        finally:
-            if self._replaced.exists() and not self._path.exists():  # interrupted while moving into place
-                self._replaced.rename(self._path)
-            for folder in (self.folder, self._replaced):
-                if folder.exists():
-                    shutil.rmtree(folder)
 
     def __len__(self) -> int:
         return self._n + len(self._pending)
@@ -85,6 +76,7 @@ class StoreBuilder:
         transcript_id: str,
         gene_id: str,
         species: str,
+        gene_known: bool = True,
         gene_name: str = "",
         biotype: str = "",
         cds: tuple[int, int] | None = None,
@@ -98,6 +90,7 @@ class StoreBuilder:
             transcript_id=transcript_id,
             gene_id=gene_id,
             species=species,
+            gene_known=gene_known,
             gene_name=gene_name,
             biotype=biotype,
             cds=cds,
@@ -193,18 +186,8 @@ class StoreBuilder:
         files = {
             name: {"bytes": (self.folder / name).stat().st_size, "sha256": sha256(self.folder / name)} for name in FILES
         }
-        document = {"format_version": FORMAT_VERSION, **(meta or {}), **facts, "files": files}
+        document = {
+            "format_version": FORMAT_VERSION, "cds_frame": "annotated", **(meta or {}), **facts, "files": files
+        }  # fmt: skip
         (self.folder / "meta.json").write_text(json.dumps(document, indent=2) + "\n")
-        self._move_into_place()
-
-    def _move_into_place(self) -> None:
-        self.folder.chmod(0o777 & ~_umask())  # mkdtemp made it private
-        if self._path.exists():
-            self._path.rename(self._replaced)
-        self.folder.rename(self._path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        move_into_place(self.folder, self._path)

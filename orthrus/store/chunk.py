@@ -39,6 +39,7 @@ class ChunkWriter:
         transcript_id: str,
         gene_id: str,
         species: str,
+        gene_known: bool = True,
         gene_name: str = "",
         biotype: str = "",
         cds: tuple[int, int] | None = None,
@@ -51,6 +52,7 @@ class ChunkWriter:
         row = {
             "transcript_id": transcript_id,
             "gene_id": gene_id,
+            "gene_known": gene_known,
             "gene_name": gene_name,
             "species": species,
             "biotype": biotype,

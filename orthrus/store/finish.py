@@ -30,7 +30,7 @@ def small_columns(rows: pa.Table) -> pa.Table:
             "id": rows["transcript_id"].cast(pa.large_string()),
             "gene": gene_keys(rows["species"], rows["gene_id"]).dictionary_encode(),
             "species": rows["species"].dictionary_encode(),
-            **{name: rows[name] for name in ("length", "cds_start", "cds_end")},
+            **{name: rows[name] for name in ("length", "cds_start", "cds_end", "gene_known")},
         }
     )
 
@@ -90,6 +90,7 @@ def write_relations(
         "nt": int(lengths.sum()),
         "genes": len(genes),
         "families": len(families.names),
+        "transcripts_of_unknown_gene": int(pc.sum(pc.invert(columns["gene_known"])).as_py()),
         "species": len(species_names),
         "ortholog_gene_pairs": len(pairs.matched),
         "ortholog_gene_pairs_unknown_gene": len(pairs.unmatched),

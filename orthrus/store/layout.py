@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _COPIED_AT_ONCE = 1 << 30  # bytes
 
@@ -19,6 +19,7 @@ TRANSCRIPT_SCHEMA = pa.schema(
     [
         ("transcript_id", _STRING),
         ("gene_id", _STRING),
+        ("gene_known", pa.bool_()),  # false: no source names the gene, and gene_id is a transcript's
         ("gene_name", _STRING),
         ("species", _STRING),
         ("biotype", _STRING),

@@ -6,13 +6,15 @@ those checksums, which costs one read of the file.
 """
 
 import logging
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
+
+from orthrus.errors import InputError
+from orthrus.nn.integrity import archive_fault
+from orthrus.output import atomic_file
 
 PATTERN = "step-*.ckpt"
 
@@ -33,21 +35,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path``."""
         self.failure = None
-        path = Path(path)
-        scratch = path.with_name(f".{path.name}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with scratch.open("wb") as stream:
+            with atomic_file(Path(path)) as scratch, scratch.open("wb") as stream:
                 torch.save(checkpoint, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            scratch.replace(path)
-            _sync_folder(path.parent)
-        except (OSError, RuntimeError) as error:  # PyTorch's writer reports a short write as a RuntimeError
+        except (InputError, OSError, RuntimeError) as error:  # PyTorch's writer reports a short write as a RuntimeError
             while isinstance(error.__context__, OSError):
                 error = error.__context__
             self.failure = error
-            scratch.unlink(missing_ok=True)
 
 
 def point(link: Path, target: Path) -> None:
@@ -66,29 +60,8 @@ def by_age(folder: Path) -> list[Path]:
 def newest_valid(folder: Path) -> Path | None:
     """The newest checkpoint of ``folder`` that is whole, None where there is none; warns of each that is not."""
     for path in by_age(folder):
-        fault = fault_of(path)
+        fault = archive_fault(path)
         if fault is None:
             return path
         _log.warning("%s is no whole checkpoint (%s); passed over for the one before it", path, fault)
     return None
-
-
-def fault_of(path: Path) -> str | None:
-    """What is wrong with a checkpoint file; None if all its checksums match."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile) as error:
-        return str(error)
-    return None if damaged is None else f"{damaged} does not match its checksum"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` last beyond a power cut, where the file system can be asked to."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:  # some network file systems refuse; the rename itself stands
-        pass
-    finally:
-        os.close(handle)

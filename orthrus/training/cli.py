@@ -5,6 +5,7 @@ A run folder is ``trainer.default_root_dir``: ``config.yaml``, ``metrics/version
 """
 
 from argparse import ArgumentError
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from orthrus.errors import InputError
 from orthrus.loading.datamodule import PairDataModule
 from orthrus.nn.checkpoints import load_encoder
+from orthrus.output import hold, remove_leftovers, write_text
+from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients
@@ -48,11 +51,10 @@ class RunConfig(SaveConfigCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Everything stands; the first step is next."""
         if trainer.is_global_zero:
-            Path(trainer.default_root_dir).mkdir(parents=True, exist_ok=True)
-            path = Path(trainer.default_root_dir, self.config_filename)
             recipe = self.config.clone()
             recipe.resume = recipe.ckpt_path = None  # how this start went on is no part of it
-            self.parser.save(recipe, str(path), overwrite=True)
+            text = self.parser.dump(recipe, skip_none=False)
+            write_text(text, Path(trainer.default_root_dir, self.config_filename))
             for logger in trainer.loggers[1:]:  # the first, metrics.csv, has config.yaml beside it
                 logger.log_hyperparams(self._description(recipe))
 
@@ -65,7 +67,8 @@ class RunConfig(SaveConfigCallback):
 class OrthrusCLI(LightningCLI):
     """LightningCLI whose runs keep their configuration, metrics and checkpoints in one folder."""
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(self, args: list[str], held: ExitStack) -> None:
+        self._held = held
         super().__init__(
             Pretraining,
             PairDataModule,
@@ -107,6 +110,9 @@ class OrthrusCLI(LightningCLI):
         """Find the checkpoint to resume; log to CSV; bf16 where a GPU has it."""
         options = self.config[self.subcommand]
         trainer = options.trainer
+        if self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
+            self._held.enter_context(hold(Path(trainer.default_root_dir), grows=True))
+            remove_leftovers(Path(options.checkpoint.dirpath))
         if options.resume == "auto":
             options.ckpt_path = options.ckpt_path or _newest(options.checkpoint.dirpath)
         elif self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
@@ -186,10 +192,15 @@ def _component(class_path: str, **init_args: Any) -> Any:
     return namespace(class_path=class_path, init_args=namespace(**init_args))
 
 
-def run(args: list[str]) -> None:
-    """Parse ``args`` (``fit ...`` or ``validate ...``) and run; raises InputError for unusable input."""
+def run(args: list[str]) -> Trainer:
+    """Parse ``args`` (``fit ...`` or ``validate ...``) and run; the trainer afterwards.
+
+    Raises InputError for unusable input.
+    """
     try:
-        OrthrusCLI(args)
+        with ExitStack() as held:
+            trainer: Trainer = OrthrusCLI(with_recipe_paths(args), held).trainer
+        return trainer
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus {args[0]} --help`") from None
     except ValueError as error:

@@ -10,6 +10,8 @@ from typing import Any
 import wandb_workspaces.reports.v2 as reports
 import wandb_workspaces.workspaces as workspaces
 
+from orthrus.output import write_text
+
 # Section -> panels: title -> metrics, or a regular expression of them.
 SECTIONS: dict[str, dict[str, list[str] | str]] = {
     "Training": {
@@ -32,8 +34,8 @@ SECTIONS: dict[str, dict[str, list[str] | str]] = {
     },
     "Probes": {"Linear probes of the frozen encoder": "^probe/"},
     "Throughput": {
-        "Positions a second": ["perf/nt_per_s"],
-        "Share of the device's peak": ["perf/peak_share"],
+        "Positions a second": ["train/nt_per_s"],
+        "Model FLOP utilisation": ["train/mfu"],
         "Waiting for batches": ["perf/loader_wait"],
         "Padding": ["perf/padding"],
         "Pairs a step": ["perf/pairs_per_step"],
@@ -58,8 +60,7 @@ def workspace(project: str, entity: str = "") -> workspaces.Workspace:
 def write_definition(definition: workspaces.Workspace, path: Path) -> None:
     """Write a workspace as JSON, as it would be sent to W&B."""
     content: dict[str, Any] = definition._to_model().model_dump(mode="json", by_alias=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_text(json.dumps(content, indent=2) + "\n", path)
 
 
 def _line_plot(title: str, metrics: list[str] | str) -> reports.LinePlot:

@@ -1,6 +1,6 @@
 """The LightningModule of pretraining: tracks on the device, encoder, objective, and what validation reports.
 
-V = 2N views of N pairs, R some of those rows, L positions, D features.
+V = 2N views of N pairs, R some of those rows, L positions, T tokens, D features.
 """
 
 import math
@@ -19,7 +19,7 @@ from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import mean_pool
 from orthrus.nn.ranks import mean_over_ranks, share_of_mean
 from orthrus.nn.tracks import codes_to_tracks
-from orthrus.objectives import Encoded, Objective, PositionTerm, Term
+from orthrus.objectives import Encoded, NextTokenTerm, Objective, PositionTerm, Term
 from orthrus.objectives.geometry import retrieval_top1
 from orthrus.training.optim import parameter_groups, warmup_cosine
 from orthrus.training.pair_geometry import PairGeometry
@@ -68,14 +68,38 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict: its loss would be 0 throughout."""
-        data = getattr(self.trainer, "datamodule", None)
+        """Raises InputError for a term that has nothing to predict, or that the encoder's tokens or direction do not fit."""
         for name, term in self.objective.terms.items():
-            if isinstance(term, PositionTerm) and getattr(data, term.asked_by, None) == 0:
-                raise InputError(
-                    f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
-                    " or leave the term out"
-                )
+            if isinstance(term, NextTokenTerm):
+                self._check_next_token(name, term)
+            elif isinstance(term, PositionTerm):
+                self._check_hidden(name, term)
+
+    def _check_next_token(self, name: str, term: NextTokenTerm) -> None:
+        stem, n_words = self.encoder.embedding, term.next_head.out_features
+        if self.encoder.bidirectional:
+            raise InputError(
+                f"model.objective.{name} predicts the next token, which a bidirectional encoder has seen: make the"
+                " encoder causal, or use orthrus.objectives.MaskedLanguageTerm"
+            )
+        if n_words != stem.n_words:
+            raise InputError(
+                f"model.objective.{name} predicts one of {n_words} words, and the encoder's stem {stem.name!r} has"
+                f" {stem.n_words}: make its n_words {stem.n_words}"
+            )
+
+    def _check_hidden(self, name: str, term: PositionTerm) -> None:
+        stem, data = self.encoder.embedding, getattr(self.trainer, "datamodule", None)
+        if stem.name != "base":
+            raise InputError(
+                f"model.objective.{name} predicts single bases, and the encoder's stem is {stem.name!r}: use"
+                " orthrus.objectives.NextTokenTerm, or stem: base"
+            )
+        if getattr(data, term.asked_by, None) == 0:
+            raise InputError(
+                f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
+                " or leave the term out"
+            )
 
     def forward(self, batch: PairBatch) -> Encoded:
         """Both views of a batch, encoded, and read at single positions."""
@@ -96,10 +120,13 @@ class Pretraining(LightningModule):
 
     def _encode(self, codes_RL: Tensor, targets_RL: Tensor, lengths_R: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Representations (R, D) of some rows and the objective's sums over their positions."""
-        longest = int(lengths_R.max())
+        # On a GPU the padding stays: to know the longest the host would wait for the device.
+        longest = codes_RL.shape[1] if lengths_R.is_cuda else int(lengths_R.max())
         tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
-        hidden_RLD = self.encoder(tracks_RCL, lengths_R)
-        return mean_pool(hidden_RLD, lengths_R), self.objective.read(hidden_RLD, targets_RL[:, :longest])
+        hidden_RTD = self.encoder(tracks_RCL, lengths_R)
+        tokens_R = self.encoder.embedding.token_lengths(tracks_RCL, lengths_R)
+        sums = self.objective.read(hidden_RTD, targets_RL[:, :longest], self.encoder.words(tracks_RCL, lengths_R))
+        return mean_pool(hidden_RTD, tokens_R), sums
 
     def scores(self, batch: PairBatch, step: float = math.inf) -> tuple[dict[str, Tensor], Encoded]:
         """The objective on a batch of N pairs, weighted as at a step, and ``retrieval_top1`` within a rank's batch."""

@@ -19,6 +19,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import Logger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from orthrus.output import write_text
+
 _log = logging.getLogger(__name__)
 _INIT_SECONDS = 30
 _ID_FILE = "wandb_id"
@@ -102,7 +104,7 @@ class WandbRun(Logger):
         run_id = self.version
         if run_id is None:
             run_id = secrets.token_hex(4)
-            (self.folder / _ID_FILE).write_text(run_id + "\n")
+            write_text(run_id + "\n", self.folder / _ID_FILE)
         given: dict[str, Any] = {
             "project": self.project,
             "entity": self.entity,

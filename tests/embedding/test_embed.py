@@ -7,6 +7,7 @@ import torch
 
 import orthrus.embedding.embed as embedding
 from orthrus import InputError, MambaEncoder, TranscriptStore
+from orthrus.embedding import parts
 from orthrus.embedding.embed import embed, embed_to_file
 from orthrus.embedding.file import read_embeddings
 from orthrus.nn.checkpoints import save_encoder
@@ -63,7 +64,7 @@ def test_the_file_names_its_encoder_and_groups(checkpoint: Path, store: Transcri
 def test_an_interrupted_run_goes_on_where_it_stopped(
     checkpoint: Path, store: TranscriptStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "_PART_NT", 600)
+    monkeypatch.setattr(parts, "_PART_NT", 600)
     run(checkpoint, store, tmp_path / "whole.parquet")
     output, forward, calls = tmp_path / "e.parquet", embedding.encode, []
 
@@ -77,12 +78,12 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     with pytest.raises(KeyboardInterrupt):
         run(checkpoint, store, output)
     assert not output.exists()
-    done = len(list((tmp_path / "e.parquet.partial").glob("*.npy")))
+    done = len(list((tmp_path / ".e.parquet.partial").glob("*.npz")))
     assert done >= 1
     monkeypatch.setattr(embedding, "encode", forward)
     run(checkpoint, store, output)
     assert pq.read_table(output).equals(pq.read_table(tmp_path / "whole.parquet"))
-    assert not (tmp_path / "e.parquet.partial").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.parquet", "whole.parquet"]
 
 
 def test_an_existing_output_is_kept_unless_told_otherwise(
@@ -100,7 +101,7 @@ def test_an_existing_output_is_kept_unless_told_otherwise(
 def test_another_job_does_not_continue_unfinished_work(
     checkpoint: Path, store: TranscriptStore, tmp_path: Path
 ) -> None:
-    partial = tmp_path / "e.parquet.partial"
+    partial = tmp_path / ".e.parquet.partial"
     partial.mkdir()
     (partial / "job.json").write_text("{}")
     with pytest.raises(InputError, match="another checkpoint or input"):
@@ -109,13 +110,91 @@ def test_another_job_does_not_continue_unfinished_work(
     assert (tmp_path / "e.parquet").exists()
 
 
-def test_long_tables_are_cut_into_arrays_of_32_bit_offsets(
+def test_the_size_of_row_groups_and_parts_changes_nothing(
     checkpoint: Path, store: TranscriptStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(checkpoint, store, tmp_path / "one.parquet")
-    monkeypatch.setattr(embedding, "_LIST_ROWS", 7)
+    monkeypatch.setattr(parts, "_GROUP_ROWS", 7)
+    monkeypatch.setattr(parts, "_PART_NT", 300)
     run(checkpoint, store, tmp_path / "many.parquet")
-    assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "many.parquet"))
+    one, many = pq.read_table(tmp_path / "one.parquet"), pq.read_table(tmp_path / "many.parquet")
+    assert one.drop_columns("embedding").equals(many.drop_columns("embedding"))
+    vectors = [np.array(table["embedding"].to_pylist()) for table in (one, many)]
+    np.testing.assert_allclose(*vectors, atol=1e-5)
+    assert pq.ParquetFile(tmp_path / "many.parquet").num_row_groups == -(-len(store) // 7)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "nan", "other"])
+def test_a_damaged_part_of_an_interrupted_run_is_made_anew(
+    damage: str, checkpoint: Path, store: TranscriptStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(parts, "_PART_NT", 600)
+    run(checkpoint, store, tmp_path / "whole.parquet")
+    output = tmp_path / "e.parquet"
+
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(embedding, "join", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint, store, output)
+    monkeypatch.undo()
+    monkeypatch.setattr(parts, "_PART_NT", 600)
+    part = sorted((tmp_path / ".e.parquet.partial").glob("*.npz"))[1]
+    content = bytearray(part.read_bytes())
+    with np.load(part) as archive:
+        vectors = archive["vectors"]
+    if damage == "flipped":
+        content[len(content) // 2] ^= 4
+    if damage in ("nan", "other"):
+        np.savez(part, vectors=vectors * np.nan if damage == "nan" else vectors[:-1])
+    else:
+        part.write_bytes({"empty": b"", "cut": content[:-30], "flipped": content}[damage])
+    run(checkpoint, store, output)
+    assert f"{part}, which an earlier run left, is damaged" in caplog.text
+    assert pq.read_table(output).equals(pq.read_table(tmp_path / "whole.parquet"))
+
+
+@pytest.mark.parametrize("text", ["", '{"encoder": {"d_mo'])
+def test_parts_of_a_job_that_was_cut_short_are_not_trusted(
+    text: str, checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    partial = tmp_path / ".e.parquet.partial"
+    partial.mkdir()
+    (partial / "job.json").write_text(text)
+    np.savez(partial / "000000000000.npz", vectors=np.zeros((len(store), 16), dtype=np.float32))
+    run(checkpoint, store, tmp_path / "e.parquet")
+    assert read_embeddings(tmp_path / "e.parquet").matrix.any()
+
+
+def test_a_flipped_bit_of_the_vectors_is_found_on_reading(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path
+) -> None:
+    run(checkpoint, store, tmp_path / "e.parquet")
+    whole = (tmp_path / "e.parquet").read_bytes()
+    column = pq.ParquetFile(tmp_path / "e.parquet").metadata.row_group(0).column(1)
+    start, size = column.data_page_offset, column.total_compressed_size
+    for at in range(start + 100, start + size, size // 20):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        (tmp_path / "e.parquet").write_bytes(damaged)
+        with pytest.raises(InputError, match="CRC"):
+            read_embeddings(tmp_path / "e.parquet")
+
+
+def test_vectors_that_are_not_finite_are_not_written(
+    checkpoint: Path, store: TranscriptStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = embedding.encode
+
+    def overflow(*args: object) -> np.ndarray:
+        return forward(*args) * np.float32(np.inf)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(embedding, "encode", overflow)
+    with pytest.raises(InputError, match=r"vectors are not finite, such as that of h0\.0"):
+        run(checkpoint, store, tmp_path / "e.parquet")
+    assert not (tmp_path / "e.parquet").exists()
 
 
 def test_a_file_holds_several_readouts_and_the_first_is_the_embedding(
@@ -131,6 +210,18 @@ def test_a_file_holds_several_readouts_and_the_first_is_the_embedding(
     np.testing.assert_allclose(found.matrix, read_embeddings(tmp_path / "one.parquet").matrix, atol=1e-5)
     everything = embed(embedding.load_encoder(checkpoint), store, range(len(store)), readouts=names)
     np.testing.assert_allclose(found.all_readouts["last.regions"], everything[:, 32:], atol=1e-5)
+
+
+def test_the_encoders_own_readout_is_given_by_default(store: TranscriptStore, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_encoder(MambaEncoder(6, 16, 2, stem="codon"), tmp_path / "encoder", readout="last.mean+last.cds+lengths")
+    run(tmp_path / "encoder", store, tmp_path / "e.parquet")
+    found = read_embeddings(tmp_path / "e.parquet")
+    encoder = embedding.load_encoder(tmp_path / "encoder")
+    assert found.readout == "last.mean+last.cds+lengths"
+    expected = embed(encoder, store, range(len(store)), readouts=["last.mean", "last.cds", "lengths"])
+    np.testing.assert_allclose(found.matrix, expected, atol=1e-6)
+    assert found.matrix.shape[1] == 16 + 16 + 5
 
 
 def test_bfloat16_products_change_little_and_are_named(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from orthrus.errors import InputError
 from orthrus.genome.codes import CDS_BIT, annotate, decode_bases, encode_bases
 from orthrus.loading.draws import seeded
-from orthrus.loading.views import CodingOnly, DropUtrs, Graft, Rearrangement, gather, lengths
+from orthrus.loading.views import CodingOnly, Crop, DropUtrs, Graft, Rearrangement, Window, gather, lengths
 from orthrus.store.pairs import PairKind
 from tests.loading.views import Transcripts, transcripts
 from tests.oracles import loading as oracle
@@ -140,9 +140,51 @@ def test_a_grafted_frame_ends_in_a_stop_codon(ortholog: str, expected: str) -> N
     assert np.flatnonzero(grafted & CDS_BIT).tolist() == [4, 7, 10, 13]
 
 
+@given(TRANSCRIPTS, st.floats(0, 1))
+def test_a_crop_is_a_window_of_each_view_of_a_self_pair(drawn: Transcripts, shortest: float) -> None:
+    for i, view in enumerate(rearrange(Crop(shortest, drop_utr=0), drawn, kind=PairKind.SELF)):
+        whole = drawn.of(i).tobytes()
+        assert max(1, shortest * len(whole)) <= len(view) <= len(whole)
+        assert view.tobytes() in whole
+
+
+@given(CODING)
+def test_a_crop_drops_utrs(drawn: Transcripts) -> None:
+    for i, view in enumerate(rearrange(Crop(shortest=1, drop_utr=1), drawn, kind=PairKind.SELF)):
+        np.testing.assert_array_equal(view, drawn.of(i)[slice(*drawn.cds[i])])
+
+
+@given(TRANSCRIPTS, st.sampled_from([PairKind.SPLICE, PairKind.ORTHOLOG]))
+def test_pairs_of_two_transcripts_are_not_cropped(drawn: Transcripts, kind: PairKind) -> None:
+    for i, view in enumerate(rearrange(Crop(), drawn, kind=kind)):
+        np.testing.assert_array_equal(view, drawn.of(i))
+
+
+def test_crops_of_one_transcript_differ_and_reach_both_of_its_ends() -> None:
+    codes = annotate(encode_bases("ACGTACGTACGTACGTACGT", "row"), (4, 13), [20])
+    drawn = Transcripts(codes, np.array([0, 20]), np.array([[4, 13]], dtype=np.int32))
+    parts = np.stack([drawn.parts([0] * 400)] * 2)
+    cropped = Crop(drop_utr=0.5)(parts, np.zeros(400, dtype=np.int8), codes, seeded([0]))
+    rows, _ = gather(codes, cropped.reshape(-1, 4, 2))
+    assert len({row.tobytes() for row in rows}) > 60
+    assert (cropped[..., 0, 0] == cropped[..., 0, 1]).mean() == pytest.approx(0.5, abs=0.2)
+    assert {0, 20} <= set(np.unique(cropped[..., [0, 3], [0, 1]]))
+
+
+@given(TRANSCRIPTS, st.integers(1, 40))
+def test_a_window_is_as_long_as_it_may_be(drawn: Transcripts, longest: int) -> None:
+    for i, view in enumerate(rearrange(Window(longest), drawn)):
+        whole = drawn.of(i).tobytes()
+        assert len(view) == min(longest, len(whole))
+        assert view.tobytes() in whole
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Crop(shortest=2), "Crop.shortest is 2"),
+        (lambda: Crop(drop_utr=-1), "Crop.drop_utr is -1"),
+        (lambda: Window(0), "Window.longest is 0"),
         (lambda: Graft(coding=2), "Graft.coding is 2"),
         (lambda: Graft(whole=-1), "Graft.whole is -1"),
         (lambda: CodingOnly(2), "CodingOnly.probability is 2"),

@@ -209,7 +209,7 @@ def test_represent_by_region() -> None:
     tracks, lengths = make_batch([30, 12])
     regions = encoder.represent(tracks, lengths, pool=region_pool)
     assert regions.shape == (2, 60)
-    torch.testing.assert_close(regions, region_pool(encoder(tracks, lengths), lengths, tracks))
+    torch.testing.assert_close(regions, region_pool(encoder(tracks, lengths), *encoder.tokens(tracks, lengths)))
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

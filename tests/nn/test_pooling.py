@@ -3,6 +3,7 @@ import torch
 
 from orthrus.errors import InputError
 from orthrus.nn.pooling import mean_pool, region_pool
+from orthrus.nn.stem import BaseStem
 
 
 def test_mean_pool_counts_own_positions() -> None:
@@ -26,7 +27,7 @@ def region_tracks() -> torch.Tensor:
 def test_region_pool() -> None:
     hidden = torch.arange(12.0).repeat(4, 1)[:, :, None]
     lengths = torch.tensor([10, 5, 4, 12])
-    assert region_pool(hidden, lengths, region_tracks()).tolist() == [
+    assert region_pool(hidden, *BaseStem(6, 1).tokens(region_tracks(), lengths)).tolist() == [
         [0.5, 4.5, 8.5],
         [2.0, 2.0, 2.0],
         [1.5, 1.5, 1.5],
@@ -34,6 +35,6 @@ def test_region_pool() -> None:
     ]
 
 
-def test_region_pool_needs_the_cds_track() -> None:
-    with pytest.raises(InputError, match="needs the CDS track: 6 tracks, got 4"):
-        region_pool(torch.zeros(1, 3, 2), torch.tensor([3]), torch.zeros(1, 4, 3))
+def test_region_pool_needs_regions() -> None:
+    with pytest.raises(InputError, match="needs the regions of the tokens"):
+        region_pool(torch.zeros(1, 3, 2), torch.tensor([3]))

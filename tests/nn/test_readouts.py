@@ -27,7 +27,8 @@ def test_each_readout_is_its_layer_pooled(encoder: MambaEncoder) -> None:
     average = (torch.nn.functional.layer_norm(one, (8,)) + torch.nn.functional.layer_norm(two, (8,))) / 2
     expected = {
         "last.mean": encoder.represent(tracks, lengths),
-        "last.regions": region_pool(last, lengths, tracks),
+        "last.regions": region_pool(last, *encoder.tokens(tracks, lengths)),
+        "last.cds": region_pool(last, *encoder.tokens(tracks, lengths))[:, 8:16],
         "layer0.mean": mean_pool(embedding, lengths),
         "layer2.max": max_pool(two, lengths),
         "average.mean": mean_pool(average, lengths),
@@ -35,7 +36,7 @@ def test_each_readout_is_its_layer_pooled(encoder: MambaEncoder) -> None:
     found = read_out(encoder, tracks, lengths, list(expected))
     for name, vectors in zip(expected, found, strict=True):
         torch.testing.assert_close(vectors, expected[name])
-    assert [vectors.shape[1] for vectors in found] == widths(encoder, list(expected)) == [8, 24, 8, 8, 8]
+    assert [vectors.shape[1] for vectors in found] == widths(encoder, list(expected)) == [8, 24, 8, 8, 8, 8]
     torch.testing.assert_close(read_out(encoder, tracks, lengths, ["last.mean"])[0], expected["last.mean"])
 
 
@@ -47,7 +48,7 @@ def test_max_pool_counts_own_positions() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["last.median"], "expected last, average or layerN, a dot, and mean, max, regions"),
+        (["last.median"], "expected last, average or layerN, a dot, and mean, max, cds, regions; or lengths"),
         (["first.mean"], "'first.mean': expected last"),
         (["layer3.mean"], "this encoder has layer0"),
         (["last.mean", "last.mean"], "each once"),
@@ -60,5 +61,5 @@ def test_readouts_that_there_are_not_are_errors(encoder: MambaEncoder, names: li
 
 
 def test_regions_need_the_cds_track() -> None:
-    with pytest.raises(InputError, match="regions need the CDS track, and this encoder has 4"):
+    with pytest.raises(InputError, match="regions needs the CDS track, and this encoder has 4"):
         check_readouts(MambaEncoder(4, 8, 1), ["last.regions"])

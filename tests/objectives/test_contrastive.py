@@ -35,9 +35,9 @@ def make_views(pairs: int = 8, dtype: torch.dtype = torch.float64) -> tuple[Tens
     return tuple(torch.randn(pairs, 5, generator=generator, dtype=dtype, requires_grad=True) for _ in range(2))
 
 
-def literal(name: str, loss_fn: PairLoss, *inputs: Any) -> Tensor:
+def literal(name: str, loss_fn: PairLoss, *inputs: Any, **settings: Any) -> Tensor:
     learned = {"scale": loss_fn.log_scale.detach().exp()} if isinstance(loss_fn, SigmoidLoss) else {}
-    return LOSSES[name][1](*inputs, **learned)
+    return LOSSES[name][1](*inputs, **learned, **settings)
 
 
 def as_tensor(numbers: list[int] | None) -> Tensor | None:

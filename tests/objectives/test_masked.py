@@ -1,9 +1,8 @@
 import torch
-from torch import nn
 
-from orthrus.objectives import AnnotationTerm, MaskedLanguageTerm
+from orthrus.objectives import AnnotationTerm, MaskedLanguageTerm, NextTokenTerm
 from orthrus.objectives.objective import PositionTerm
-from tests.oracles.masked import annotation_loss, masked_base_loss
+from tests.oracles.masked import annotation_loss, masked_base_loss, next_token_loss
 
 
 def batch(rows: int = 3, length: int = 9, width: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -17,7 +16,7 @@ def batch(rows: int = 3, length: int = 9, width: int = 8) -> tuple[torch.Tensor,
 
 
 def scores(term: PositionTerm, hidden: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
-    return term(term.read(hidden, targets))
+    return term(term.read(hidden, targets, targets.long() % 8 - 1))
 
 
 def gradient_positions(loss: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
@@ -43,9 +42,20 @@ def test_annotation_equals_the_literal_loss() -> None:
     assert torch.equal(gradient_positions(got["loss"], hidden), targets >= 32)
 
 
+def test_the_next_token_is_predicted_wherever_it_is_known() -> None:
+    term, (hidden, targets) = NextTokenTerm(8, n_words=4).double(), batch()
+    got = scores(term, hidden, targets)
+    word = (targets.long() % 8 - 1).tolist()
+    loss, accuracy = next_token_loss(term.next_head(hidden).tolist(), word)
+    torch.testing.assert_close(got["loss"].item(), loss, rtol=0, atol=1e-12)
+    torch.testing.assert_close(got["accuracy"].item(), accuracy)
+    expected = [[column + 1 < len(row) and row[column + 1] >= 0 for column in range(len(row))] for row in word]
+    assert gradient_positions(got["loss"], hidden).tolist() == expected
+
+
 def test_nothing_to_predict_is_zero_with_zero_gradients() -> None:
     hidden, targets = batch()
-    for term in (MaskedLanguageTerm(8).double(), AnnotationTerm(8).double()):
+    for term in (MaskedLanguageTerm(8).double(), AnnotationTerm(8).double(), NextTokenTerm(8).double()):
         got = scores(term, hidden, torch.zeros_like(targets))
         assert all(value == 0 for value in got.values())
         got["loss"].backward()
@@ -54,8 +64,7 @@ def test_nothing_to_predict_is_zero_with_zero_gradients() -> None:
 
 
 def test_losses_are_float32_under_autocast() -> None:
-    for term in (MaskedLanguageTerm(8), AnnotationTerm(8)):
+    for term in (MaskedLanguageTerm(8), AnnotationTerm(8), NextTokenTerm(8)):
         hidden, targets = batch()
         with torch.autocast("cpu", torch.bfloat16):
-            assert isinstance(term.head, nn.Linear)
             assert scores(term, hidden.float(), targets)["loss"].dtype == torch.float32

@@ -12,6 +12,7 @@ from orthrus.objectives import (
     Encoded,
     Linear,
     MaskedLanguageTerm,
+    NextTokenTerm,
     Objective,
     SigmoidLoss,
 )
@@ -23,7 +24,12 @@ def read(objective: Objective, n_pairs: int = 4, length: int = 7, width: int = 8
     hidden_VLD = torch.randn(2 * n_pairs, length, width, generator=generator)
     targets_VL = torch.randint(0, 64, (2 * n_pairs, length), generator=generator, dtype=torch.uint8) & 0b111011
     kind_N = torch.tensor([0, 1, 2, 1])[:n_pairs]
-    return Encoded(hidden_VLD.mean(1), objective.read(hidden_VLD, targets_VL), kind_N, torch.arange(n_pairs))
+    return Encoded(
+        hidden_VLD.mean(1),
+        objective.read(hidden_VLD, targets_VL, targets_VL.long() % 5 - 1),
+        kind_N,
+        torch.arange(n_pairs),
+    )
 
 
 def test_an_objective_is_the_weighted_sum_of_its_terms_logged_by_name() -> None:
@@ -54,10 +60,14 @@ def test_a_scheduled_weight_follows_the_step_and_ends_where_validation_weighs_it
 
 
 def test_sums_of_parts_add_up() -> None:
-    objective = Objective({"mlm": MaskedLanguageTerm(8), "annotation": AnnotationTerm(8)}).double()
+    objective = Objective(
+        {"mlm": MaskedLanguageTerm(8), "annotation": AnnotationTerm(8), "next": NextTokenTerm(8)}
+    ).double()
     hidden = torch.randn(5, 7, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     targets = torch.randint(0, 5, (5, 7), dtype=torch.uint8)
-    whole, first, second = (objective.read(hidden[r], targets[r]) for r in (slice(0, 5), slice(0, 2), slice(2, 5)))
+    whole, first, second = (
+        objective.read(hidden[r], targets[r], targets[r].long() - 1) for r in (slice(0, 5), slice(0, 2), slice(2, 5))
+    )
     torch.testing.assert_close({name: first[name] + second[name] for name in whole}, whole)
 
 

@@ -26,3 +26,14 @@ def annotation_loss(logits_BL2: Logits, targets_BL: list[list[int]]) -> tuple[fl
                     present = 1 / (1 + math.exp(-logits[track]))
                     losses[track].append(-math.log(present if target // bit % 2 else 1 - present))
     return sum(losses[0]) / len(losses[0]), sum(losses[1]) / len(losses[1])
+
+
+def next_token_loss(logits_BLW: Logits, word_BL: list[list[int]]) -> tuple[float, float]:
+    """Mean cross-entropy of the next word over positions before a known one, and the share guessed."""
+    losses, hits = [], []
+    for logits_LW, word_L in zip(logits_BLW, word_BL, strict=True):
+        for logits, following in zip(logits_LW, word_L[1:], strict=False):
+            if following >= 0:
+                losses.append(-math.log(math.exp(logits[following]) / sum(math.exp(x) for x in logits)))
+                hits.append(logits[following] == max(logits))
+    return sum(losses) / len(losses), sum(hits) / len(hits)

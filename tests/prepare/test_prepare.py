@@ -243,7 +243,7 @@ def test_mrnas_and_tables_that_do_not_match(folder: Path) -> None:
 
 def test_an_existing_output_is_refused(folder: Path) -> None:
     build(folder, {"species": {"human": ANNOTATED}})
-    assert "exists; choose another output or pass --overwrite" in refused(folder, {"species": {"human": ANNOTATED}})
+    assert "exists; choose another --output or pass --overwrite" in refused(folder, {"species": {"human": ANNOTATED}})
 
 
 def test_an_output_that_cannot_be_written(folder: Path) -> None:
@@ -259,10 +259,10 @@ def test_an_interrupt_leaves_no_store(folder: Path, number: signal.Signals, stat
     spec = folder / "spec.yaml"
     spec.write_text(yaml.safe_dump({"species": {"human": files}}))
     before = set(folder.parent.rglob("*"))
-    command = [sys.executable, "-m", "orthrus.cli", "prepare", "--config", str(spec)]
+    command = [sys.executable, "-m", "orthrus", "prepare", "--config", str(spec)]
     process = subprocess.Popen([*command, "--output", str(folder.parent / "store")], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(folder.parent.glob(".store.*.partial/codes.u8")) and time.monotonic() < deadline:
+    while not list(folder.parent.glob(".store.partial/new/codes.u8")) and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.1)
     process.send_signal(number)
@@ -270,6 +270,17 @@ def test_an_interrupt_leaves_no_store(folder: Path, number: signal.Signals, stat
     assert process.returncode == status, errors
     assert "Traceback" not in errors
     assert set(folder.parent.rglob("*")) == before
+
+
+def test_records_without_a_sequence_are_left_out_and_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "some.fa").write_text(">a\nACGT\n>b\n\n>c\nACG\n")
+    with open_or_prepare(folder / "some.fa") as made:
+        assert made.column("transcript_id") == ["a", "c"]
+    assert "1 records without a sequence (for example b)" in capsys.readouterr().err
+    for text in (">a\n\n>b\n", ">a\rACGT\r"):
+        (folder / "none.fa").write_bytes(text.encode())
+        with pytest.raises(InputError, match=r"no transcript of .*none\.fa"), open_or_prepare(folder / "none.fa"):
+            pass
 
 
 def test_open_or_prepare(folder: Path) -> None:

@@ -322,7 +322,7 @@ def test_an_earlier_probe_is_replaced_only_when_told_to(probe, embeddings, store
 def test_a_folder_that_is_no_probe_is_never_replaced(probe, embeddings, store, tmp_path):
     (tmp_path / "probe").mkdir()
     (tmp_path / "probe/thesis.tex").write_text("x")
-    with pytest.raises(InputError, match="no probe's folder"):
+    with pytest.raises(InputError, match="has no metrics.json; choose another"):
         probe(embeddings.matrix[:, 0], store=store, overwrite=True)
     assert (tmp_path / "probe/thesis.tex").read_text() == "x"
 

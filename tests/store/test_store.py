@@ -121,14 +121,14 @@ def test_an_error_or_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_failed_replacement_leaves_the_old_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = build_store(tmp_path / "s").path
-    with pytest.raises(InputError, match="s exists; choose another output or pass --overwrite"):
-        StoreBuilder(path)
+    with pytest.raises(InputError, match="s exists; choose another --output or pass --overwrite"), StoreBuilder(path):
+        pass
     with pytest.raises(RuntimeError):
         write(path, "A", overwrite=True, error=RuntimeError)
     rename = Path.rename
 
     def interrupted(self: Path, target: Path) -> Path:
-        if self.suffix == ".partial":
+        if self.name == "new":
             raise KeyboardInterrupt
         return rename(self, target)
 
@@ -145,8 +145,12 @@ def test_overwriting_replaces_a_store_and_nothing_else(tmp_path: Path) -> None:
     assert len(TranscriptStore.open(path)) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
     (tmp_path / "precious").mkdir()
-    with pytest.raises(InputError, match="is no transcript store; it will not be overwritten"):
-        StoreBuilder(tmp_path / "precious", overwrite=True)
+    (tmp_path / "precious" / "file").touch()
+    with (
+        pytest.raises(InputError, match=r"exists and has no meta.json; .* it will not be replaced"),
+        StoreBuilder(tmp_path / "precious", overwrite=True),
+    ):
+        pass
 
 
 def test_a_store_is_readable_as_the_umask_says(tmp_path: Path) -> None:

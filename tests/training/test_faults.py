@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from orthrus.training.checkpoint_files import by_age, fault_of
+from orthrus.nn.integrity import archive_fault
+from orthrus.training.checkpoint_files import by_age
 from tests.builders import build_store
 from tests.training.runs import TWO_RANKS, fit, losses, said, start
 
@@ -29,8 +30,8 @@ def test_a_truncated_checkpoint_is_passed_over_and_told(
     assert str(newest) in caplog.text
     assert "passed over" in caplog.text
     assert list(losses(run, version=1)) == ["2", "3"]
-    assert fault_of(newest) is None  # written anew
-    assert fault_of(before) is None
+    assert archive_fault(newest) is None  # written anew
+    assert archive_fault(before) is None
 
 
 def test_a_flipped_bit_is_found(tmp_path: Path, store: Path) -> None:
@@ -39,7 +40,7 @@ def test_a_flipped_bit_is_found(tmp_path: Path, store: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert "checksum" in str(fault_of(path)) or "CRC" in str(fault_of(path))
+    assert "checksum" in str(archive_fault(path)) or "CRC" in str(archive_fault(path))
 
 
 def test_without_any_checkpoint_auto_begins_anew(tmp_path: Path, store: Path) -> None:
@@ -87,7 +88,7 @@ def test_too_many_bad_steps_in_a_row_end_the_run_with_the_cause(
     err = capsys.readouterr().err
     assert "loss nan" in err
     assert "step-00000004-rank0.pt" in err
-    assert fault_of(by_age(tmp_path / "run" / "checkpoints")[0]) is None
+    assert archive_fault(by_age(tmp_path / "run" / "checkpoints")[0]) is None
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_a_full_disk_costs_no_checkpoint(
     assert losses(run)["7"]
     kept = by_age(run / "checkpoints")
     assert kept
-    assert all(fault_of(path) is None for path in kept)
+    assert all(archive_fault(path) is None for path in kept)
     assert not list((run / "checkpoints").glob(".*"))
     assert (run / "checkpoints" / "last.ckpt").resolve() == kept[0]
 
@@ -152,7 +153,7 @@ def test_the_death_of_a_rank_ends_the_run_within_a_minute_and_a_restart_goes_on(
         assert process.poll() is None, said(run)
         time.sleep(0.2)
     assert process.wait(timeout=60) != 0
-    assert fault_of(run / "checkpoints" / "last.ckpt") is None
+    assert archive_fault(run / "checkpoints" / "last.ckpt") is None
     assert start(run, store, *TWO_RANKS, "--resume=auto").wait(timeout=300) == 0, said(run)
     assert list(losses(run, version=1)) == ["2", "3"]
 

@@ -5,7 +5,7 @@ import sys
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-_NAMES = {"train/loss": "loss", "train/retrieval_top1": "retrieval", "perf/nt_per_s": "nt/s"}
+_NAMES = {"train/loss": "loss", "train/retrieval_top1": "retrieval", "train/nt_per_s": "nt/s"}
 
 
 class StepProgressBar(TQDMProgressBar):

@@ -1,0 +1,122 @@
+"""The encoders that can be named: shipped with the package, published on the Hugging Face hub, or lying on this disk.
+
+A name in, a path that :func:`orthrus.load_encoder` reads out. ``models.yaml`` beside this file is the table of names.
+Shipped models need no network. Published ones are fetched once into the cache of huggingface_hub (extra ``hub``), whose
+files are named by their checksums, and compared with these whenever they are used.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from safetensors import safe_open
+
+from orthrus.errors import InputError
+from orthrus.models.hub import cached, fetch
+
+if TYPE_CHECKING:
+    import torch
+
+    from orthrus.nn.encoder import MambaEncoder
+
+_ROOM = Path(__file__).parent
+_HUB_PREFIX = "hf-"
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model that has a name: ``place`` is ``shipped``, ``cached`` (published and already here) or ``published``."""
+
+    name: str
+    place: str
+    tracks: int
+    parameters: int
+    trained_on: str
+    licence: str
+    note: str = ""
+    repository: str | None = None
+    folder: Path | None = None
+
+
+def default_model() -> str:
+    """The name of the model that is used when none is named; raises InputError if this package ships none."""
+    name = _table()["default"]
+    if name is None:
+        raise InputError("this build of the package ships no model; name one with --model (see `orthrus models`)")
+    return str(name)
+
+
+def known_models() -> list[KnownModel]:
+    """The shipped models, the default first, and the published ones."""
+    table = _table()
+    shipped = [
+        KnownModel(name, "shipped", *_size(_ROOM / name), **about, folder=_ROOM / name)
+        for name, about in table["shipped"].items()
+    ]
+    published = []
+    for name, about in table["published"].items():
+        folder = cached(about["repository"])
+        published.append(KnownModel(name, "cached" if folder else "published", **about, folder=folder))
+    return sorted(shipped, key=lambda model: model.name != table["default"]) + published
+
+
+def find_model(model: str | Path | None = None) -> Path:
+    """The checkpoint or folder that ``model`` means.
+
+    Args:
+        model: the name of a known model, a folder with ``config.json`` and ``model.safetensors``, a checkpoint file, or
+            ``owner/name`` of a repository on the Hugging Face hub (``hf-owner/name`` where a path of that name lies
+            here); None means the default model.
+
+    Returns:
+        A path that exists; a published model has been fetched into the cache.
+
+    Raises:
+        InputError: if it is none of these, or cannot be fetched, or does not match its checksum.
+    """
+    text = default_model() if model is None else str(model)
+    table = _table()
+    if text in table["shipped"]:
+        return _ROOM / text
+    if text in table["published"]:
+        return fetch(table["published"][text]["repository"])
+    if Path(text).exists():
+        return Path(text)
+    if not isinstance(model, Path) and text.count("/") == 1 and not text.startswith((".", "/", "~")):
+        if Path(text).suffix in (".ckpt", ".safetensors", ".pt", ".bin"):
+            raise InputError(f"there is no checkpoint at {text}")
+        return fetch(text.removeprefix(_HUB_PREFIX))
+    names = ", ".join([*table["shipped"], *table["published"]])
+    raise InputError(
+        f"no model {text!r}: it is no file or folder here, and no known model ({names}); expected one of these, a"
+        " checkpoint, a folder of `orthrus export`, or owner/name on the Hugging Face hub"
+    )
+
+
+def load_model(model: str | Path | None = None, device: "str | torch.device" = "cpu") -> "MambaEncoder":
+    """The encoder that ``model`` means (:func:`find_model`), in eval mode on ``device``; by default the shipped one.
+
+    Raises InputError if there is none of that name, or it cannot be read.
+    """
+    from orthrus.nn.checkpoints import load_encoder
+
+    return load_encoder(find_model(model), device)
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = yaml.safe_load((_ROOM / "models.yaml").read_text(encoding="utf-8"))
+    return table
+
+
+def _size(folder: Path) -> tuple[int, int]:
+    """Tracks and parameters of an exported encoder, from its configuration and the header of its weights."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with safe_open(folder / "model.safetensors", framework="numpy") as weights:
+        names = [name for name in list(weights.keys()) if "head" not in name.split(".")[0]]
+        parameters = sum(prod(weights.get_slice(name).get_shape()) for name in names)
+    return int(config["orthrus"]["encoder"]["n_tracks"]), parameters

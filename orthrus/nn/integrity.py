@@ -1,0 +1,62 @@
+"""Whether weights are what was written: checksums of files, finite values, and sizes that fit them.
+
+PyTorch's files are zip archives with a checksum (CRC-32) of every tensor, which ``torch.load`` does not compare; ours
+in safetensors carry a SHA-256 in their metadata. Each costs one read of the file, about a second a gigabyte.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from orthrus.errors import InputError
+
+DIGEST = "sha256"  # key of a safetensors file's metadata
+
+
+def archive_fault(path: Path) -> str | None:
+    """What is wrong with a zip archive; None if all its checksums match."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+        return str(error) or type(error).__name__
+    return None if damaged is None else f"{damaged} does not match its checksum"
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 of tensors by name: their names, types, shapes and values."""
+    total = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
+
+
+def refuse_not_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Raises InputError, naming them, if tensors hold NaN or infinity."""
+    bad = [name for name, x in weights.items() if x.is_floating_point() and not bool(x.isfinite().all())]
+    if bad:
+        raise InputError(
+            f"{path} holds weights that are not finite ({len(bad)} tensors, such as {bad[0]}): training diverged; take"
+            " an earlier checkpoint"
+        )
+
+
+def refuse_other_sizes(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) -> None:
+    """Raises InputError if a configuration asks for another width or depth than the weights have.
+
+    It is asked before anything of the configured size is allocated: the numbers come with a file of anybody's.
+    """
+    embedding = weights["embedding.weight"]
+    layers = {name.split(".")[1] for name in weights if name.startswith("layers.")}
+    width = {2: 0, 3: 2}.get(embedding.ndim)  # of a base stem (D, C) and of a codon stem (3, W, D)
+    found = {"d_model": 0 if width is None else embedding.shape[width], "n_layers": len(layers)}
+    differing = [f"{name} {config.get(name)!r}, the weights {n}" for name, n in found.items() if config.get(name) != n]
+    if differing:
+        raise InputError(f"{path} does not fit its own weights: the configuration says {'; '.join(differing)}")
