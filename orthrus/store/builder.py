@@ -106,8 +106,8 @@ class StoreBuilder:
         self._write(self._pending.take())
         self._write(chunk)
 
-    def longest_cds(self) -> Iterator[tuple[str, str, Codes]]:
-        """Species, gene id and codes of the longest CDS of each gene that has one, of all transcripts added so far."""
+    def longest_cds(self) -> Iterator[tuple[str, str, Codes, int]]:
+        """Species, gene id, codes and genetic code of the longest CDS of each gene that has one, of all added so far."""
         self._write(self._pending.take())
         self._codes.flush()
         columns = pa.concat_tables(self._columns).unify_dictionaries()
@@ -119,9 +119,10 @@ class StoreBuilder:
         offsets = np.cumsum(columns["length"].to_numpy().astype(np.int64)) - columns["length"].to_numpy()
         keys = columns["gene"].chunk(0).dictionary.take(pa.array(gene[chosen])).to_pylist()
         codes = np.memmap(self.folder / "codes.u8", dtype=np.uint8, mode="r")
+        genetic_codes = columns["genetic_code"].to_numpy()
         for key, row in zip(keys, chosen.tolist(), strict=True):
             species, _, gene_id = key.partition("\t")
-            yield species, gene_id, codes[offsets[row] + start[row] : offsets[row] + end[row]]
+            yield species, gene_id, codes[offsets[row] + start[row] : offsets[row] + end[row]], int(genetic_codes[row])
 
     def extend_from(self, store: TranscriptStore) -> None:
         """Append all transcripts of another store, by the ids that they came with.

@@ -30,7 +30,7 @@ def small_columns(rows: pa.Table) -> pa.Table:
             "id": rows["transcript_id"].cast(pa.large_string()),
             "gene": gene_keys(rows["species"], rows["gene_id"]).dictionary_encode(),
             "species": rows["species"].dictionary_encode(),
-            **{name: rows[name] for name in ("length", "cds_start", "cds_end", "gene_known")},
+            **{name: rows[name] for name in ("length", "cds_start", "cds_end", "gene_known", "genetic_code")},
         }
     )
 

@@ -68,7 +68,7 @@ def describe_transcript(store: TranscriptStore, transcript_id: str) -> Renderabl
             facts,
             _interval_table("region", regions),
             _interval_table("exon", exons) if exons else Text("exons unknown: no splice track"),
-            _sequence(store.codes(i), end),
+            _sequence(store.codes(i), end, row["genetic_code"]),
         ]
     )
 
@@ -143,14 +143,14 @@ def _dropped_tables(store: TranscriptStore) -> list[Table]:
     return [_table("Left out", ("transcripts", "why", "of", "for example"), lines)] if lines else []
 
 
-def _sequence(codes: Codes, cds_end: int) -> Text:
+def _sequence(codes: Codes, cds_end: int, genetic_code: int) -> Text:
     """Lines of sequence; beneath, where there is any, the codons' amino acids and the exons' last bases."""
     letters = np.array(list(BASES))[codes & BASE_BITS]
     protein, splice = np.full(len(codes), " "), np.full(len(codes), " ")
     codons = codon_starts(codes)
     protein[codons] = "."  # a CDS whose end is not known may end within a codon
     whole = codons[codons + 3 <= cds_end]
-    protein[whole] = amino_acids()[codon_numbers(codes, whole)]
+    protein[whole] = amino_acids(genetic_code)[codon_numbers(codes, whole)]
     splice[(codes & SPLICE_BIT) > 0] = "|"
     text = Text("Sequence; beneath it amino acids at codon starts, | at exons' last bases\n")
     for start in range(0, len(codes), _LINE):
