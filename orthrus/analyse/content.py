@@ -1,18 +1,17 @@
 """What transcripts are made of, by species and region: lengths, GC, codons; and how alike related ones are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.genome.codes import BASE_BITS, Codes
-from orthrus.genome.genetic_code import CODONS, STANDARD, UNKNOWN, amino_acids, whole_codons
+from orthrus.genome.genetic_code import STANDARD, UNKNOWN, amino_acids
 from orthrus.store import TranscriptStore
 from orthrus.store.pairs import PairIndex, PairKind
 
 REGIONS = ("5'UTR", "CDS", "3'UTR")
-AMINO_ACIDS = tuple(amino_acids()[: len(CODONS)].tolist())
 SIMILARITY_K = 12
 
 
@@ -31,13 +30,7 @@ def one_of_each_gene(
     return generator.permutation(rows[first]), code
 
 
-def regions(store: TranscriptStore, row: int) -> dict[str, Codes]:
-    """The codes of a coding transcript's 5'UTR, CDS and 3'UTR."""
-    codes, (start, end) = store.codes(row), store.cds[row]
-    return dict(zip(REGIONS, (codes[:start], codes[start:end], codes[end:]), strict=True))
-
-
-def composition(parts: list[Codes]) -> dict[str, Any]:
+def composition(parts: Sequence[Codes]) -> dict[str, Any]:
     """Of one region of several transcripts: how many have it, the median length, mean and quartiles of GC."""
     known = [part for part in parts if np.count_nonzero(part & BASE_BITS)]
     if not known:
@@ -56,14 +49,6 @@ def composition(parts: list[Codes]) -> dict[str, Any]:
 def _gc(codes: Codes) -> float:
     counts = np.bincount(codes & BASE_BITS, minlength=5)
     return float((counts[2] + counts[3]) / counts[1:5].sum())
-
-
-def codon_counts(coding: list[Codes]) -> NDArray[np.int64]:
-    """How often each of :data:`CODONS` occurs in frame, int64 (64,); codons with an N are passed over."""
-    total = np.zeros(len(CODONS), dtype=np.int64)
-    for codes in coding:
-        total += np.bincount(whole_codons(codes), minlength=UNKNOWN + 1)[:UNKNOWN]
-    return total
 
 
 def relative_usage(counts: NDArray[np.int64], genetic_code: int = STANDARD) -> NDArray[np.float64]:
