@@ -156,7 +156,8 @@ def _mrna(store: TranscriptStore, row: int) -> Mrna:
     codes = store.codes(row)
     start, end = store.cds[row].tolist()
     exon_ends = (np.flatnonzero(codes & SPLICE_BIT) + 1).astype(np.int32)
-    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends)
+    genetic_code = store.transcripts["genetic_code"][row].as_py()
+    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends, genetic_code)
 
 
 def _fill_log_ratios(
