@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: install demo test test-slow test-dist test-slurm test-gpu check clean-demo
+.PHONY: install demo test test-slow test-dist test-slurm test-gpu test-package check docs notebooks clean-demo
 
 install: .venv/installed
 
@@ -15,8 +15,8 @@ install: .venv/installed
 	touch $@
 
 demo: install clean-demo
-	$(BIN)/orthrus prepare --config conf/prepare/demo.yaml --output stores/demo --overwrite
-	$(BIN)/orthrus fit --config conf/fit/demo.yaml
+	$(BIN)/orthrus prepare --config prepare/demo --output stores/demo --overwrite
+	$(BIN)/orthrus fit --config fit/demo
 	$(BIN)/orthrus embed --checkpoint $(DEMO)/checkpoints/last.ckpt --input stores/demo --output $(DEMO)/embeddings.parquet
 	$(BIN)/orthrus probe --embeddings $(DEMO)/embeddings.parquet --labels data/demo/human_short.tsv.gz \
 	  --target localization --task multilabel --store stores/demo --output $(DEMO)/probe/localization
@@ -42,6 +42,22 @@ test-slurm: install
 
 test-gpu: install
 	$(BIN)/pytest -m gpu
+
+# Builds sdist and wheel, and uses the wheel in a fresh environment, far from the clone.
+test-package: install
+	$(BIN)/pytest -m slow tests/packaging
+
+# The site, from docs/ and the docstrings; a warning is an error. docs/_build/html/index.html
+docs: .venv/docs-installed
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+# Runs the notebooks of docs/notebooks from top to bottom and keeps their outputs in them.
+notebooks: install
+	$(BIN)/python docs/run_notebooks.py
 
 check: install
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ all.
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from orthrus.embedding.file import read_embeddings, write_content
+from orthrus.embedding.formats import check_format
 from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks
 from orthrus.loading.batch import pad
-from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder, stored_readout
+from orthrus.messages import messages
+from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
@@ -30,9 +34,20 @@ from orthrus.store import TranscriptStore, sha256
 logger = logging.getLogger(__name__)
 
 
+class HasCodes(Protocol):
+    """Transcripts by number, as a store has them."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Lengths in nt, int64 (n,)."""
+
+    def codes(self, i: int) -> Codes:
+        """Codes of transcript ``i``, uint8 (L,)."""
+
+
 def embed(
     encoder: MambaEncoder,
-    store: TranscriptStore,
+    store: HasCodes,
     indices: Sequence[int] | NDArray[np.int64],
     token_budget: int = 65_536,
     description: str = "embedding",
@@ -66,7 +81,7 @@ def embed_to_file(
     bf16: bool = False,
     overwrite: bool = False,
 ) -> int:
-    """Embed a whole store into a Parquet file, and return the number of its transcripts.
+    """Embed a whole store into a file, and return the number of its transcripts.
 
     ``readouts`` are by default the one that the checkpoint names as its own.
 
@@ -74,12 +89,14 @@ def embed_to_file(
     others they are emulated); the scan's state and the pooling stay in float32.
 
     Columns: ``transcript_id``, ``embedding`` (list of float32), ``embedding.NAME`` for each readout but the first, then
-    ``species``, ``gene_id``, ``gene_name`` and ``family_id``, in the store's order. The schema's metadata names the
-    encoder, its checkpoint, the readouts and the input.
+    what the store says of the transcripts, in the store's order. The schema's metadata names the encoder, its
+    checkpoint, the readouts and the input. An ``output`` of another ending than ``.parquet`` is that format's form of
+    the same (:mod:`orthrus.embedding.formats`), made in memory.
 
     Raises InputError if ``output`` exists or a run with another checkpoint or input was left unfinished there, unless
     ``overwrite``; if another process makes it; if the checkpoint cannot be read; or if a vector is not finite.
     """
+    check_format(output)
     with hold(output, keep=True) as place:
         if output.exists() and not overwrite:
             raise InputError(f"{output} exists; choose another --output or pass --overwrite to replace it")
@@ -92,7 +109,7 @@ def embed_to_file(
         warn_of_bare_transcripts(encoder, store)
         metadata = {
             "encoder": encoder.config,
-            "checkpoint": str(checkpoint),
+            "checkpoint": str(checkpoint.absolute()),  # read from other folders too
             "checkpoint_sha256": checkpoint_sha256(checkpoint),
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,
@@ -114,7 +131,10 @@ def embed_to_file(
                         parts.write(part, vectors)
                 progress.advance(task, len(part))
         with atomic_file(output) as scratch:
-            join(parts, store, dict(zip(readouts, widths(encoder, readouts), strict=True)), metadata, scratch)
+            joined = scratch.with_suffix(".parquet")
+            join(parts, store, dict(zip(readouts, widths(encoder, readouts), strict=True)), metadata, joined)
+            if joined != scratch:
+                write_content(read_embeddings(joined), scratch)
     return len(store)
 
 
@@ -189,10 +209,7 @@ def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[n
 
 def checkpoint_sha256(checkpoint: Path) -> str:
     """Hex SHA-256 of a checkpoint's weights, a file or in a folder; raises InputError if there are none."""
-    weights = checkpoint / WEIGHTS_FILE if checkpoint.is_dir() else checkpoint
-    if not weights.is_file():
-        raise InputError(f"no checkpoint at {weights}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
-    return sha256(weights)
+    return sha256(weights_file(checkpoint))
 
 
 def progress_bar(unit: str = "transcripts") -> Progress:
@@ -203,4 +220,5 @@ def progress_bar(unit: str = "transcripts") -> Progress:
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeRemainingColumn(),
+        console=messages(),
     )

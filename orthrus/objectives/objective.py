@@ -54,9 +54,8 @@ class Term(nn.Module):
 class PositionTerm(Term, ABC):
     """A term that is a mean over single positions, whichever row they are in; called with sums over all positions."""
 
-    asked_by: ClassVar[str | None]
-    """The setting of :class:`~orthrus.loading.datamodule.PairDataModule` that hides what is to be predicted: bases or
-    annotation at single positions. None where nothing needs hiding."""
+    asked_by: ClassVar[str] = ""
+    """The setting of :class:`~orthrus.loading.datamodule.PairDataModule` that hides what is to be predicted, if any."""
 
     @abstractmethod
     def read(self, hidden_RTD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
@@ -179,8 +178,6 @@ class NextTokenTerm(PositionTerm):
         n_words: 4 for the base stem, 64 for the codon stem.
         weight: of this term in the objective.
     """
-
-    asked_by = None
 
     def __init__(self, d_model: int, n_words: int = 4, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)

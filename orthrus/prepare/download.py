@@ -12,7 +12,6 @@ from typing import Any
 
 import pooch
 import requests
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -27,6 +26,7 @@ from rich.text import Text
 from urllib3.exceptions import HTTPError
 
 from orthrus.errors import InputError
+from orthrus.messages import messages
 from orthrus.spec_file import load_yaml, mapping
 
 _KEYS = ("title", "version", "homepage", "licence", "url", "checksums", "folders", "files")
@@ -80,7 +80,7 @@ def download(source: Source, output: Path, folders: Sequence[str] = ()) -> list[
             else f"{source.name} is one folder; leave --folder out."
         )
     pooch.get_logger().setLevel("WARNING")
-    Console(stderr=True, soft_wrap=True).print(f"{source.name}: {source.licence}", style="dim", highlight=False)
+    messages(soft_wrap=True).print(f"{source.name}: {source.licence}", style="dim", highlight=False)
     paths = []
     with _progress() as progress:
         for folder in folders or ("",):
@@ -210,5 +210,5 @@ def _progress() -> Progress:
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=messages(),
     )

@@ -57,6 +57,13 @@ class Pretraining(LightningModule):
         super().__init__()
         if chunk_rows is not None and chunk_rows < 1:
             raise InputError(f"model.chunk_rows must be at least 1, got {chunk_rows}")
+        if not 0 < learning_rate < math.inf:
+            raise InputError(f"model.learning_rate is {learning_rate}; expected more than 0")
+        for option, value in (
+            ("encoder_decay", encoder_decay), ("head_decay", head_decay), ("warmup_steps", warmup_steps)
+        ):  # fmt: skip
+            if not 0 <= value < math.inf:
+                raise InputError(f"model.{option} is {value}; expected 0 or more")
         self.encoder = encoder
         self.objective = Objective({name: build(encoder.d_model) for name, build in objective.items()})
         self.chunk_rows = chunk_rows
@@ -68,27 +75,38 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict, or whose predictions are not of the stem's tokens."""
-        data = getattr(self.trainer, "datamodule", None)
-        stem = self.encoder.embedding
+        """Raises InputError for a term that has nothing to predict, or that the encoder's tokens or direction do not fit."""
         for name, term in self.objective.terms.items():
-            if isinstance(term, NextTokenTerm) and term.next_head.out_features != stem.n_words:
-                raise InputError(
-                    f"model.objective.{name} predicts one of {term.next_head.out_features} words, and the encoder's stem"
-                    f" {stem.name!r} has {stem.n_words}: make its n_words {stem.n_words}"
-                )
-            if not isinstance(term, PositionTerm) or term.asked_by is None:
-                continue
-            if stem.name != "base":
-                raise InputError(
-                    f"model.objective.{name} predicts single bases, and the encoder's stem is {stem.name!r}: use"
-                    " orthrus.objectives.NextTokenTerm, or stem: base"
-                )
-            if getattr(data, term.asked_by, None) == 0:
-                raise InputError(
-                    f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
-                    " or leave the term out"
-                )
+            if isinstance(term, NextTokenTerm):
+                self._check_next_token(name, term)
+            elif isinstance(term, PositionTerm):
+                self._check_hidden(name, term)
+
+    def _check_next_token(self, name: str, term: NextTokenTerm) -> None:
+        stem, n_words = self.encoder.embedding, term.next_head.out_features
+        if self.encoder.bidirectional:
+            raise InputError(
+                f"model.objective.{name} predicts the next token, which a bidirectional encoder has seen: make the"
+                " encoder causal, or use orthrus.objectives.MaskedLanguageTerm"
+            )
+        if n_words != stem.n_words:
+            raise InputError(
+                f"model.objective.{name} predicts one of {n_words} words, and the encoder's stem {stem.name!r} has"
+                f" {stem.n_words}: make its n_words {stem.n_words}"
+            )
+
+    def _check_hidden(self, name: str, term: PositionTerm) -> None:
+        stem, data = self.encoder.embedding, getattr(self.trainer, "datamodule", None)
+        if stem.name != "base":
+            raise InputError(
+                f"model.objective.{name} predicts single bases, and the encoder's stem is {stem.name!r}: use"
+                " orthrus.objectives.NextTokenTerm, or stem: base"
+            )
+        if getattr(data, term.asked_by, None) == 0:
+            raise InputError(
+                f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
+                " or leave the term out"
+            )
 
     def forward(self, batch: PairBatch) -> Encoded:
         """Both views of a batch, encoded, and read at single positions."""
@@ -169,6 +187,17 @@ class Pretraining(LightningModule):
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         scheduler = warmup_cosine(optimizer, self.warmup_steps, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Rate and decay are the recipe's, also where the optimiser comes from a checkpoint of another recipe."""
+        scheduler: Any = self.lr_schedulers()
+        decay = dict(zip(("encoder", "heads"), self._decay, strict=True))
+        groups = scheduler.optimizer.param_groups
+        scheduler.base_lrs = [self.learning_rate] * len(groups)
+        for group, factor in zip(groups, scheduler.lr_lambdas, strict=True):
+            group["initial_lr"] = self.learning_rate
+            group["lr"] = self.learning_rate * factor(scheduler.last_epoch)
+            group["weight_decay"] = decay.get(group["name"], 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone."""

@@ -58,6 +58,7 @@ def test_the_file_names_its_encoder_and_groups(checkpoint: Path, store: Transcri
     assert embeddings.family_id == tuple(store.column("family_id"))
     assert embeddings.metadata["encoder"]["d_model"] == 16
     assert len(embeddings.metadata["checkpoint_sha256"]) == 64
+    assert Path(embeddings.metadata["checkpoint"]).is_absolute()
     assert MambaEncoder.from_config(embeddings.metadata["encoder"]).n_layers == 2
 
 
@@ -210,6 +211,18 @@ def test_a_file_holds_several_readouts_and_the_first_is_the_embedding(
     np.testing.assert_allclose(found.matrix, read_embeddings(tmp_path / "one.parquet").matrix, atol=1e-5)
     everything = embed(embedding.load_encoder(checkpoint), store, range(len(store)), readouts=names)
     np.testing.assert_allclose(found.all_readouts["last.regions"], everything[:, 32:], atol=1e-5)
+
+
+def test_the_encoders_own_readout_is_given_by_default(store: TranscriptStore, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_encoder(MambaEncoder(6, 16, 2, stem="codon"), tmp_path / "encoder", readout="last.mean+last.cds+lengths")
+    run(tmp_path / "encoder", store, tmp_path / "e.parquet")
+    found = read_embeddings(tmp_path / "e.parquet")
+    encoder = embedding.load_encoder(tmp_path / "encoder")
+    assert found.readout == "last.mean+last.cds+lengths"
+    expected = embed(encoder, store, range(len(store)), readouts=["last.mean", "last.cds", "lengths"])
+    np.testing.assert_allclose(found.matrix, expected, atol=1e-6)
+    assert found.matrix.shape[1] == 16 + 16 + 5
 
 
 def test_bfloat16_products_change_little_and_are_named(

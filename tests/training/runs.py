@@ -35,7 +35,7 @@ def fit(run: Path, store: Path, *args: str, recipe: str = "conf/fit/demo.yaml") 
 
 
 def command(run: Path, store: Path, *args: str) -> list[str]:
-    return [sys.executable, "-m", "orthrus.cli", *arguments(run, store, *args)]
+    return [sys.executable, "-m", "orthrus", *arguments(run, store, *args)]
 
 
 def start(run: Path, store: Path, *args: str, **env: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""``python -m orthrus.cli``."""
+"""``python -m orthrus``."""
 
 import sys
 

@@ -1,0 +1,14 @@
+"""The commands of ``orthrus``, all of them, in the order in which help lists them."""
+
+from orthrus.cli import applications, data, encoder, evaluation, probing, shell, training
+from orthrus.cli.command import Command
+
+COMMANDS: tuple[Command, ...] = (
+    *applications.COMMANDS,
+    *encoder.COMMANDS,
+    *data.COMMANDS,
+    *training.COMMANDS,
+    *probing.COMMANDS,
+    *evaluation.COMMANDS,
+    *shell.COMMANDS,
+)
