@@ -3,7 +3,7 @@
 Both are streams: one contig, or one mRNA, is in memory at a time, beside the annotation's table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,8 +49,11 @@ def annotated_contigs(
     *,
     format: str | None = None,
     genes: Path | None = None,
+    only: Set[str] | None = None,
 ) -> Iterator[tuple[TranscriptModels, Codes]]:
     """The transcripts of an annotation that ``filters`` keep, contig by contig, with the bases of the contig.
+
+    With ``only``, those of these ids.
 
     Contigs come in the order of the genome, a FASTA or 2bit, within each the transcripts in the annotation's. Contigs
     that the genome lacks are counted in ``findings``. ``format`` and ``genes`` are as in :func:`read_annotation`.
@@ -65,6 +68,8 @@ def annotated_contigs(
         contigs=models.contig.to_pylist(),
         chromosomes=models.chromosomes,
     )
+    if only is not None:
+        rows = rows[[name in only for name in models.transcript_id.take(pa.array(rows)).to_pylist()]]
     if not len(rows):
         return
     models = models.take(rows)
