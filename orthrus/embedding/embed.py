@@ -109,7 +109,7 @@ def embed_to_file(
         warn_of_bare_transcripts(encoder, store)
         metadata = {
             "encoder": encoder.config,
-            "checkpoint": str(checkpoint),
+            "checkpoint": str(checkpoint.absolute()),  # read from other folders too
             "checkpoint_sha256": checkpoint_sha256(checkpoint),
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,

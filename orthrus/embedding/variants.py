@@ -106,8 +106,8 @@ DISTANCES = ("cosine_distance", "euclidean_distance", "relative_distance", "manh
 def distances(reference_VD: NDArray[np.float32], edited_VD: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     """Between u = ``reference_VD`` and v = ``edited_VD``, row by row, float64 (V,).
 
-    ``cosine_distance`` 1 - u·v / |u||v|, ``euclidean_distance`` |v - u|, ``relative_distance`` |v - u| / |u|,
-    ``manhattan_distance`` sum over d of |v_d - u_d|.
+    ``cosine_distance`` is 1 - cos(u, v), ``euclidean_distance`` the norm of v - u, ``relative_distance`` that norm over
+    u's, ``manhattan_distance`` the sum over d of abs(v_d - u_d).
     """
     reference, edited = reference_VD.astype(np.float64), edited_VD.astype(np.float64)
     size, edited_size = (np.linalg.norm(x, axis=1, keepdims=True) for x in (reference, edited))
@@ -158,7 +158,8 @@ def _mrna(store: TranscriptStore, row: int) -> Mrna:
     codes = store.codes(row)
     start, end = store.cds[row].tolist()
     exon_ends = (np.flatnonzero(codes & SPLICE_BIT) + 1).astype(np.int32)
-    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends)
+    genetic_code = store.transcripts["genetic_code"][row].as_py()
+    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends, genetic_code)
 
 
 def _fill_log_ratios(

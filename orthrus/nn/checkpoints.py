@@ -97,8 +97,13 @@ def stored_readout(path: str | Path) -> str:
 
 def checkpoint_step(path: str | Path) -> int | None:
     """The training step of a Lightning checkpoint, None of other files. Raises InputError as ``load_encoder``."""
-    step = _read(Path(path)).get("global_step")
+    step = checkpoint_entry(path, "global_step")
     return int(step) if isinstance(step, int) else None
+
+
+def checkpoint_entry(path: str | Path, name: str) -> Any:
+    """What a checkpoint says under ``name``, None if nothing. Raises InputError as ``load_encoder``."""
+    return _read(Path(path)).get(name)
 
 
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
