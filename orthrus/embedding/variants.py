@@ -23,6 +23,7 @@ from orthrus.embedding.variant_file import Variant
 from orthrus.errors import InputError
 from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, encode_bases
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
+from orthrus.genome.hgvs import hgvs
 from orthrus.genome.splice import Mrna
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
@@ -51,9 +52,9 @@ def score_variants(
 ) -> pa.Table:
     """A row a variant, in the order given; those of transcripts that the store lacks are left out, with a warning.
 
-    Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``consequence`` (a Sequence Ontology term), ``length_change``
-    (nt), the :func:`distances` between the embeddings of the reference and the edited transcript, and
-    ``mlm_log_ratio``.
+    Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``hgvs`` (:mod:`orthrus.genome.hgvs`), ``consequence`` (a
+    Sequence Ontology term), ``length_change`` (nt), the :func:`distances` between the embeddings of the reference and
+    the edited transcript, and ``mlm_log_ratio``.
 
     ``mlm_log_ratio`` is the masked-marginal log-likelihood ratio (Meier et al. 2021): the sum over substituted
     positions of log p(alt) - log p(ref), in nats, with the bases there hidden and the reference all around; below 0 the
@@ -90,6 +91,7 @@ def score_variants(
         "pos": pa.array([each.variant.pos for each in placed], pa.int32()),
         "ref": [each.variant.ref for each in placed],
         "alt": [each.variant.alt for each in placed],
+        "hgvs": [f"{each.variant.transcript_id}:{hgvs(mrnas[each.row], each.edit)}" for each in placed],
         "consequence": pa.array(effects, pa.string()),
         "length_change": pa.array([each.edit.grows_by for each in placed], pa.int32()),
         **moved,
