@@ -28,9 +28,18 @@ logger = logging.getLogger(__name__)
 def _neighbours(options: argparse.Namespace) -> Result:
     import json
 
+    import numpy as np
+
     from orthrus.embedding.embed import embed, warn_of_bare_transcripts
     from orthrus.embedding.file import of_store, read_embeddings
-    from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval, same_encoder
+    from orthrus.embedding.neighbours import (
+        background,
+        nearest,
+        neighbour_table,
+        retrieval,
+        same_encoder,
+        warn_of_other_annotation,
+    )
     from orthrus.nn.readouts import LAST_MEAN
     from orthrus.output import reserve_file, write_table, write_text
 
@@ -49,15 +58,22 @@ def _neighbours(options: argparse.Namespace) -> Result:
                 vectors = embed(encoder, store, range(len(store)), description="queries", readouts=readouts)
                 queries = of_store(store, vectors)
         found = nearest(queries, candidates, options.k, options.measure, options.faiss)
-        table = neighbour_table(queries, candidates, found, options.measure)
+        warn_of_other_annotation(queries, candidates)
+        random_pairs = background(candidates, options.measure)
+        table = neighbour_table(queries, candidates, found, options.measure, random_pairs)
         metrics = retrieval(queries, candidates, found)
         write_table(table, options.output)
         if options.metrics:
             write_text(json.dumps(metrics, indent=2) + "\n", options.metrics)
+    figures = {"queries": len(queries), "neighbours": len(table), "retrieval": metrics}
+    shown = [_retrieval_table(metrics)]
+    if len(random_pairs):
+        figures["background_median"] = middle = float(np.median(random_pairs))
+        shown.append(f"{options.measure} of random pairs: median {middle:.3f}; see the column percentile")
     return Result(
         [options.output, *([options.metrics] if options.metrics else [])],
-        {"queries": len(queries), "neighbours": len(table), "retrieval": metrics},
-        [_retrieval_table(metrics), f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}"],
+        figures,
+        [*shown, f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}"],
     )
 
 

@@ -75,6 +75,15 @@ class Embeddings:
         """The matrix and the other readouts, by name."""
         return {self.readout: self.matrix, **self.readouts}
 
+    @property
+    def transcripts(self) -> pa.Table:
+        """What is known of the transcripts: ``transcript_id`` and those optional columns that are there."""
+        columns = {"transcript_id": pa.array(self.transcript_ids, pa.string())}
+        for name in ("species", "gene_id", "gene_name", "family_id"):
+            if (values := getattr(self, name)) is not None:
+                columns[name] = pa.array(values, pa.string())
+        return pa.table(columns)
+
     def with_readout(self, name: str) -> "Embeddings":
         """The same transcripts with one readout alone; raises InputError naming those there are."""
         if name not in self.all_readouts:

@@ -101,7 +101,7 @@ def _build(
     with Splicer(workers, builder.folder) as splicer:
         for source in spec.chosen:
             found = findings.setdefault(source.name, Findings())
-            chunks = source.chunks(spec.filters, found, splicer)
+            chunks = source.chunks(spec.filters, found, splicer, spec.cds_frame)
             _add(builder, chunks, progress, f"{source.species}, {source.short_name}")
     if not len(builder):
         lines = [line for found in findings.values() for line in found.dropped.lines()]
@@ -117,7 +117,7 @@ def _build(
         homologs = pa.concat_tables([homologs, groups])
         progress.update(task, total=0)
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(orthologs, homologs, findings=findings, meta=meta)
+    builder.finish(orthologs, homologs, findings=findings, meta=meta, join_similar=spec.join_similar)
     progress.update(task, total=0)
 
 
@@ -191,6 +191,7 @@ def _provenance(spec: Spec, sources: list[dict[str, Any]]) -> dict[str, Any]:
     filters = asdict(spec.filters)
     return {
         "created_by": f"orthrus {package_version()}",
+        "cds_frame": spec.cds_frame,
         "sources": sources,
         "filters": {
             **filters,

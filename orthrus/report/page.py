@@ -20,8 +20,8 @@ from markupsafe import Markup
 from orthrus.charts import specification
 from orthrus.errors import InputError
 from orthrus.output import hold, write_text
+from orthrus.probe.document import Difference
 from orthrus.probe.metrics import TITLES
-from orthrus.probe.summary import subject
 from orthrus.report.curves import curve_figures
 from orthrus.report.embedding_map import EmbeddingMap, map_embedding
 from orthrus.report.figures import Figure
@@ -172,24 +172,22 @@ def _tiles(run: RunFolder) -> Iterator[Tile]:
             note = f"of held-out families, step {series.index[-1]:,}; {', '.join(beside)}".removesuffix("; ")
             yield Tile(title, f"{series.iloc[-1]:.0%}", note)
     for document in latest(run.probes).values():
-        metric = document["metrics"][0]
-        score = document["feature_sets"][subject(document)]["scores"][metric]
+        metric = document.headline
+        score = document.feature_sets[document.subject].scores[metric]
         verdicts = [
-            f"{_verdict(difference[metric])} {name} ({_signed(difference[metric]['mean'])})"
-            for name, difference in document["differences"].items()
+            f"{_verdict(difference[metric])} {name} ({_signed(difference[metric].mean)})"
+            for name, difference in document.differences.items()
         ]
-        yield Tile(
-            f"{document['target']}, {TITLES[metric]}", f"{score['mean']:.3f}", "; ".join(verdicts) or "no control"
-        )
+        yield Tile(f"{document.target}, {TITLES[metric]}", f"{score.mean:.3f}", "; ".join(verdicts) or "no control")
 
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def _verdict(difference: Mapping[str, Any]) -> str:
+def _verdict(difference: Difference) -> str:
     """The sign of a difference, if its 95 % interval leaves no doubt of it."""
-    low, high = difference["interval95"] or (-np.inf, np.inf)
+    low, high = difference.interval95 or (-np.inf, np.inf)
     return "above" if low > 0 else "below" if high < 0 else "not separable from"
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from orthrus.embedding.file import Embeddings, read_embeddings
 from orthrus.errors import InputError
+from orthrus.probe.document import DOCUMENT_FILE, ProbeDocument, read_document
 
 Curves = Mapping[str, pd.Series]
 
@@ -20,7 +21,7 @@ class RunFolder:
     """The pieces found under ``path``; ``missing`` says of each absent one what it would show and how to get it.
 
     ``curves`` maps a metric to its values by step; ``embeddings`` is one of the files, ``other_embeddings`` names the
-    rest; ``probes`` are the contents of their ``metrics.json`` by folder name; ``store`` is the store's ``meta.json``.
+    rest; ``probes`` are their documents by folder name; ``store`` is the store's ``meta.json``.
     """
 
     path: Path
@@ -29,7 +30,7 @@ class RunFolder:
     curves: Curves
     embeddings: Embeddings | None
     other_embeddings: tuple[str, ...]
-    probes: dict[str, dict[str, Any]]
+    probes: dict[str, ProbeDocument]
     store_path: str | None
     store: dict[str, Any] | None
     missing: tuple[str, ...]
@@ -43,9 +44,9 @@ def read_run_folder(path: Path) -> RunFolder:
     curves = _read_curves(sorted(path.glob("metrics.csv")) + sorted(path.glob("*/*/metrics.csv"), key=_version))
     files = sorted(path.glob("embeddings*.parquet"))
     probes = {
-        str(file.parent.relative_to(path)): document
-        for file in sorted(path.rglob("metrics.json"))
-        if "feature_sets" in (document := _read_json(file))
+        str(file.parent.relative_to(path)): read_document(file)
+        for file in sorted(path.rglob(DOCUMENT_FILE))
+        if "feature_sets" in _read_json(file)  # `orthrus neighbours --metrics` may write another of the same name
     }
     if config_text is None and not curves and not files and not probes:
         raise InputError(

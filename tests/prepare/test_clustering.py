@@ -15,7 +15,7 @@ from orthrus import TranscriptStore
 from orthrus.errors import InputError
 from orthrus.genome.codes import encode_bases
 from orthrus.prepare import prepare
-from orthrus.prepare.clustering import Clustering, cluster_genes, translate
+from orthrus.prepare.clustering import Clustering, cluster_genes, protein_of
 
 with_mmseqs = pytest.mark.skipif(shutil.which("mmseqs") is None, reason="MMseqs2 is not installed")
 CODONS = [a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT" if a + b + c not in ("TAA", "TAG", "TGA")]
