@@ -24,6 +24,7 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks, in_published_frame
 from orthrus.loading.batch import pad
 from orthrus.messages import messages
+from orthrus.models import model_name
 from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
@@ -114,7 +115,7 @@ def embed_to_file(
         warn_of_frame(encoder, store)
         metadata = {
             "encoder": encoder.config,
-            "checkpoint": str(checkpoint.absolute()),  # read from other folders too
+            "checkpoint": model_name(checkpoint),
             "checkpoint_sha256": checkpoint_sha256(checkpoint),
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,
