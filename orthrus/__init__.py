@@ -4,11 +4,11 @@ Reading a store needs no PyTorch; what does is imported when first used.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from orthrus.errors import InputError
 from orthrus.store import TranscriptStore
+from orthrus.version import package_version
 
 if TYPE_CHECKING:
     from orthrus.embedding.file import Embeddings, read_embeddings, write_embeddings
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from orthrus.nn.pretrained import PretrainedEncoder
     from orthrus.objectives import DecoupledContrastiveLoss
 
-try:
-    __version__ = version("orthrus-mrna")
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "0"
+__version__ = package_version()
 
 __all__ = [
     "DecoupledContrastiveLoss",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.genome.codes import BASE_BITS, Codes
-from orthrus.genome.codons import AMINO_ACIDS
+from orthrus.genome.genetic_code import STANDARD, UNKNOWN, amino_acids
 from orthrus.store import TranscriptStore
 from orthrus.store.pairs import PairIndex, PairKind
 
@@ -15,12 +15,19 @@ REGIONS = ("5'UTR", "CDS", "3'UTR")
 SIMILARITY_K = 12
 
 
-def one_of_each_gene(store: TranscriptStore, species: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """A random transcript with a CDS of each gene of a species, in random order: isoforms would count a gene twice."""
+def one_of_each_gene(
+    store: TranscriptStore, species: int, generator: np.random.Generator
+) -> tuple[NDArray[np.int64], int]:
+    """A random transcript with a CDS of each gene of a species, in random order: isoforms would count a gene twice.
+
+    Of genes that the species' most frequent genetic code translates, which is returned too.
+    """
     rows = np.flatnonzero((store.species == species) & (store.cds[:, 0] >= 0))
-    rows = generator.permutation(rows)
+    codes = store.transcripts["genetic_code"].to_numpy()[rows]
+    code = int(np.bincount(codes, minlength=STANDARD + 1).argmax())
+    rows = generator.permutation(rows[codes == code])
     _, first = np.unique(store.array("gene")[rows], return_index=True)
-    return generator.permutation(rows[first])
+    return generator.permutation(rows[first]), code
 
 
 def composition(parts: Sequence[Codes]) -> dict[str, Any]:
@@ -44,12 +51,13 @@ def _gc(codes: Codes) -> float:
     return float((counts[2] + counts[3]) / counts[1:5].sum())
 
 
-def relative_usage(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def relative_usage(counts: NDArray[np.int64], genetic_code: int = STANDARD) -> NDArray[np.float64]:
     """RSCU (Sharp and Li 1986): each codon's count over the mean of its amino acid's codons, float64 (64,); NaN where
     the amino acid does not occur."""
     usage = np.full(64, np.nan)
-    for letter in set(AMINO_ACIDS):
-        same = np.array([other == letter for other in AMINO_ACIDS])
+    letters = amino_acids(genetic_code)[:UNKNOWN]
+    for letter in np.unique(letters):
+        same = letters == letter
         if counts[same].sum():
             usage[same] = counts[same] / counts[same].mean()
     return usage

@@ -30,7 +30,7 @@ def _embed(options: argparse.Namespace) -> Result:
             model,
             store,
             options.output,
-            input_name=str(options.input),
+            input_name=str(options.input.absolute()),
             token_budget=options.token_budget,
             device=chosen_device(options),
             readouts=options.readout,

@@ -88,7 +88,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     readout = options.readout or stored_readout(model)
     metadata = {
         "encoder": encoder.config,
-        "checkpoint": str(model),
+        "checkpoint": str(model.absolute()),
         "checkpoint_sha256": checkpoint_sha256(model),
         "readouts": [readout],
     }
@@ -197,7 +197,7 @@ COMMANDS = (
                 "--labels", type=Path, metavar="L.tsv", help="transcript_id and target columns, without a YAML"
             ),
             argument("--target", metavar="COLUMN", help="what to predict, without a YAML"),
-            argument("--id", metavar="COLUMN", help="the labels' column of ids (default: transcript_id, or the task's)"),
+            argument("--id", metavar="COLUMN", help="the labels' ids (default: transcript_id, or the task's)"),
             argument("--output", type=Path, required=True, metavar="DIR", help="folder to make"),
             argument("--store", type=Path, help="gives families, and the sequences that the controls need"),
             argument("--split", choices=_SPLITS, help="what never straddles sides (default: the task's, or family)"),

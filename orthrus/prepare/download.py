@@ -37,7 +37,7 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Source:
+class DownloadSource:
     """Files of one publisher in a folder, ``url``, or, with ``folders``, in each of many below it."""
 
     name: str
@@ -51,7 +51,7 @@ class Source:
     folders: bool = False
 
 
-def load_sources(path: Path) -> dict[str, Source]:
+def load_sources(path: Path) -> dict[str, DownloadSource]:
     """The sources of a table such as ``data/sources.yaml``, by name; raises InputError naming what is wrong in it."""
     document = load_yaml(path, "sources")
     if not isinstance(document, dict) or not document:
@@ -62,11 +62,11 @@ def load_sources(path: Path) -> dict[str, Source]:
         missing = [key for key in _KEYS if key not in ("checksums", "folders") and not fields.get(key)]
         if missing:
             raise InputError(f"{path}, {name}: it has no {', '.join(missing)}.")
-        sources[str(name)] = Source(name, **{**fields, "files": tuple(fields["files"])})
+        sources[str(name)] = DownloadSource(name, **{**fields, "files": tuple(fields["files"])})
     return sources
 
 
-def download(source: Source, output: Path, folders: Sequence[str] = ()) -> list[Path]:
+def download(source: DownloadSource, output: Path, folders: Sequence[str] = ()) -> list[Path]:
     """Fetch the files of ``source`` into ``output/NAME`` (and the folders in it), with progress; returns their paths.
 
     Files that are there are kept if they match their checksum. Raises InputError if ``folders`` are not what the source
@@ -94,7 +94,7 @@ def download(source: Source, output: Path, folders: Sequence[str] = ()) -> list[
     return paths
 
 
-def _published(url: str, source: Source) -> Iterator[tuple[str, str]]:
+def _published(url: str, source: DownloadSource) -> Iterator[tuple[str, str]]:
     """Names and checksums (``md5:...``) of a list in the form of md5sum and its kin."""
     try:
         response = requests.get(url, timeout=_TIMEOUT)
@@ -108,7 +108,7 @@ def _published(url: str, source: Source) -> Iterator[tuple[str, str]]:
             yield name.strip().removeprefix("*").removeprefix("./"), f"{kinds[len(digest)]}:{digest}"
 
 
-def _fetch(url: str, path: Path, checksum: str | None, source: Source, progress: Progress) -> Path:
+def _fetch(url: str, path: Path, checksum: str | None, source: DownloadSource, progress: Progress) -> Path:
     task = progress.add_task(path.name, total=None)
     part = path.with_name(path.name + ".part")
     try:
@@ -128,7 +128,7 @@ def _fetch(url: str, path: Path, checksum: str | None, source: Source, progress:
     return path
 
 
-def _refusal(url: str, source: Source, error: Exception) -> InputError:
+def _refusal(url: str, source: DownloadSource, error: Exception) -> InputError:
     response = getattr(error, "response", None)
     if response is not None:
         return InputError(
@@ -192,7 +192,7 @@ class _Resumed:
             self._validator.write_text(validator)
 
 
-def describe_sources(sources: Iterable[Source]) -> Table:
+def describe_sources(sources: Iterable[DownloadSource]) -> Table:
     """The sources in a table for people."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("source", header_style="dim", no_wrap=True)

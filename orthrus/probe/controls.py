@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from orthrus.embedding.file import Embeddings
 from orthrus.genome.codes import BASE_BITS, CDS_BIT, SPLICE_BIT, Codes
-from orthrus.genome.codons import CODONS, codon_counts, regions
+from orthrus.genome.codons import codon_counts, regions
+from orthrus.genome.genetic_code import CODONS
 from orthrus.genome.kmers import kmer_frequencies, n_kmers
 from orthrus.store import TranscriptStore
 
@@ -50,7 +51,7 @@ def has_cds(store: TranscriptStore, transcript_ids: Sequence[str]) -> bool:
 def codon_row(codes: Codes) -> NDArray[np.float64]:
     """What the codon control counts in one transcript's codes (L,), float64 (238,).
 
-    1. 64 frequencies of in-frame codons (:data:`orthrus.genome.codons.CODONS`), the stop codon included: those that
+    1. 64 frequencies of in-frame codons (:data:`orthrus.genome.genetic_code.CODONS`), the stop codon included: those that
        begin at a CDS bit, over the number of such codons without an N.
     2. 84 frequencies of the 5'UTR's 1-, 2- and 3-mers and 84 of the 3'UTR's, as
        :func:`orthrus.genome.kmers.kmer_frequencies` counts them: each k sums to one over the windows without an N.
