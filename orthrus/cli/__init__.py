@@ -21,10 +21,9 @@ from rich.markup import escape
 
 import orthrus
 from orthrus.cli.command import Command, Result
-from orthrus.cli.parser import build_parser, check_names, describe_examples
+from orthrus.cli.parser import build_parser, check_names
 from orthrus.cli.table import COMMANDS
 from orthrus.errors import InputError
-from orthrus.version import package_version
 
 _LIGHTNING = {command.name: command for command in COMMANDS if command.lightning}
 
@@ -59,10 +58,8 @@ def _run(args: list[str]) -> Result:
     """Parse and do what ``args`` say, and show a person what came of it."""
     check_names(COMMANDS, args)
     command = _LIGHTNING.get(args[0]) if args else None
-    if command is not None:
-        if args[1:] in (["--help"], ["-h"]):
-            print(f"{command.help}\n\n{describe_examples(command)}\n")
-        result = command.run(_lightning_options(args))
+    if command is not None and args[1:] not in (["--help"], ["-h"]):
+        result = command.run(_lightning_options(["--help" if arg == "--help-all" else arg for arg in args]))
     else:
         options = build_parser(COMMANDS, orthrus.__version__).parse_args(args)
         chosen: Command = options.command

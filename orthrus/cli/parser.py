@@ -75,7 +75,10 @@ def build_parser(commands: Sequence[Command], version: str) -> argparse.Argument
 
 def describe_examples(command: Command) -> str:
     """The command's examples, for the end of its help."""
-    return "\n".join(["examples:", *(f"  {example}" for example in command.examples)])
+    lines = ["examples:", *(f"  {example}" for example in command.examples)]
+    if command.lightning:
+        lines += ["", "All settings: --help-all; all of a recipe with their values: --config RECIPE --print_config."]
+    return "\n".join(lines)
 
 
 def check_names(commands: Sequence[Command], args: Sequence[str]) -> None:
