@@ -18,12 +18,16 @@ from rich.markup import escape
 from orthrus.cli import applications, data, encoder, evaluation, probing, training
 from orthrus.errors import InputError
 
+_TERMINATING: dict[int, int] = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 75}
+"""Exit statuses of signals; SIGUSR1 is Slurm's before a time limit, and 75 says that the command is to be run again."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for unusable input, 130 when interrupted."""
     args = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in _TERMINATING:
+        signal.signal(number, _terminate)
     pa.enable_signal_handlers(False)  # Arrow's own would lose an interrupt that comes as a read ends
     _show_log()
     try:
@@ -51,7 +55,7 @@ def _show_log() -> None:
 
 
 def _terminate(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)  # unwinds, so that nothing half-written stays
+    raise SystemExit(_TERMINATING[number])  # unwinds, so that nothing half-written stays
 
 
 def _parser() -> argparse.ArgumentParser:
