@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: install demo test test-slow test-dist test-slurm test-gpu check clean-demo
+.PHONY: install demo heads test test-slow test-dist test-slurm test-gpu test-package check docs notebooks clean-demo
 
 install: .venv/installed
 
@@ -15,16 +15,31 @@ install: .venv/installed
 	touch $@
 
 demo: install clean-demo
-	$(BIN)/orthrus prepare --config conf/prepare/demo.yaml --output stores/demo --overwrite
-	$(BIN)/orthrus fit --config conf/fit/demo.yaml
+	$(BIN)/orthrus prepare --config prepare/demo --output stores/demo --overwrite
+	$(BIN)/orthrus fit --config fit/demo
 	$(BIN)/orthrus embed --checkpoint $(DEMO)/checkpoints/last.ckpt --input stores/demo --output $(DEMO)/embeddings.parquet
-	$(BIN)/orthrus probe --embeddings $(DEMO)/embeddings.parquet --labels data/demo/human_short.tsv.gz \
+	$(BIN)/orthrus embed --input stores/demo --output $(DEMO)/shipped.parquet
+	$(BIN)/orthrus probe --embeddings $(DEMO)/embeddings.parquet --compare shipped=$(DEMO)/shipped.parquet --labels data/demo/human_short.tsv.gz \
 	  --target localization --task multilabel --store stores/demo --output $(DEMO)/probe/localization
 	$(BIN)/orthrus report $(DEMO)
 
 # What the demo made before, so that it can run again; nothing else under runs/ is touched.
 clean-demo:
 	rm -rf $(DEMO)
+
+# The heads that come with the shipped model, for `orthrus predict`: to be made anew whenever its weights change.
+# ORTHRUS_SHARED names the folder of the labels.
+MODEL := orthrus-codon
+HEADS := half_life go_molecular_function localization
+heads: install
+	$(BIN)/orthrus prepare --config prepare/corpus --species human --output stores/human --overwrite
+	$(BIN)/orthrus embed --model $(MODEL) --input stores/human --output runs/heads/embeddings.parquet --overwrite
+	for task in $(HEADS); do \
+	  $(BIN)/orthrus probe --task probe/$$task --embeddings runs/heads/embeddings.parquet --store stores/human \
+	    --output runs/heads/$$task --overwrite && \
+	  rm -rf orthrus/models/$(MODEL)/heads/$$task && mkdir -p orthrus/models/$(MODEL)/heads && \
+	  cp -r runs/heads/$$task/head orthrus/models/$(MODEL)/heads/$$task || exit 1; \
+	done
 
 test: install
 	$(BIN)/pytest -n 2
@@ -42,6 +57,22 @@ test-slurm: install
 
 test-gpu: install
 	$(BIN)/pytest -m gpu
+
+# Builds sdist and wheel, and uses the wheel in a fresh environment, far from the clone.
+test-package: install
+	$(BIN)/pytest -m slow tests/packaging
+
+# The site, from docs/ and the docstrings; a warning is an error. docs/_build/html/index.html
+docs: .venv/docs-installed
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+# Runs the notebooks of docs/notebooks from top to bottom and keeps their outputs in them.
+notebooks: install
+	$(BIN)/python docs/run_notebooks.py
 
 check: install
 	$(BIN)/ruff format --check .

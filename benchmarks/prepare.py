@@ -60,7 +60,7 @@ def write_spec(folder: Path, annotation: Path, genome: Path) -> Path:
 
 def run(spec: Path, output: Path, workers: int) -> tuple[float, float]:
     """Seconds, and the peak memory of the process tree in GiB."""
-    command = [sys.executable, "-m", "orthrus.cli", "prepare", "--config", str(spec), "--output", str(output)]
+    command = [sys.executable, "-m", "orthrus", "prepare", "--config", str(spec), "--output", str(output)]
     started, peak = time.perf_counter(), 0
     process = subprocess.Popen([*command, f"--workers={workers}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while process.poll() is None:

@@ -156,8 +156,8 @@ def run_rank(options: argparse.Namespace) -> dict[str, Any]:
             dist.all_reduce(nt)
             steps.append(dict(zip(PHASES, seconds, strict=True)) | {"nt": float(nt[0]), "positions": float(nt[1])})
     dist.destroy_process_group()
-    peak = peak_flops(device)
-    share = None if peak is None else training_flops(encoder) / peak / world_size
+    peak = peak_flops(device, torch.bfloat16 if options.bf16 else torch.float32)
+    share = training_flops(encoder) / peak / world_size
     return {"steps": steps, "peak_share_per_nt_s": share}
 
 
@@ -203,7 +203,7 @@ def run_case(options: argparse.Namespace, way: str, ranks: int) -> dict[str, Any
         "ranks": ranks,
         "nt_per_s": rate,
         "padding": 1 - sum(step["nt"] for step in steps) / sum(step["positions"] for step in steps),
-        "peak_share": None if found["peak_share_per_nt_s"] is None else rate * found["peak_share_per_nt_s"],
+        "peak_share": rate * found["peak_share_per_nt_s"],
         **{
             phase: statistics.median(step[phase] / t for step, t in zip(steps, totals, strict=True)) for phase in PHASES
         },
@@ -243,7 +243,7 @@ def main() -> None:
     )
     print(f"{'way':10} ranks {'nt/s':>10} padding {'of peak':>7}  " + " ".join(f"{phase:>9}" for phase in PHASES))
     for each in results:
-        peak = "-" if each["peak_share"] is None else f"{each['peak_share']:.1%}"
+        peak = f"{each['peak_share']:.1%}"
         phases = " ".join(f"{each[phase]:9.1%}" for phase in PHASES)
         line = f"{each['nt_per_s']:10,.0f} {each['padding']:7.1%} {peak:>7}  {phases}"
         print(f"{each['way']:10} {each['ranks']:5} {line}")

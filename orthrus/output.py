@@ -75,7 +75,7 @@ def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[P
     finally:
         del _leases[key]
         with suppress(OSError):  # the first error, if any, is on its way
-            if finished or not keep:
+            if finished or not keep or not _left(place):
                 _empty(place)
             lease.release()
             for folder in (place, *made):  # down to one that something is in
@@ -169,10 +169,12 @@ def temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def reserve_file(path: Path, overwrite: bool, suffixes: tuple[str, ...] = (".parquet", ".tsv")) -> Iterator[None]:
+def reserve_file(
+    path: Path, overwrite: bool, suffixes: tuple[str, ...] = (".parquet", ".tsv", ".csv")
+) -> Iterator[None]:
     """Holds the place of a table while it is made; raises InputError if it is taken, exists, or names no format."""
     if path.suffix not in suffixes:
-        raise InputError(f"output {path} ends in {path.suffix!r}; expected {' or '.join(suffixes)}")
+        raise InputError(f"output {path} ends in {path.suffix!r}; expected {', '.join(suffixes)}")
     with hold(path):
         if path.exists() and not overwrite:
             raise InputError(f"{path} exists; choose another --output or pass --overwrite to replace it")
@@ -197,12 +199,26 @@ def reserve_folder(path: Path, marker: str, overwrite: bool | None = None) -> It
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write ``table`` as Parquet or, by the suffix ``.tsv``, as tab-separated text with empty fields for null."""
+    """Write ``table`` as Parquet or, by the ending ``.tsv`` or ``.csv``, as text with empty fields for null."""
     with atomic_file(path) as scratch:
-        if path.suffix == ".tsv":
-            csv.write_csv(table, scratch, csv.WriteOptions(delimiter="\t", quoting_style="none", quoting_header="none"))
-        else:
+        if path.suffix == ".parquet":
             pq.write_table(table, scratch, compression="zstd")
+        else:
+            write_delimited(table, scratch)
+
+
+def write_delimited(table: pa.Table, path: Path) -> None:
+    """Write a table as text to ``path`` itself: tabs for ``.tsv``, else commas; quotes only if a value needs them."""
+    for quoting in ("none", "needed"):
+        options = csv.WriteOptions(
+            delimiter="\t" if path.suffix == ".tsv" else ",", quoting_style=quoting, quoting_header=quoting
+        )
+        try:
+            csv.write_csv(table, path, options)
+            return
+        except pa.ArrowInvalid:  # a delimiter, a quote or a line end in a value
+            if quoting == "needed":
+                raise
 
 
 def write_text(text: str, path: Path) -> None:
@@ -295,10 +311,14 @@ def _clear(place: Path, output: Path, keep: bool) -> None:
     if (place / _OLD).exists() and not output.exists():
         (place / _OLD).rename(output)
         _log.warning("%s is put back: a process was killed while it replaced it", output)
-    left = sorted(path.name for path in place.iterdir() if path.name not in (_LOCK, _HOLDER))
+    left = _left(place)
     if left and not keep:
         _log.warning("%s held what a killed process left (%s); it is removed", place, ", ".join(left))
         _empty(place)
+
+
+def _left(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir() if path.name not in (_LOCK, _HOLDER))
 
 
 def _empty(place: Path) -> None:

@@ -1,8 +1,8 @@
 """Recipes by name: what the repository keeps in ``conf/``, ``data/`` and ``slurm/`` ships in the package.
 
-``fit/demo`` is ``conf/fit/demo.yaml``, ``probe/mrnabench/go-mf`` is ``conf/probe/mrnabench/go-mf.yaml``, ``data/sources``
-is ``data/sources.yaml``, ``slurm/pretrain`` is ``slurm/pretrain.sbatch``. A wheel holds the three folders as
-``orthrus/shipped``; in a clone they are the folders beside the package.
+``fit/demo`` is ``conf/fit/demo.yaml``, ``probe/mrnabench/go-mf`` is ``conf/probe/mrnabench/go-mf.yaml``,
+``data/sources`` is ``data/sources.yaml``, ``slurm/pretrain`` is ``slurm/pretrain.sbatch``. A wheel holds the three
+folders as ``orthrus/shipped``; in a clone they are the folders beside the package.
 """
 
 import difflib

@@ -1,6 +1,10 @@
 """The commands as a user gives them: the whole path once, and what they say when it cannot be gone."""
 
 import gzip
+import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +12,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
+import orthrus
 from orthrus import MambaEncoder, TranscriptStore, load_encoder, scan
 from orthrus.cli import main
+from orthrus.cli.parser import build_parser, check_names
+from orthrus.cli.table import COMMANDS
 from orthrus.nn.checkpoints import save_encoder
 from tests.builders import build_store
 
@@ -110,12 +118,14 @@ def test_fasta_with_and_without_coordinates_embed(encoder: Path, repository: Pat
     fasta = tmp_path / "some.fa"
     fasta.write_text("".join(lines))
     embed = ["embed", f"--checkpoint={encoder}", f"--input={fasta}"]
-    assert main([*embed, f"--output={tmp_path / 'bare.parquet'}"]) == 0
+    assert main([*embed, "--cds=none", f"--output={tmp_path / 'bare.parquet'}"]) == 0
+    assert main([*embed, f"--output={tmp_path / 'found.parquet'}"]) == 0
     coordinates = f"--coordinates={demo / 'human_short.tsv.gz'}"
     assert main([*embed, coordinates, f"--output={tmp_path / 'known.parquet'}"]) == 0
-    bare, known = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("bare", "known"))
+    bare, found, known = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("bare", "found", "known"))
     assert bare["transcript_id"].to_pylist() == known["transcript_id"].to_pylist()
     assert bare["embedding"] != known["embedding"]  # the CDS track counts
+    assert found["embedding"] == known["embedding"]  # of these mRNAs the longest open reading frame is the CDS
 
 
 @pytest.mark.shared
@@ -230,3 +240,92 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for name in ("prepare", "inspect", "fit", "validate", "embed", "probe", "report"):
         assert f"\n    {name} " in out or f"{{{name}" in out or f" {name} " in out
+
+
+def test_every_command_has_examples_that_parse(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = build_parser(COMMANDS, "0")
+    for command in COMMANDS:
+        assert command.examples, command.name
+        for example in command.examples:
+            words = shlex.split(example.split(" > ")[0])
+            assert words[:2] == ["orthrus", command.name]
+            check_names(COMMANDS, words[1:])
+            if not command.lightning:
+                assert parser.parse_args(words[1:]).command is command
+        with pytest.raises(SystemExit):
+            parser.parse_args([command.name, "--help"])
+        shown = capsys.readouterr().out
+        assert all(example in shown for example in command.examples)
+
+
+def test_the_help_of_fit_is_short_and_its_settings_are_lightnings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 60
+    assert "--help-all" in shown
+    (fit,) = (command for command in COMMANDS if command.name == "fit")
+    flags = [part.flags[0] for part in fit.arguments if part.flags[0].startswith(("--data", "--model", "--trainer"))]
+    values = {"--trainer.logger": "orthrus.training.wandb_run.WandbRun", "--model.learning_rate": "0.5"}
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config=fit/demo", *(f"{flag}={values.get(flag, 7)}" for flag in flags), "--print_config"])
+    assert stop.value.code == 0
+    recipe = yaml.safe_load(capsys.readouterr().out)
+    assert recipe["model"]["encoder"]["init_args"]["d_model"] == recipe["trainer"]["max_steps"] == 7
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (["embd"], "embed"),
+        (["neighbors", "--query", "x"], "neighbours"),
+        (["embed", "--imput", "x"], "--input"),
+        (["embed", "--ouput=x"], "--output"),
+        (["embed", "--checkpoints", "x"], "--checkpoint"),
+    ],
+)
+def test_what_was_probably_meant_is_said(args: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"did you mean {meant}?" in refusal(capsys, *args)
+
+
+def test_a_missing_option_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--output" in refusal(capsys, "embed", "--input", "x")
+    assert "orthrus embed --help" in refusal(capsys, "embed", "--input", "x")
+
+
+def test_json_is_one_object_on_stdout(
+    store: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fasta = tmp_path / "some.fa"
+    fasta.write_text(">a\nACGTACGT\n>empty\n>b\nGGG\n")
+    output = tmp_path / "e.tsv"
+    given = ["embed", f"--model={encoder}", f"--input={fasta}", f"--output={output}", "--json"]
+    assert main(given) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["command"] == "embed"
+    assert found["outputs"] == [str(output)]
+    assert found["figures"]["transcripts"] == 2
+    assert any("records without a sequence" in line for line in found["warnings"])
+    assert any("without CDS track" in line for line in found["warnings"])
+    assert main(given) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert "exists" in found["error"]
+    for args in (["inspect", str(store)], ["models"], ["recipes"], ["completion", "bash"]):
+        assert main([*args, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["figures"]
+
+
+def test_the_package_runs_as_a_module_and_lists_its_names() -> None:
+    script = "import orthrus; print(orthrus.__version__, *dir(orthrus))"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert set(orthrus.__all__) <= set(shown)
+    ran = subprocess.run([sys.executable, "-m", "orthrus", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == shown[0]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_scripts_know_commands_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(command.name in script for command in COMMANDS)
+    assert "token-budget" in script

@@ -1,77 +1,113 @@
-"""The command line: one entry point, ``orthrus``, a command for each step from annotation to report.
+"""The command line: one entry point, ``orthrus``, and a table of commands from annotation to answers.
 
-User errors are one line on stderr and exit status 2; anything else is a bug and keeps its traceback.
+User errors are one line on stderr and exit status 2; anything else is a bug and keeps its traceback. With ``--json``
+stdout holds one object, of ``command``, ``outputs``, ``figures`` and ``warnings``, or of ``command``, ``error`` and
+``warnings``, whatever happens; what is meant for people goes to stderr.
 """
 
-import argparse
+import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from orthrus.cli import applications, data, encoder, evaluation, probing, training
+import orthrus
+from orthrus.cli.command import Command, Result
+from orthrus.cli.parser import build_parser, check_names
+from orthrus.cli.table import COMMANDS
 from orthrus.errors import InputError
 
+_LIGHTNING = {command.name: command for command in COMMANDS if command.lightning}
 _TERMINATING: dict[int, int] = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 75}
 """Exit statuses of signals; SIGUSR1 is Slurm's before a time limit, and 75 says that the command is to be run again."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for unusable input, 130 when interrupted."""
+    """Run a command; returns the exit status (:data:`orthrus.cli.parser.EXIT_CODES`)."""
     args = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
     for number in _TERMINATING:
         signal.signal(number, _terminate)
     pa.enable_signal_handlers(False)  # Arrow's own would lose an interrupt that comes as a read ends
-    _show_log()
+    as_json = "--json" in args
+    args = [arg for arg in args if arg != "--json"]
+    warnings = _show_log()
+    document: dict[str, Any] = {"command": args[0] if args else ""}
+    status = 0
     try:
-        if args and args[0] in training.LIGHTNING_COMMANDS:
-            training.run_lightning(args)
-        else:
-            options = _parser().parse_args(args)
-            options.run(options)
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            result = _run(args)
+        document |= {"outputs": [str(path) for path in result.outputs], "figures": result.figures}
     except InputError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-        return 2
+        Console(stderr=True, soft_wrap=True, emoji=False).print(
+            f"[bold red]error:[/] {escape(str(error))}", highlight=False
+        )
+        document["error"], status = str(error), 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+        document["error"], status = "interrupted", 130
+    if as_json:
+        print(json.dumps(document | {"warnings": warnings.lines}, indent=2, default=str))
+    return status
 
 
-def _show_log() -> None:
-    """What the package logs, such as the scan backend that runs, goes to stderr."""
+def _run(args: list[str]) -> Result:
+    """Parse and do what ``args`` say, and show a person what came of it."""
+    check_names(COMMANDS, args)
+    command = _LIGHTNING.get(args[0]) if args else None
+    if command is not None and args[1:] not in (["--help"], ["-h"]):
+        result = command.run(_lightning_options(["--help" if arg == "--help-all" else arg for arg in args]))
+    else:
+        options = build_parser(COMMANDS, orthrus.__version__).parse_args(args)
+        chosen: Command = options.command
+        result = chosen.run(options)
+    console = Console(markup=False, emoji=False)  # users' names are shown as they are
+    for part in result.shown:
+        if isinstance(part, str):
+            print(part)  # as it is, whatever the width
+        else:
+            console.print(part)
+    return result
+
+
+def _lightning_options(args: list[str]) -> Any:
+    from argparse import Namespace
+
+    return Namespace(args=args)
+
+
+class _Warnings(logging.Handler):
+    """Keeps the text of the package's warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage().removeprefix("warning: "))
+
+
+def _show_log() -> _Warnings:
+    """What the package logs, such as the scan backend that runs, goes to stderr; returns what keeps its warnings."""
     logger = logging.getLogger("orthrus")
     logger.setLevel(logging.INFO)
-    if not logger.handlers:
+    if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
         console = Console(stderr=True, soft_wrap=True)
         logger.addHandler(RichHandler(console=console, show_time=False, show_level=False, show_path=False))
+    for handler in [each for each in logger.handlers if isinstance(each, _Warnings)]:
+        logger.removeHandler(handler)
+    kept = _Warnings()
+    logger.addHandler(kept)
+    return kept
 
 
 def _terminate(number: int, frame: object) -> None:
     raise SystemExit(_TERMINATING[number])  # unwinds, so that nothing half-written stays
-
-
-def _parser() -> argparse.ArgumentParser:
-    from importlib.metadata import version
-
-    parser = argparse.ArgumentParser(
-        prog="orthrus", description="Representation learning for mature mRNA, from annotation to a probed embedding."
-    )
-    parser.add_argument("--version", action="version", version=version("orthrus-mrna"))
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(name: str, run: Callable[[argparse.Namespace], None] | None, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(run=run)
-        return sub
-
-    for module in (data, training, encoder, probing, evaluation, applications):
-        module.add_commands(command)
-    return parser

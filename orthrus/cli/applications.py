@@ -1,57 +1,80 @@
 """Commands that put a pretrained encoder to use: neighbours, variant."""
 
 import argparse
-from contextlib import ExitStack
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 
-from orthrus.cli.commands import AddCommand, add_device, chosen_device
+from orthrus.cli.command import (
+    BESIDE_INPUT,
+    DEVICE,
+    INPUT,
+    MODEL,
+    OVERWRITE,
+    TOKEN_BUDGET,
+    Command,
+    OneOf,
+    Result,
+    argument,
+    chosen_device,
+    open_input,
+)
+from orthrus.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from orthrus.embedding.genomic import Projected
+    from orthrus.embedding.variant_file import Variant
+    from orthrus.store import TranscriptStore
+
+logger = logging.getLogger(__name__)
 
 
-def add_commands(command: AddCommand) -> None:
-    neighbours = command("neighbours", _neighbours, "Find the nearest transcripts of queries among embedded ones.")
-    neighbours.add_argument(
-        "--query", type=Path, required=True, help="mRNA FASTA, store, annotation or embeddings file"
-    )
-    neighbours.add_argument("--coordinates", type=Path, help="CDS and exons of the FASTA's mRNAs (.tsv)")
-    neighbours.add_argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)")
-    neighbours.add_argument("--embeddings", type=Path, required=True, metavar="E.parquet", help="what to search")
-    neighbours.add_argument(
-        "--checkpoint", type=Path, help="embeds the queries (default: the one that the embeddings file names)"
-    )
-    neighbours.add_argument("--output", type=Path, required=True, metavar="N.tsv", help="table, .tsv or .parquet")
-    neighbours.add_argument("--k", type=int, default=10, help="neighbours of each query (default: %(default)s)")
-    neighbours.add_argument("--measure", choices=("cosine", "euclidean"), default="cosine", help="default: cosine")
-    neighbours.add_argument("--faiss", action="store_true", help="search by faiss's flat index (extra faiss)")
-    neighbours.add_argument("--metrics", type=Path, metavar="M.json", help="write the retrieval metrics here too")
-    neighbours.add_argument("--overwrite", action="store_true", help="replace existing output")
-    add_device(neighbours)
+def _predict(options: argparse.Namespace) -> Result:
+    import pyarrow as pa
 
-    variant = command("variant", _variant, "Score substitutions and indels in transcripts, without training.")
-    variant.add_argument("--checkpoint", type=Path, required=True, help=".ckpt file, or folder with model.safetensors")
-    variant.add_argument("--input", type=Path, required=True, help="a store, an mRNA FASTA, or an annotation")
-    variant.add_argument("--coordinates", type=Path, help="CDS and exons of the FASTA's mRNAs (.tsv)")
-    variant.add_argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)")
-    variant.add_argument(
-        "--variants", type=Path, required=True, metavar="V.tsv",
-        help="columns transcript_id, pos (from 1, on the transcript), ref, alt; or a VCF whose contigs are transcripts",
-    )  # fmt: skip
-    variant.add_argument("--output", type=Path, required=True, metavar="S.tsv", help="table, .tsv or .parquet")
-    variant.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    variant.add_argument("--token-budget", type=int, default=65_536, help="padded nt of a batch (default: %(default)s)")
-    add_device(variant)
+    from orthrus.output import reserve_file, write_table
+    from orthrus.probe.predict import head_for, predict
+
+    with reserve_file(options.output, options.overwrite):
+        head, model = head_for(options.task, options.model)
+        with open_input(options.input, options) as store:
+            n = len(store)
+            frame = predict(
+                store, options.task, model, level=options.level, device=chosen_device(options),
+                token_budget=options.token_budget,
+            )  # fmt: skip
+        write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), options.output)
+    about = head.description
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in about.scores.items())
+    told = f"{about.target}, held-out {scores} ({about.rows['test']:,} transcripts, split by {about.split})"
+    figures = {"transcripts": n, "task": about.target, "scores": about.scores, "licence": about.licence}
+    return Result([options.output], figures, [told, f"{n:,} transcripts predicted: {options.output}"])
 
 
-def _neighbours(options: argparse.Namespace) -> None:
+def _neighbours(options: argparse.Namespace) -> Result:
     import json
+
+    import numpy as np
 
     from orthrus.embedding.embed import embed, warn_of_bare_transcripts
     from orthrus.embedding.file import of_store, read_embeddings
-    from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval, same_encoder
+    from orthrus.embedding.neighbours import (
+        background,
+        nearest,
+        neighbour_table,
+        retrieval,
+        same_encoder,
+        warn_of_other_annotation,
+    )
+    from orthrus.nn.readouts import LAST_MEAN
     from orthrus.output import reserve_file, write_table, write_text
-    from orthrus.prepare import open_or_prepare
 
     with ExitStack() as reserved:
         reserved.enter_context(reserve_file(options.output, options.overwrite))
@@ -61,24 +84,35 @@ def _neighbours(options: argparse.Namespace) -> None:
         if options.query.suffix == ".parquet":
             queries = read_embeddings(options.query)
         else:
-            encoder = same_encoder(options.checkpoint, candidates, chosen_device(options))
-            with open_or_prepare(options.query, genome=options.genome, coordinates=options.coordinates) as store:
+            encoder = same_encoder(options.model, candidates, chosen_device(options))
+            with open_input(options.query, options) as store:
                 warn_of_bare_transcripts(encoder, store)
-                queries = of_store(store, embed(encoder, store, range(len(store)), description="embedding queries"))
+                readouts = [str(candidates.metadata.get("readout", LAST_MEAN))]
+                vectors = embed(encoder, store, range(len(store)), description="queries", readouts=readouts)
+                queries = of_store(store, vectors)
         found = nearest(queries, candidates, options.k, options.measure, options.faiss)
-        table = neighbour_table(queries, candidates, found, options.measure)
+        warn_of_other_annotation(queries, candidates)
+        random_pairs = background(candidates, options.measure)
+        table = neighbour_table(queries, candidates, found, options.measure, random_pairs)
         metrics = retrieval(queries, candidates, found)
         write_table(table, options.output)
         if options.metrics:
             write_text(json.dumps(metrics, indent=2) + "\n", options.metrics)
-        _print_retrieval(metrics)
-        print(f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}")
+    figures = {"queries": len(queries), "neighbours": len(table), "retrieval": metrics}
+    shown = [_retrieval_table(metrics)]
+    if len(random_pairs):
+        figures["background_median"] = middle = float(np.median(random_pairs))
+        shown.append(f"{options.measure} of random pairs: median {middle:.3f}; see the column percentile")
+    return Result(
+        [options.output, *([options.metrics] if options.metrics else [])],
+        figures,
+        [*shown, f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}"],
+    )
 
 
-def _print_retrieval(metrics: dict[str, dict[str, float]]) -> None:
+def _retrieval_table(metrics: dict[str, dict[str, float]]) -> RenderableType:
     if not metrics:
-        print("no query shares a known gene or family with the candidates: no retrieval metrics")
-        return
+        return "no query shares a known gene or family with the candidates: no retrieval metrics"
     table = Table(title="Retrieval of relatives", caption="chance: the same, were the candidates in random order")
     table.add_column("")
     for kind in metrics:
@@ -87,30 +121,153 @@ def _print_retrieval(metrics: dict[str, dict[str, float]]) -> None:
         table.add_row(
             name, *(format(scores[name], ",.0f" if name == "queries" else ".3f") for scores in metrics.values())
         )
-    Console().print(table)
+    return table
 
 
-def _variant(options: argparse.Namespace) -> None:
+def _variant(options: argparse.Namespace) -> Result:
     from orthrus.embedding.embed import check_device
     from orthrus.embedding.variant_file import read_variants
     from orthrus.embedding.variants import score_variants
     from orthrus.genome.findings import Tally
+    from orthrus.models import find_model
     from orthrus.nn.checkpoints import load_encoder, load_mlm_head
     from orthrus.output import reserve_file, write_table
-    from orthrus.prepare import open_or_prepare
 
     with reserve_file(options.output, options.overwrite):
         left_out = Tally()
         variants = read_variants(options.variants, left_out)
         for line in left_out.lines():
-            Console(stderr=True).print(f"{options.variants}: {line}", style="yellow", highlight=False, soft_wrap=True)
-        device = check_device(chosen_device(options))
-        encoder, head = load_encoder(options.checkpoint, device), load_mlm_head(options.checkpoint, device)
-        with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
+            logger.warning("%s: %s", options.variants, line)
+        genomic = options.annotation is not None
+        device, model = check_device(chosen_device(options)), find_model(options.model)
+        encoder, head = load_encoder(model, device), load_mlm_head(model, device)
+        projected = _on_transcripts(variants, options) if genomic else None
+        with _transcripts(options, projected) as store:
+            if projected is not None:
+                known = set(store.column("transcript_id"))
+                projected = [each for each in projected if each.on_transcript.transcript_id in known]
+                variants = [each.on_transcript for each in projected]
             table = score_variants(
                 encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
             )
+        if projected is not None:
+            table = _with_genome(table, projected)
         write_table(table, options.output)
-        if head is None:
-            print(f"mlm_log_ratio is empty: {options.checkpoint} has no masked-base head (a training checkpoint may)")
-        print(f"{len(table):,} variants scored: {options.output}")
+    shown = [] if head else [f"mlm_log_ratio is empty: {model} has no masked-base head (a training checkpoint may)"]
+    shown.append(f"{len(table):,} variants scored: {options.output}")
+    return Result([options.output], {"variants": len(table)}, [*shown])
+
+
+def _on_transcripts(variants: "Sequence[Variant]", options: argparse.Namespace) -> "list[Projected]":
+    """Variants of a genome on the transcripts that hold them."""
+    from orthrus.embedding.genomic import project
+    from orthrus.genome.annotation import read_annotation
+    from orthrus.genome.findings import Findings, Tally
+
+    left_out = Tally()
+    found = project(variants, read_annotation(options.annotation, Findings()), left_out)
+    for line in left_out.lines():
+        logger.warning("%s: %s", options.variants, line)
+    return found
+
+
+def _transcripts(
+    options: argparse.Namespace, projected: "Sequence[Projected] | None"
+) -> "AbstractContextManager[TranscriptStore]":
+    """The transcripts that variants lie in."""
+    from orthrus.prepare import open_or_prepare
+
+    if projected is None:
+        return open_input(options.input, options)
+    if options.genome is None:
+        raise InputError("variants of a genome need its sequence: pass --genome FASTA beside --annotation")
+    hit = {each.on_transcript.transcript_id for each in projected}
+    return open_or_prepare(options.annotation, genome=options.genome, only=hit)
+
+
+def _with_genome(table: "pa.Table", projected: "Sequence[Projected]") -> "pa.Table":
+    """The scores with the variants as the genome has them in front."""
+    import pyarrow as pa
+
+    columns = {
+        "chrom": [each.genomic.transcript_id for each in projected],
+        "genomic_pos": pa.array([each.genomic.pos for each in projected], pa.int64()),
+        "genomic_ref": [each.genomic.ref for each in projected],
+        "genomic_alt": [each.genomic.alt for each in projected],
+    }
+    return pa.table({**columns, **{name: table[name] for name in table.column_names}})
+
+
+_GROUP = "Answers"
+
+COMMANDS = (
+    Command(
+        "predict", _GROUP, "Predict a property such as half-life: value, interval, percentile.", _predict,
+        (
+            *INPUT,
+            argument(
+                "--task", required=True, metavar="TASK",
+                help="a head that comes with the model (`orthrus models`), or a folder that `orthrus probe` left",
+            ),
+            MODEL,
+            argument("--output", type=Path, required=True, metavar="P.tsv", help="table: .tsv, .csv or .parquet"),
+            argument(
+                "--level", type=float, default=0.9, metavar="SHARE",
+                help="of like transcripts that the interval covers (default: %(default)s)",
+            ),
+            OVERWRITE,
+            TOKEN_BUDGET,
+            DEVICE,
+        ),
+        (
+            "orthrus predict --input my.fa --task half_life --output half_life.tsv",
+            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine/head --output mine.tsv",
+        ),
+    ),
+    Command(
+        "neighbours", _GROUP, "Find the nearest transcripts of queries among embedded ones.", _neighbours,
+        (
+            argument(
+                "--query", type=Path, required=True, help="mRNA FASTA, store, annotation or embeddings file"
+            ),
+            *BESIDE_INPUT,
+            argument("--embeddings", type=Path, required=True, metavar="E.parquet", help="what to search"),
+            argument(
+                *MODEL.flags, dest="model", metavar="MODEL",
+                help="embeds the queries (default: the one that the embeddings file names)",
+            ),
+            argument("--output", type=Path, required=True, metavar="N.tsv", help="table, .tsv or .parquet"),
+            argument("--k", type=int, default=10, help="neighbours of each query (default: %(default)s)"),
+            argument("--measure", choices=("cosine", "euclidean"), default="cosine", help="default: cosine"),
+            argument("--faiss", action="store_true", help="search by faiss's flat index (extra faiss)"),
+            argument("--metrics", type=Path, metavar="M.json", help="write the retrieval metrics here too"),
+            OVERWRITE,
+            DEVICE,
+        ),
+        ("orthrus neighbours --query my.fa --embeddings human.parquet --output neighbours.tsv --k 5",),
+    ),
+    Command(
+        "variant", _GROUP, "Score substitutions and indels in transcripts, without training.", _variant,
+        (
+            OneOf((
+                argument("--input", type=Path, help="a store, an mRNA FASTA or an annotation: variants in transcripts"),
+                argument("--annotation", type=Path, help="with --genome: variants of the genome, in a VCF"),
+            )),
+            *BESIDE_INPUT,
+            argument(
+                "--variants", type=Path, required=True, metavar="V",
+                help="columns transcript_id, pos (from 1, on the transcript), ref, alt; or a VCF whose contigs are"
+                " transcripts, or with --annotation those of the genome",
+            ),
+            MODEL,
+            argument("--output", type=Path, required=True, metavar="S.tsv", help="table, .tsv or .parquet"),
+            OVERWRITE,
+            TOKEN_BUDGET,
+            DEVICE,
+        ),
+        (
+            "orthrus variant --input stores/demo --variants variants.tsv --output scores.tsv",
+            "orthrus variant --annotation human.gtf.gz --genome human.fa.gz --variants patient.vcf --output scores.tsv",
+        ),
+    ),
+)  # fmt: skip

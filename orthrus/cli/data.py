@@ -3,69 +3,23 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
-from orthrus.cli.commands import AddCommand
+from orthrus.cli.command import OVERWRITE, Command, OneOf, Result, argument
 from orthrus.errors import InputError
 
-
-def add_commands(command: AddCommand) -> None:
-    prepare = command("prepare", _prepare, "Turn annotation + genome, or mRNAs + coordinates, into a transcript store.")
-    prepare.add_argument(
-        "--config", type=Path, required=True, metavar="SPEC.yaml", help="what to read; or a shipped spec's name"
-    )
-    output = prepare.add_mutually_exclusive_group(required=True)
-    output.add_argument("--output", type=Path, metavar="STORE", help="folder to make")
-    output.add_argument("--list", action="store_true", help="print the spec's species and make nothing")
-    prepare.add_argument("--species", nargs="+", default=[], metavar="NAME", help="only these: a shard, for merge")
-    prepare.add_argument("--overwrite", action="store_true", help="replace an existing store")
-    prepare.add_argument("--workers", type=int, metavar="N", help="processes that splice (default: one a core)")
-
-    merge = command("merge", _merge, "Join stores of some species each into one, with their families.")
-    merge.add_argument("stores", type=Path, nargs="+", metavar="STORE", help="shards, in the order they are to have")
-    merge.add_argument("--output", type=Path, required=True, metavar="STORE", help="folder to make")
-    merge.add_argument("--overwrite", action="store_true", help="replace an existing store")
-
-    download = command("download", _download, "Fetch public data with checksums, going on after an interruption.")
-    download.add_argument("sources", nargs="*", metavar="SOURCE", help="names in the table; none: show the table")
-    download.add_argument("--folder", nargs="+", default=[], help="of a source that is many folders")
-    download.add_argument(
-        "--table", type=Path, default=Path("data/sources"), help="default: the shipped one, %(default)s"
-    )
-    download.add_argument(
-        "--output", type=Path, default=os.environ.get("ORTHRUS_DATA"), metavar="DIR", help="default: $ORTHRUS_DATA"
-    )
-
-    recipes = command("recipes", _recipes, "Show the shipped recipes, tasks and Slurm scripts, or copy some of them.")
-    recipes.add_argument("names", nargs="*", metavar="NAME", help="such as fit/demo, probe or slurm; none: show them")
-    recipes.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="default: the working folder")
-    recipes.add_argument("--overwrite", action="store_true", help="replace copies that differ")
-
-    inspect = command("inspect", _inspect, "Print what a store holds.")
-    inspect.add_argument("store", type=Path, metavar="STORE")
-    inspect.add_argument("--transcript", metavar="ID", help="show this transcript with its tracks")
-    inspect.add_argument("--verify", action="store_true", help="compare every file with its checksum first")
-
-    analyse = command("analyse", _analyse, "Measure structure, composition and similarity of a store's sequences.")
-    analyse.add_argument("store", type=Path, metavar="STORE")
-    analyse.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of tables and plots to make")
-    analyse.add_argument("--text", type=Path, help="English text to compare with (default: Alice in Wonderland)")
-    analyse.add_argument("--symbols", type=int, help="size of a compressed sample (default: that of the text)")
-    analyse.add_argument("--pairs", type=int, default=500, help="pairs compared of each kind (default: %(default)s)")
-    analyse.add_argument("--seed", type=int, default=0, help="of all samples (default: %(default)s)")
-    analyse.add_argument("--overwrite", action="store_true", help="replace an existing output")
-
-
-def _prepare(options: argparse.Namespace) -> None:
-    from orthrus.prepare import load_spec, prepare
+if TYPE_CHECKING:
     from orthrus.store import TranscriptStore
-    from orthrus.store.inspect import describe_store
+
+
+def _prepare(options: argparse.Namespace) -> Result:
+    from orthrus.prepare import load_spec, prepare
 
     if options.list:
-        print(*dict.fromkeys(source.species for source in load_spec(options.config).sources), sep="\n")
-        return
+        species = list(dict.fromkeys(source.species for source in load_spec(options.config).sources))
+        return Result(figures={"species": species}, shown=[*species])
     prepare(
         options.config,
         options.output,
@@ -73,61 +27,79 @@ def _prepare(options: argparse.Namespace) -> None:
         workers=options.workers,
         species=options.species,
     )
-    Console().print(describe_store(TranscriptStore.open(options.output)))
+    return _store_made(options.output)
 
 
-def _merge(options: argparse.Namespace) -> None:
+def _merge(options: argparse.Namespace) -> Result:
     from orthrus.store import merge_stores
+
+    merge_stores(options.stores, options.output, overwrite=options.overwrite)
+    return _store_made(options.output)
+
+
+def _store_made(path: Path) -> Result:
+    from orthrus.store import TranscriptStore
     from orthrus.store.inspect import describe_store
 
-    Console().print(describe_store(merge_stores(options.stores, options.output, overwrite=options.overwrite)))
+    store = TranscriptStore.open(path)
+    return Result([path], _counts(store), [describe_store(store)])
 
 
-def _download(options: argparse.Namespace) -> None:
+def _counts(store: "TranscriptStore") -> dict[str, Any]:
+    return {"counts": store.meta["counts"], "dropped": store.meta["dropped"], "notes": store.meta["warnings"]}
+
+
+def _download(options: argparse.Namespace) -> Result:
     from orthrus.prepare.download import describe_sources, download, load_sources
     from orthrus.recipes import find_recipe
 
     sources = load_sources(find_recipe(options.table))
     if not options.sources:
-        Console().print(describe_sources(sources.values()))
-        return
+        return Result(figures={"sources": list(sources)}, shown=[describe_sources(sources.values())])
     for name in options.sources:
         if name not in sources:
             raise InputError(f"{options.table} has no source {name!r}; expected some of {', '.join(sources)}.")
     if options.output is None:
         raise InputError("nothing says where to; pass --output DIR or set ORTHRUS_DATA.")
-    for name in options.sources:
-        for path in download(sources[name], options.output, options.folder):
-            print(path)
+    paths = [path for name in options.sources for path in download(sources[name], options.output, options.folder)]
+    return Result(paths, {"files": len(paths)}, [str(path) for path in paths])
 
 
-def _recipes(options: argparse.Namespace) -> None:
+def _recipes(options: argparse.Namespace) -> Result:
     from orthrus.recipes import copy_recipes, describe, shipped
 
     if options.names:
-        print(*copy_recipes(options.names, options.output, options.overwrite), sep="\n")
-        return
+        copies = copy_recipes(options.names, options.output, options.overwrite)
+        return Result(copies, {"files": len(copies)}, [str(path) for path in copies])
+    about = {name: describe(path) for name, path in shipped().items()}
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("name", header_style="dim", no_wrap=True)
     table.add_column("what", header_style="dim")
-    for name, path in shipped().items():
-        table.add_row(name, describe(path))
-    Console().print(table)
+    for name, text in about.items():
+        table.add_row(name, text)
+    return Result(figures={"recipes": about}, shown=[table])
 
 
-def _inspect(options: argparse.Namespace) -> None:
+def _inspect(options: argparse.Namespace) -> Result:
     from orthrus.store import TranscriptStore
     from orthrus.store.inspect import describe_store, describe_transcript
 
     store = TranscriptStore.open(options.store)
+    result = Result(figures=_counts(store))
     if options.verify:
         store.verify()
-        print("all checksums match")
-    described = describe_transcript(store, options.transcript) if options.transcript else describe_store(store)
-    Console().print(described)
+        result.figures["verified"] = True
+        result.shown.append("all checksums match")
+    if options.transcript:
+        row = store.index_of(options.transcript)
+        result.figures = {**store.transcripts.slice(row, 1).to_pylist()[0], "sequence": store.sequence(row)}
+        result.shown.append(describe_transcript(store, options.transcript))
+    else:
+        result.shown.append(describe_store(store))
+    return result
 
 
-def _analyse(options: argparse.Namespace) -> None:
+def _analyse(options: argparse.Namespace) -> Result:
     from orthrus.analyse import analyse, describe_analysis
     from orthrus.store import TranscriptStore
 
@@ -140,5 +112,81 @@ def _analyse(options: argparse.Namespace) -> None:
         seed=options.seed,
         overwrite=options.overwrite,
     )
-    Console().print(describe_analysis(document))
-    print(f"tables and plots: {options.output}")
+    return Result([options.output], document, [describe_analysis(document), f"tables and plots: {options.output}"])
+
+
+_GROUP = "Transcripts and stores"
+_STORE = argument("store", type=Path, metavar="STORE", help="folder of `orthrus prepare`")
+
+COMMANDS = (
+    Command(
+        "prepare", _GROUP, "Turn annotation + genome, or mRNAs + coordinates, into a transcript store.", _prepare,
+        (
+            argument(
+                "--config", type=Path, required=True, metavar="SPEC",
+                help="YAML of what to read, or the name of a shipped one",
+            ),
+            OneOf((
+                argument("--output", type=Path, metavar="STORE", help="folder to make"),
+                argument("--list", action="store_true", help="print the spec's species and make nothing"),
+            )),
+            argument("--species", nargs="+", default=[], metavar="NAME", help="only these: a shard, for merge"),
+            OVERWRITE,
+            argument("--workers", type=int, metavar="N", help="processes that splice (default: one a core)"),
+        ),
+        ("orthrus prepare --config prepare/demo --output stores/demo",),
+    ),
+    Command(
+        "merge", _GROUP, "Join stores of some species each into one, with their families.", _merge,
+        (
+            argument("stores", type=Path, nargs="+", metavar="STORE", help="shards, in the order they are to have"),
+            argument("--output", type=Path, required=True, metavar="STORE", help="folder to make"),
+            OVERWRITE,
+        ),
+        ("orthrus merge stores/human stores/mouse --output stores/both",),
+    ),
+    Command(
+        "download", _GROUP, "Fetch public data with checksums, going on after an interruption.", _download,
+        (
+            argument("sources", nargs="*", metavar="SOURCE", help="names in the table; none: show the table"),
+            argument("--folder", nargs="+", default=[], help="of a source that is many folders"),
+            argument("--table", type=Path, default=Path("data/sources"), help="default: the shipped one, %(default)s"),
+            argument(
+                "--output", type=Path, default=os.environ.get("ORTHRUS_DATA"), metavar="DIR",
+                help="default: $ORTHRUS_DATA",
+            ),
+        ),
+        ("orthrus download", "orthrus download gencode-human --output data"),
+    ),
+    Command(
+        "recipes", _GROUP, "Show the shipped recipes, tasks and Slurm scripts, or copy some of them.", _recipes,
+        (
+            argument("names", nargs="*", metavar="NAME", help="such as fit/demo, probe or slurm; none: show them"),
+            argument("--output", type=Path, default=Path(), metavar="DIR", help="default: the working folder"),
+            argument("--overwrite", action="store_true", help="replace copies that differ"),
+        ),
+        ("orthrus recipes", "orthrus recipes fit/demo --output mine"),
+    ),
+    Command(
+        "inspect", _GROUP, "Print what a store holds.", _inspect,
+        (
+            _STORE,
+            argument("--transcript", metavar="ID", help="show this transcript with its tracks"),
+            argument("--verify", action="store_true", help="compare every file with its checksum first"),
+        ),
+        ("orthrus inspect stores/demo", "orthrus inspect stores/demo --transcript NM_000039"),
+    ),
+    Command(
+        "analyse", _GROUP, "Measure structure, composition and similarity of a store's sequences.", _analyse,
+        (
+            _STORE,
+            argument("--output", type=Path, required=True, metavar="DIR", help="folder of tables and plots to make"),
+            argument("--text", type=Path, help="English text to compare with (default: Alice in Wonderland)"),
+            argument("--symbols", type=int, help="size of a compressed sample (default: that of the text)"),
+            argument("--pairs", type=int, default=500, help="pairs compared of each kind (default: %(default)s)"),
+            argument("--seed", type=int, default=0, help="of all samples (default: %(default)s)"),
+            OVERWRITE,
+        ),
+        ("orthrus analyse stores/demo --output runs/demo/analysis",),
+    ),
+)  # fmt: skip

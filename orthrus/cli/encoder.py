@@ -1,61 +1,104 @@
-"""Commands that use a pretrained encoder."""
+"""Commands about encoders: transcripts to vectors, the models that have names, sharing one's own."""
 
 import argparse
 from pathlib import Path
 
-from orthrus.cli.commands import AddCommand, add_device, chosen_device
+from rich.console import RenderableType
+from rich.table import Table
+
+from orthrus.cli.command import (
+    DEVICE,
+    INPUT,
+    MODEL,
+    OVERWRITE,
+    READOUT,
+    TOKEN_BUDGET,
+    Command,
+    Result,
+    argument,
+    chosen_device,
+    open_input,
+)
 
 
-def add_commands(command: AddCommand) -> None:
-    embed = command("embed", _embed, "Embed transcripts with a pretrained encoder.")
-    embed.add_argument("--checkpoint", type=Path, required=True, help=".ckpt file, or folder with model.safetensors")
-    embed.add_argument(
-        "--input", type=Path, required=True, help="a store, an mRNA FASTA, a data frame, or an annotation"
-    )
-    embed.add_argument("--coordinates", type=Path, help="CDS and exons of the FASTA's mRNAs (.tsv; see data/README.md)")
-    embed.add_argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)")
-    embed.add_argument("--output", type=Path, required=True, metavar="E.parquet")
-    embed.add_argument(
-        "--readout", nargs="+", metavar="LAYER.POOL",
-        help="last, average or layerN with mean, max or regions, or lengths; joined by +, side by side; several in one"
-        " pass (default: the model's own, else last.mean)",
-    )  # fmt: skip
-    embed.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    embed.add_argument("--token-budget", type=int, default=65_536, help="padded nt of a batch (default: %(default)s)")
-    embed.add_argument(
-        "--precision", choices=("32", "bf16"), default="32",
-        help="of matrix products; bf16 is faster on GPUs, and on CPUs that have it (default: %(default)s)",
-    )  # fmt: skip
-    add_device(embed)
-
-    export = command(
-        "export", _export, "Write a checkpoint's encoder as a folder to share: weights, config, model card."
-    )
-    export.add_argument("--checkpoint", type=Path, required=True, help=".ckpt file, or folder with model.safetensors")
-    export.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to make")
-
-
-def _embed(options: argparse.Namespace) -> None:
+def _embed(options: argparse.Namespace) -> Result:
     from orthrus.embedding.embed import embed_to_file
-    from orthrus.prepare import open_or_prepare
+    from orthrus.models import find_model
 
-    with open_or_prepare(options.input, genome=options.genome, coordinates=options.coordinates) as store:
+    model = find_model(options.model)
+    with open_input(options.input, options) as store:
         n = embed_to_file(
-            options.checkpoint,
+            model,
             store,
             options.output,
-            input_name=str(options.input),
+            input_name=str(options.input.absolute()),
             token_budget=options.token_budget,
             device=chosen_device(options),
             readouts=options.readout,
             bf16=options.precision == "bf16",
             overwrite=options.overwrite,
         )
-    print(f"{n:,} transcripts embedded: {options.output}")
+    figures = {"transcripts": n, "model": str(model)}
+    return Result([options.output], figures, [f"{n:,} transcripts embedded: {options.output}"])
 
 
-def _export(options: argparse.Namespace) -> None:
+def _export(options: argparse.Namespace) -> Result:
+    from orthrus.models import find_model
     from orthrus.nn.checkpoints import export_encoder
 
-    export_encoder(options.checkpoint, options.output)
-    print(f"encoder: {options.output}")
+    export_encoder(find_model(options.model), options.output)
+    return Result([options.output], shown=[f"encoder: {options.output}"])
+
+
+def _models(options: argparse.Namespace) -> Result:
+    from orthrus.models import known_models, shipped_heads
+
+    models = known_models()
+    heads = {each.name: shipped_heads(each.folder) if each.folder else [] for each in models}
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("name", "where", "parameters", "tracks", "licence"):
+        table.add_column(name, header_style="dim", no_wrap=True)
+    lines: list[RenderableType] = []
+    for each in models:
+        table.add_row(each.name, each.place, f"{each.parameters:,}", str(each.tracks), each.licence)
+        note = f" ({each.note})" if each.note else ""
+        tasks = f"; predicts {', '.join(heads[each.name])}" if heads[each.name] else ""
+        lines.append(f"{each.name}: {each.trained_on}{note}{tasks}")
+    figures = [{**vars(each), "folder": each.folder and str(each.folder), "heads": heads[each.name]} for each in models]
+    return Result(figures={"models": figures}, shown=[table, "", *lines])
+
+
+_GROUP = "Encoders"
+
+COMMANDS = (
+    Command(
+        "embed", _GROUP, "Embed transcripts: one vector each.", _embed,
+        (
+            *INPUT,
+            MODEL,
+            argument("--output", type=Path, required=True, metavar="E.parquet", help="file to make"),
+            READOUT,
+            OVERWRITE,
+            TOKEN_BUDGET,
+            argument(
+                "--precision", choices=("32", "bf16"), default="32",
+                help="of matrix products; bf16 is faster on GPUs, and on CPUs that have it (default: %(default)s)",
+            ),
+            DEVICE,
+        ),
+        (
+            "orthrus embed --input my.fa --output my.parquet",
+            "orthrus embed --input my.gtf --genome genome.fa --output my.parquet",
+            "orthrus embed --model runs/demo/checkpoints/last.ckpt --input stores/demo --output demo.parquet",
+        ),
+    ),
+    Command(
+        "models", _GROUP, "List the models that have names: shipped, cached, published.", _models,
+        examples=("orthrus models", "orthrus models --json"),
+    ),
+    Command(
+        "export", _GROUP, "Write an encoder as a folder to share: weights, config, model card.", _export,
+        (MODEL, argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to make")),
+        ("orthrus export --model runs/demo/checkpoints/last.ckpt --output my-encoder",),
+    ),
+)  # fmt: skip

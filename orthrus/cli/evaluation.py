@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from orthrus.cli.commands import AddCommand
+from orthrus.cli.command import Command, Result, argument
 
 _NOTES = (
     "Families (genes joined by orthology) never straddle training, validation and test sides.",
@@ -17,16 +17,7 @@ _NOTES = (
 )
 
 
-def add_commands(command: AddCommand) -> None:
-    report = command("report", _report, "Make one self-contained HTML page of a run folder.")
-    report.add_argument("folder", type=Path, metavar="DIR")
-    report.add_argument("--output", type=Path, help="page to write (default: DIR/report.html)")
-    report.add_argument(
-        "--wandb", metavar="PROJECT", help="log the probes' tables to this Weights & Biases project too"
-    )
-
-
-def _report(options: argparse.Namespace) -> None:
+def _report(options: argparse.Namespace) -> Result:
     from orthrus.analyse.section import analysis_section
     from orthrus.report.page import headlines, write_report
     from orthrus.report.probes import log_tables
@@ -34,8 +25,22 @@ def _report(options: argparse.Namespace) -> None:
 
     sections = [analysis_section(path) for path in sorted(options.folder.rglob("analysis.json"))]
     page = write_report(options.folder, options.output, notes=_NOTES, sections=sections)
-    for line in headlines(options.folder):
-        print(line)
+    lines = headlines(options.folder)
     if options.wandb:
         log_tables(read_run_folder(options.folder).probes, options.wandb, options.folder.resolve().name)
-    print(f"page: {page}")
+    return Result([page], {"headlines": lines}, [*lines, f"page: {page}"])
+
+
+COMMANDS = (
+    Command(
+        "report", "Probing and reports", "Make one self-contained HTML page of a run folder.", _report,
+        (
+            argument("folder", type=Path, metavar="DIR", help="folder of a run"),
+            argument("--output", type=Path, help="page to write (default: DIR/report.html)"),
+            argument(
+                "--wandb", metavar="PROJECT", help="log the probes' tables to this Weights & Biases project too"
+            ),
+        ),
+        ("orthrus report runs/demo",),
+    ),
+)  # fmt: skip

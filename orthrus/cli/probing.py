@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthrus.cli.commands import AddCommand
+from orthrus.cli.command import DEVICE, MODEL, OVERWRITE, Command, Result, argument, chosen_device
 from orthrus.errors import InputError
 
 if TYPE_CHECKING:
     from orthrus.embedding.file import Embeddings
+    from orthrus.probe.leaks import Pretraining
     from orthrus.probe.tasks import TaskSpec
     from orthrus.store import TranscriptStore
 
@@ -19,54 +20,29 @@ _TASKS = ("regression", "classification", "multilabel")
 _SPLITS = ("family", "homology", "chromosome", "kmer-cluster", "random", "folds")
 
 
-def add_commands(command: AddCommand) -> None:
-    probe = command("probe", _probe, "Probe frozen embeddings with linear models, beside controls.")
-    probe.add_argument(
-        "--embeddings", type=Path, required=True, nargs="+", metavar="E",
-        help="of `orthrus embed`, or another model's .parquet, .npz, .npy, .h5ad; several: seeds of one encoder",
-    )  # fmt: skip
-    probe.add_argument(
-        "--task", required=True, metavar="TASK", help=f"a task's YAML (conf/probe/), or {', '.join(_TASKS)}"
-    )
-    probe.add_argument("--labels", type=Path, metavar="L.tsv", help="transcript_id and target columns, without a YAML")
-    probe.add_argument("--target", metavar="COLUMN", help="what to predict, without a YAML")
-    probe.add_argument("--output", type=Path, required=True, metavar="DIR")
-    probe.add_argument("--store", type=Path, help="gives families, and the sequences that the controls need")
-    probe.add_argument("--split", choices=_SPLITS, help="what never straddles sides (default: the task's, or family)")
-    probe.add_argument("--groups", type=Path, metavar="TABLE", help="gene groups or MMseqs2 clusters, for homology")
-    probe.add_argument("--folds", metavar="COLUMN", help="the labels' column of folds, for folds")
-    probe.add_argument("--pretraining", type=Path, metavar="STORE", help="store the encoder was pretrained on")
-    probe.add_argument(
-        "--compare", nargs="+", default=[], metavar="NAME=E", help="other embeddings, on the same rows and splits"
-    )
-    probe.add_argument("--readout", help="use this one alone of the embeddings' readouts (default: chosen)")
-    probe.add_argument(
-        "--kmer", type=int, nargs="+", default=[3, 4, 5], choices=range(1, 7), metavar="K",
-        help="largest k of the k-mer control, chosen among these (default: 3 4 5; 6 takes minutes)",
-    )  # fmt: skip
-    probe.add_argument(
-        "--label-efficiency", type=int, nargs="*", metavar="N",
-        help="curves of the score with N labels (default: 30, 100, 300 ... 10,000)",
-    )  # fmt: skip
-    probe.add_argument("--seeds", type=int, help="splits (default: 10, or the number of folds)")
-    probe.add_argument("--overwrite", action="store_true", help="replace an existing output")
+def _probe(options: argparse.Namespace) -> Result:
+    """Refuses an output that cannot be written before the seconds that imports and the minutes that features take."""
+    from orthrus.output import reserve_folder
+    from orthrus.probe.document import DOCUMENT_FILE
+
+    with reserve_folder(options.output, DOCUMENT_FILE, options.overwrite):
+        return _probe_reserved(options)
 
 
-def _probe(options: argparse.Namespace) -> None:
+def _probe_reserved(options: argparse.Namespace) -> Result:
     from orthrus.embedding.file import read_embeddings
+    from orthrus.probe.document import RANDOM_INIT
     from orthrus.probe.efficiency import SIZES
-    from orthrus.probe.run import RANDOM_INIT, run_probe
-    from orthrus.store import TranscriptStore
+    from orthrus.probe.run import run_probe
 
     spec = _task(options)
-    members = [read_embeddings(path) for path in options.embeddings]
-    if options.readout:
-        members = [each.with_readout(options.readout) for each in members]
     compare = {name: read_embeddings(path) for name, path in map(_named, options.compare)}
-    metadata = members[0].metadata
-    pretraining = options.pretraining or _store_of_run(metadata)
     label_counts = SIZES if options.label_efficiency == [] else options.label_efficiency or ()
     with _sequences(options.store, spec.labels) as store:
+        members = [read_embeddings(path) for path in options.embeddings or ()] or [_embedded(options, spec, store)]
+        if options.readout:
+            members = [each.with_readout(options.readout) for each in members]
+        metadata = members[0].metadata
         controls, missing = {}, {}
         if store is None:
             missing[RANDOM_INIT] = "it embeds the sequences of a store: pass --store"
@@ -74,7 +50,7 @@ def _probe(options: argparse.Namespace) -> None:
             missing[RANDOM_INIT] = f"{options.embeddings[0]} does not say the shape of its encoder"
         else:
             controls[RANDOM_INIT] = partial(_random_control, metadata, store)
-        run_probe(
+        found = run_probe(
             members,
             spec,
             options.output,
@@ -84,10 +60,44 @@ def _probe(options: argparse.Namespace) -> None:
             compare=compare,
             kmer_sizes=options.kmer,
             label_counts=label_counts,
-            pretraining=TranscriptStore.open(pretraining) if pretraining else None,
+            pretraining=_pretraining(options.pretraining, metadata),
             seeds=options.seeds,
             overwrite=options.overwrite,
         )
+    return Result([options.output], {"metrics": found.model_dump(mode="json")})
+
+
+def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptStore | None") -> "Embeddings":
+    """The labelled transcripts of the store, embedded by the model that the options name."""
+    from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
+    from orthrus.embedding.file import Embeddings
+    from orthrus.models import find_model, model_name
+    from orthrus.nn.checkpoints import load_encoder, stored_readout
+    from orthrus.probe.labels import read_labels
+
+    if store is None:
+        raise InputError("nothing says what to probe: pass --embeddings E, or --store STORE to embed its transcripts")
+    model = find_model(options.model)
+    encoder = load_encoder(model, check_device(chosen_device(options)))
+    wanted = set(read_labels(spec.labels, spec.targets, spec.id_column).transcript_ids)
+    rows = [row for row, name in enumerate(store.column("transcript_id")) if name in wanted]
+    if not rows:
+        raise InputError(
+            f"no transcript of {options.store} is labelled in {spec.labels}; use a store of these transcripts"
+        )
+    readout = options.readout or stored_readout(model)
+    metadata = {
+        "encoder": encoder.config,
+        "checkpoint": model_name(model),
+        "checkpoint_sha256": checkpoint_sha256(model),
+        "readouts": [readout],
+    }
+    columns = {
+        name: tuple(store.transcripts[name].take(rows).to_pylist())
+        for name in ("species", "gene_id", "gene_name", "family_id")
+    }
+    ids = tuple(store.transcripts["transcript_id"].take(rows).to_pylist())
+    return Embeddings(ids, embed(encoder, store, rows, readouts=[readout]), metadata, **columns, readout=readout)
 
 
 def _named(text: str) -> tuple[str, Path]:
@@ -106,6 +116,7 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
         "split": SplitUnit(options.split) if options.split else None,
         "groups": options.groups,
         "folds": options.folds,
+        "id_column": options.id,
     }
     targets = (options.target,) if options.target else None
     if options.task not in _TASKS:
@@ -119,25 +130,35 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
 @contextmanager
 def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | None]":
     """The store that is given, or one of the labels' own sequences where these are a data frame."""
-    from orthrus.genome.mrna_frames import PARQUET_SUFFIXES
     from orthrus.prepare import open_or_prepare
+    from orthrus.probe.labels import holds_sequences
 
-    if path is None and labels.suffix not in PARQUET_SUFFIXES:
+    if path is None and not holds_sequences(labels):
         yield None
         return
     with open_or_prepare(path or labels) as store:
         yield store
 
 
-def _store_of_run(metadata: dict[str, Any]) -> Path | None:
-    """The store that a run's configuration names, found from its checkpoint: RUN/checkpoints/last.ckpt."""
-    from orthrus.report.run_folder import read_config, store_of_config
+def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining | None":
+    """What the encoder was pretrained on: a run's training families, of its own store or of the one that is ``given``.
 
-    if "checkpoint" not in metadata:
+    The run's configuration is found from the checkpoint that the embeddings name, RUN/checkpoints/last.ckpt. Without
+    one, all families of a given store count as trained on.
+    """
+    from orthrus.probe.leaks import Pretraining
+    from orthrus.report.run_folder import read_config, store_of_config
+    from orthrus.store import TranscriptStore
+
+    checkpoint = metadata.get("checkpoint")
+    config = read_config(Path(checkpoint).parent.parent / "config.yaml")[1] if checkpoint else {}
+    of_run = store_of_config(config)
+    path = given or (Path(of_run) if of_run and (Path(of_run) / "meta.json").is_file() else None)
+    if path is None:
         return None
-    _, config = read_config(Path(metadata["checkpoint"]).parent.parent / "config.yaml")
-    store = store_of_config(config)
-    return Path(store) if store and (Path(store) / "meta.json").is_file() else None
+    data = config.get("data") or {}
+    kept_out = {name: float(data.get(name) or 0) for name in ("val_fraction", "test_fraction")}
+    return Pretraining.on(TranscriptStore.open(path), **kept_out)
 
 
 def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":
@@ -157,3 +178,52 @@ def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Seq
     vectors = embed(encoder, store, rows, description="random-init control", readouts=names)
     first, *others = np.split(vectors, np.cumsum(widths(encoder, names))[:-1], axis=1)
     return Embeddings(tuple(ids), first, readout=names[0], readouts=dict(zip(names[1:], others, strict=True)))
+
+
+COMMANDS = (
+    Command(
+        "probe", "Probing and reports", "Probe frozen embeddings with linear models, beside controls.", _probe,
+        (
+            argument(
+                "--embeddings", type=Path, nargs="+", metavar="E",
+                help="of `orthrus embed`, or another model's .parquet, .npz, .npy, .h5ad; several: seeds of one encoder"
+                " (default: the store, embedded by --model)",
+            ),
+            MODEL,
+            argument(
+                "--task", required=True, metavar="TASK", help=f"a task's YAML (conf/probe/), or {', '.join(_TASKS)}"
+            ),
+            argument(
+                "--labels", type=Path, metavar="L.tsv", help="transcript_id and target columns, without a YAML"
+            ),
+            argument("--target", metavar="COLUMN", help="what to predict, without a YAML"),
+            argument("--id", metavar="COLUMN", help="the labels' ids (default: transcript_id, or the task's)"),
+            argument("--output", type=Path, required=True, metavar="DIR", help="folder to make"),
+            argument("--store", type=Path, help="gives families, and the sequences that the controls need"),
+            argument("--split", choices=_SPLITS, help="what never straddles sides (default: the task's, or family)"),
+            argument("--groups", type=Path, metavar="TABLE", help="gene groups or MMseqs2 clusters, for homology"),
+            argument("--folds", metavar="COLUMN", help="the labels' column of folds, for folds"),
+            argument("--pretraining", type=Path, metavar="STORE", help="store the encoder was pretrained on"),
+            argument(
+                "--compare", nargs="+", default=[], metavar="NAME=E",
+                help="other embeddings, on the same rows and splits",
+            ),
+            argument("--readout", help="use this one alone of the embeddings' readouts (default: chosen)"),
+            argument(
+                "--kmer", type=int, nargs="+", default=[3, 4, 5], choices=range(1, 7), metavar="K",
+                help="largest k of the k-mer control, chosen among these (default: 3 4 5; 6 takes minutes)",
+            ),
+            argument(
+                "--label-efficiency", type=int, nargs="*", metavar="N",
+                help="curves of the score with N labels (default: 30, 100, 300 ... 10,000)",
+            ),
+            argument("--seeds", type=int, help="splits (default: 10, or the number of folds)"),
+            OVERWRITE,
+            DEVICE,
+        ),
+        (
+            "orthrus probe --task probe/half_life --store stores/human --output runs/half_life",
+            "orthrus probe --embeddings e.parquet --task regression --labels l.tsv --target value --output runs/mine",
+        ),
+    ),
+)  # fmt: skip

@@ -9,17 +9,23 @@ all.
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
+from orthrus.embedding.file import read_embeddings, write_content
+from orthrus.embedding.formats import check_format
 from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
-from orthrus.genome.codes import Codes, check_n_tracks
+from orthrus.genome.codes import Codes, check_n_tracks, in_published_frame
 from orthrus.loading.batch import pad
-from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder, stored_readout
+from orthrus.messages import messages
+from orthrus.models import model_name
+from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
@@ -29,9 +35,24 @@ from orthrus.store import TranscriptStore, sha256
 logger = logging.getLogger(__name__)
 
 
+class HasCodes(Protocol):
+    """Transcripts by number, as a store has them."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Lengths in nt, int64 (n,)."""
+
+    @property
+    def cds(self) -> NDArray[np.int32]:
+        """Start and end of each CDS, int32 (n, 2), -1 without one."""
+
+    def codes(self, i: int) -> Codes:
+        """Codes of transcript ``i``, uint8 (L,)."""
+
+
 def embed(
     encoder: MambaEncoder,
-    store: TranscriptStore,
+    store: HasCodes,
     indices: Sequence[int] | NDArray[np.int64],
     token_budget: int = 65_536,
     description: str = "embedding",
@@ -48,7 +69,7 @@ def embed(
     with progress_bar() as progress:
         task = progress.add_task(description, total=len(chosen))
         for rows in batches(store.lengths[chosen], token_budget):
-            vectors[rows] = encode(encoder, [store.codes(int(i)) for i in chosen[rows]], readouts)
+            vectors[rows] = encode(encoder, [in_frame_of(encoder, store, int(i)) for i in chosen[rows]], readouts)
             progress.advance(task, len(rows))
     return vectors
 
@@ -65,7 +86,7 @@ def embed_to_file(
     bf16: bool = False,
     overwrite: bool = False,
 ) -> int:
-    """Embed a whole store into a Parquet file, and return the number of its transcripts.
+    """Embed a whole store into a file, and return the number of its transcripts.
 
     ``readouts`` are by default the one that the checkpoint names as its own.
 
@@ -73,12 +94,14 @@ def embed_to_file(
     others they are emulated); the scan's state and the pooling stay in float32.
 
     Columns: ``transcript_id``, ``embedding`` (list of float32), ``embedding.NAME`` for each readout but the first, then
-    ``species``, ``gene_id``, ``gene_name`` and ``family_id``, in the store's order. The schema's metadata names the
-    encoder, its checkpoint, the readouts and the input.
+    what the store says of the transcripts, in the store's order. The schema's metadata names the encoder, its
+    checkpoint, the readouts and the input. An ``output`` of another ending than ``.parquet`` is that format's form of
+    the same (:mod:`orthrus.embedding.formats`), made in memory.
 
     Raises InputError if ``output`` exists or a run with another checkpoint or input was left unfinished there, unless
     ``overwrite``; if another process makes it; if the checkpoint cannot be read; or if a vector is not finite.
     """
+    check_format(output)
     with hold(output, keep=True) as place:
         if output.exists() and not overwrite:
             raise InputError(f"{output} exists; choose another --output or pass --overwrite to replace it")
@@ -89,9 +112,10 @@ def embed_to_file(
         readouts = readouts or [stored_readout(checkpoint)]
         check_readouts(encoder, readouts)
         warn_of_bare_transcripts(encoder, store)
+        warn_of_frame(encoder, store)
         metadata = {
             "encoder": encoder.config,
-            "checkpoint": str(checkpoint),
+            "checkpoint": model_name(checkpoint),
             "checkpoint_sha256": checkpoint_sha256(checkpoint),
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,
@@ -113,8 +137,19 @@ def embed_to_file(
                         parts.write(part, vectors)
                 progress.advance(task, len(part))
         with atomic_file(output) as scratch:
-            join(parts, store, dict(zip(readouts, widths(encoder, readouts), strict=True)), metadata, scratch)
+            joined = scratch.with_suffix(".parquet")
+            join(parts, store, dict(zip(readouts, widths(encoder, readouts), strict=True)), metadata, joined)
+            if joined != scratch:
+                write_content(read_embeddings(joined), scratch)
     return len(store)
+
+
+def in_frame_of(encoder: MambaEncoder, store: HasCodes, i: int) -> Codes:
+    """Codes of transcript ``i``, uint8 (L,), with codons where those began that the encoder was trained on."""
+    codes, (start, end) = store.codes(i), store.cds[i]
+    if encoder.cds_frame == "annotated":
+        return codes
+    return in_published_frame(codes, (int(start), int(end)) if start >= 0 else None)
 
 
 def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> None:
@@ -123,6 +158,15 @@ def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> N
         logger.warning(
             "warning: this encoder reads the CDS and no transcript has one: the vectors are those of un-annotated"
             " transcripts, which compare with their like alone; give --coordinates, or an annotation with --genome"
+        )
+
+
+def warn_of_frame(encoder: MambaEncoder, store: TranscriptStore) -> None:
+    """Log that the store counts codons from the start of the CDS and the encoder was trained on the annotated frame."""
+    if encoder.cds_frame == "annotated" and store.cds_frame == "published":
+        logger.warning(
+            "warning: this encoder was trained on codons as annotated and this store has cds_frame: published, so that"
+            " of incomplete coding sequences it sees others; prepare the store with cds_frame: annotated"
         )
 
 
@@ -141,9 +185,13 @@ def _vectors(
     encoder: MambaEncoder, store: TranscriptStore, part: range, token_budget: int, readouts: Sequence[str]
 ) -> NDArray[np.float32]:
     """Vectors of a part, float32 (n, D), in the store's order."""
+    of_batches = list(batches(store.lengths[part.start : part.stop], token_budget))
+    found = [
+        _encode(encoder, [in_frame_of(encoder, store, part.start + int(i)) for i in rows], readouts)
+        for rows in of_batches
+    ]
     vectors = np.empty((len(part), sum(widths(encoder, readouts))), dtype=np.float32)
-    for rows in batches(store.lengths[part.start : part.stop], token_budget):
-        vectors[rows] = encode(encoder, [store.codes(part.start + int(i)) for i in rows], readouts)
+    vectors[np.concatenate(of_batches)] = torch.cat(found).cpu().numpy()
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if bad.size:
         raise InputError(
@@ -158,13 +206,21 @@ def encode(
     encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str] = (LAST_MEAN,)
 ) -> NDArray[np.float32]:
     """Vectors of a batch of annotated codes, float32 (B, D), or of several readouts side by side."""
-    codes_BL, lengths_B = pad(sequences)
-    device = encoder.norm_f.weight.device
-    with torch.inference_mode():
-        tracks_BCL = codes_to_tracks(torch.from_numpy(codes_BL).to(device), encoder.n_tracks)
-        vectors_BD = read_out(encoder, tracks_BCL, torch.from_numpy(lengths_B).to(device), list(readouts))
-    vectors: NDArray[np.float32] = torch.cat(vectors_BD, dim=1).float().cpu().numpy()
+    vectors: NDArray[np.float32] = _encode(encoder, sequences, readouts).cpu().numpy()
     return vectors
+
+
+def _encode(encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str]) -> Tensor:
+    """Vectors of a batch where the encoder is; on a GPU the host goes on before they are there."""
+    device = encoder.norm_f.weight.device
+    codes_BL, lengths_B = (_to_device(torch.from_numpy(array), device) for array in pad(sequences))
+    with torch.inference_mode():
+        tracks_BCL = codes_to_tracks(codes_BL, encoder.n_tracks)
+        return torch.cat(read_out(encoder, tracks_BCL, lengths_B, list(readouts)), dim=1).float()
+
+
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:
@@ -179,18 +235,16 @@ def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[n
 
 def checkpoint_sha256(checkpoint: Path) -> str:
     """Hex SHA-256 of a checkpoint's weights, a file or in a folder; raises InputError if there are none."""
-    weights = checkpoint / WEIGHTS_FILE if checkpoint.is_dir() else checkpoint
-    if not weights.is_file():
-        raise InputError(f"no checkpoint at {weights}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
-    return sha256(weights)
+    return sha256(weights_file(checkpoint))
 
 
 def progress_bar(unit: str = "transcripts") -> Progress:
     """A bar that counts in ``unit``."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeRemainingColumn(),
+        console=messages(),
     )

@@ -1,8 +1,9 @@
-"""Embeddings files: one vector a transcript, in Parquet.
+"""Embeddings files: one vector a transcript, in Parquet or in one of :mod:`orthrus.embedding.formats`.
 
-Columns ``transcript_id`` (string) and ``embedding`` (list of float), and ``embedding.NAME`` for further readouts;
-``species``, ``gene_id``, ``gene_name`` and ``family_id`` are kept where the file has them. The schema's metadata key
-``orthrus`` holds JSON on where the vectors come from. Reading 24 k x 512 takes a fraction of a second and 50 MB.
+In Parquet: columns ``transcript_id`` (string) and ``embedding`` (list of float), and ``embedding.NAME`` for further
+readouts; what else is known of the transcripts (:data:`orthrus.embedding.formats.COLUMNS`) is kept where the file has
+it. The schema's metadata key ``orthrus`` holds JSON on where the vectors come from. Reading 24 k x 512 takes a fraction
+of a second and 50 MB.
 """
 
 import json
@@ -17,22 +18,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from orthrus.embedding.foreign import READERS, read_foreign
+from orthrus.embedding.formats import (
+    COLUMNS,
+    MAIN,
+    NUMBER_COLUMNS,
+    READERS,
+    TEXT_COLUMNS,
+    WRITERS,
+    Content,
+    check_format,
+    read_content,
+)
 from orthrus.errors import InputError
+from orthrus.output import atomic_file, hold
 from orthrus.store import TranscriptStore
 
 METADATA_KEY = b"orthrus"
 READOUT_PREFIX = "embedding."
-MAIN_READOUT = "embedding"  # the name of the vectors of a file that says no other
+MAIN_READOUT = MAIN  # the name of the vectors of a file that says no other
 
 
 @dataclass(frozen=True)
 class Embeddings:
     """Vectors of N transcripts: ``matrix`` float32 (N, D), row i that of ``transcript_ids[i]``.
 
-    The optional columns have N entries, None or "" where unknown. ``readouts`` are further vectors of the same
-    transcripts by name, (N, any width): a probe chooses among them and the matrix, whose own name is ``readout``, on
-    validation rows. Any feature matrix fits, the controls' too.
+    The optional columns have N entries, None or "" where unknown; ``length`` and ``cds_length`` are in nt. ``readouts``
+    are further vectors of the same transcripts by name, (N, any width): a probe chooses among them and the matrix,
+    whose own name is ``readout``, on validation rows. Any feature matrix fits, the controls' too.
     """
 
     transcript_ids: tuple[str, ...]
@@ -42,6 +54,9 @@ class Embeddings:
     gene_id: tuple[str | None, ...] | None = None
     gene_name: tuple[str | None, ...] | None = None
     family_id: tuple[str | None, ...] | None = None
+    biotype: tuple[str | None, ...] | None = None
+    length: tuple[int, ...] | None = None
+    cds_length: tuple[int, ...] | None = None
     readout: str = MAIN_READOUT
     readouts: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
@@ -60,6 +75,15 @@ class Embeddings:
         """The matrix and the other readouts, by name."""
         return {self.readout: self.matrix, **self.readouts}
 
+    @property
+    def transcripts(self) -> pa.Table:
+        """What is known of the transcripts: ``transcript_id`` and those optional columns that are there."""
+        columns = {"transcript_id": pa.array(self.transcript_ids, pa.string())}
+        for name in ("species", "gene_id", "gene_name", "family_id"):
+            if (values := getattr(self, name)) is not None:
+                columns[name] = pa.array(values, pa.string())
+        return pa.table(columns)
+
     def with_readout(self, name: str) -> "Embeddings":
         """The same transcripts with one readout alone; raises InputError naming those there are."""
         if name not in self.all_readouts:
@@ -73,7 +97,7 @@ class Embeddings:
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
-    """Read an embeddings file: Parquet, or another model's ``.npz``, ``.npy`` or ``.h5ad``.
+    """Read an embeddings file: Parquet, ``.tsv``, ``.csv``, ``.npz``, ``.h5ad``, or another model's ``.npy``.
 
     Raises InputError if it is missing, of none of these formats, without ids, vectors or rows, or if ids repeat or are
     missing, or if vectors differ in width, are missing or hold a value that is not finite.
@@ -81,14 +105,56 @@ def read_embeddings(path: str | Path) -> Embeddings:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no embeddings file {path}; make one with `orthrus embed`.")
-    if path.suffix in READERS:
-        ids, arrays = read_foreign(path)
-        _check_ids(path, pa.chunked_array([pa.array(ids, pa.string())]))
-        matrices = {name: _finite(path, ids, array) for name, array in arrays.items()}
-        readout, matrix = next(iter(matrices.items()))
-        del matrices[readout]
-        return Embeddings(tuple(ids), matrix, {"file": str(path)}, readout=readout, readouts=matrices)
-    return _read_parquet(path)
+    if path.suffix not in READERS:
+        return _read_parquet(path)
+    content = read_content(path)
+    ids = content.ids
+    _check_ids(path, pa.chunked_array([pa.array(ids, pa.string())]))
+    matrices = {name: _finite(path, ids, array) for name, array in content.vectors.items()}
+    first, *others = matrices
+    columns = {name: tuple(values) for name, values in content.columns.items()}
+    metadata = {"file": str(path), **content.metadata}
+    readout = str(metadata.get("readout", first))
+    more = {name: matrices[name] for name in others}
+    return Embeddings(tuple(ids), matrices[first], metadata, readout=readout, readouts=more, **columns)  # type: ignore[arg-type]
+
+
+def write_embeddings(embeddings: Embeddings, path: str | Path, overwrite: bool = False) -> None:
+    """Write an embeddings file, whole or not at all, in the format that its name ends in.
+
+    Args:
+        embeddings: what :func:`read_embeddings` reads back: ids, vectors, readouts and columns; in text formats without
+            the metadata.
+        path: ends in ``.parquet``, ``.tsv``, ``.csv``, ``.npz`` or ``.h5ad``.
+        overwrite: replace a file that is there.
+
+    Raises:
+        InputError: for another ending, a file that is there, or a place that cannot be written to.
+    """
+    path = Path(path)
+    check_format(path)
+    with hold(path):
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} exists; choose another path or pass overwrite to replace it")
+        with atomic_file(path) as scratch:
+            write_content(embeddings, scratch)
+
+
+def write_content(embeddings: Embeddings, path: Path) -> None:
+    """Write ``embeddings`` to ``path`` itself, in the format that it ends in."""
+    columns = {name: values for name in COLUMNS if (values := getattr(embeddings, name)) is not None}
+    metadata = {name: value for name, value in embeddings.metadata.items() if name != "file"}
+    if path.suffix != ".parquet":
+        WRITERS[path.suffix](Content([*embeddings.transcript_ids], embeddings.all_readouts, columns, metadata), path)
+        return
+    arrays: dict[str, Any] = {"transcript_id": pa.array(embeddings.transcript_ids, pa.string())}
+    for name, matrix in {MAIN: embeddings.matrix, **embeddings.readouts}.items():
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
+        arrays[MAIN if name == MAIN else READOUT_PREFIX + name] = lists.cast(pa.list_(pa.float32()))
+    for name, values in columns.items():
+        arrays[name] = pa.array(values, pa.int64() if name in NUMBER_COLUMNS else pa.string())
+    table = pa.table(arrays).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
 def _read_parquet(path: Path) -> Embeddings:
@@ -101,7 +167,7 @@ def _read_parquet(path: Path) -> Embeddings:
                 f"{path} has no column {' and no column '.join(map(repr, missing))}; it has {', '.join(found)}."
                 " Expected an embeddings file as `orthrus embed` writes it."
             )
-        wanted = ("transcript_id", "embedding", "species", "gene_id", "gene_name", "family_id")
+        wanted = ("transcript_id", "embedding", *COLUMNS)
         more = [name for name in found if name.startswith(READOUT_PREFIX)]
         table = parquet.read(columns=[*(name for name in wanted if name in found), *more])
     except (pa.ArrowException, OSError) as error:
@@ -117,8 +183,8 @@ def _read_parquet(path: Path) -> Embeddings:
         readout=str(metadata.get("readout", MAIN_READOUT)),
         readouts={name.removeprefix(READOUT_PREFIX): _matrix(path, ids, table, name) for name in more},
         **{
-            name: tuple(table[name].cast(pa.string()).to_pylist())
-            for name in ("species", "gene_id", "gene_name", "family_id")
+            name: tuple(table[name].cast(pa.string() if name in TEXT_COLUMNS else pa.int64()).to_pylist())
+            for name in COLUMNS
             if name in table.column_names
         },
     )
@@ -126,9 +192,11 @@ def _read_parquet(path: Path) -> Embeddings:
 
 def of_store(store: TranscriptStore, matrix: NDArray[np.float32]) -> Embeddings:
     """Vectors (N, D) of a store's transcripts, with what the store says of them."""
-    columns: dict[str, Any] = {
-        name: tuple(store.column(name)) for name in ("species", "gene_id", "gene_name", "family_id")
-    }
+    columns: dict[str, Any] = {name: tuple(store.column(name)) for name in TEXT_COLUMNS}
+    known = store.transcripts["gene_known"]
+    columns["gene_id"] = tuple(pc.if_else(known, store.transcripts["gene_id"], None).to_pylist())
+    columns["length"] = tuple(store.lengths.tolist())
+    columns["cds_length"] = tuple((store.cds[:, 1] - store.cds[:, 0]).tolist())
     return Embeddings(tuple(store.column("transcript_id")), matrix, **columns)
 
 

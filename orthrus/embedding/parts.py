@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from orthrus.embedding.file import METADATA_KEY
+from orthrus.embedding.formats import NUMBER_COLUMNS, TEXT_COLUMNS
 from orthrus.errors import InputError
 from orthrus.store import TranscriptStore
 
@@ -104,27 +105,30 @@ def _is_json(text: str | None) -> bool:
 def join(parts: Parts, store: TranscriptStore, readouts: dict[str, int], metadata: dict[str, Any], path: Path) -> None:
     """Write the file, a row group of _GROUP_ROWS transcripts at a time; ``readouts`` are widths by name."""
     names = ["embedding", *(f"embedding.{name}" for name in list(readouts)[1:])]
-    told = ("species", "gene_id", "gene_name", "family_id")
     schema = pa.schema(
         [
             ("transcript_id", pa.string()),
             *((name, pa.list_(pa.float32())) for name in names),
-            *((name, pa.string()) for name in told),
+            *((name, pa.string()) for name in TEXT_COLUMNS),
+            *((name, pa.int64()) for name in NUMBER_COLUMNS),
         ],
         {METADATA_KEY: json.dumps(metadata).encode()},
     )
     table = pq.ParquetFile(store.path / "transcripts.parquet")
-    options = {"compression": "zstd", "use_dictionary": list(told), "write_page_checksum": True}
+    options = {"compression": "zstd", "use_dictionary": list(TEXT_COLUMNS), "write_page_checksum": True}
     start = 0
     with pq.ParquetWriter(path, schema, **options) as writer:
-        for rows in table.iter_batches(_GROUP_ROWS, columns=["transcript_id", *told]):
+        for rows in table.iter_batches(_GROUP_ROWS, columns=["transcript_id", *TEXT_COLUMNS]):
             vectors = np.split(parts.group(start, start + len(rows)), np.cumsum(list(readouts.values()))[:-1], axis=1)
             lists = [_list_array(each) for each in vectors]
+            stop = start + len(rows)
+            lengths = store.lengths[start:stop], store.cds[start:stop, 1] - store.cds[start:stop, 0]
+            columns = [rows["transcript_id"], *lists, *(rows[name] for name in TEXT_COLUMNS)]
             writer.write_batch(
-                pa.record_batch([rows["transcript_id"], *lists, *(rows[name] for name in told)], schema=schema),
+                pa.record_batch([*columns, *(pa.array(each, pa.int64()) for each in lengths)], schema=schema),
                 row_group_size=_GROUP_ROWS,
             )
-            start += len(rows)
+            start = stop
 
 
 def _list_array(vectors: NDArray[np.float32]) -> pa.ListArray:

@@ -8,6 +8,7 @@ again with the log-likelihood ratio.
 V variants, D features, P edited positions, L positions.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,19 +16,21 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
+from torch import nn
 
 from orthrus.embedding.embed import batches, embed, encode, progress_bar
 from orthrus.embedding.variant_file import Variant
 from orthrus.errors import InputError
-from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, encode_bases
+from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, encode_bases, in_published_frame
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
+from orthrus.genome.hgvs import hgvs
 from orthrus.genome.splice import Mrna
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.heads import MaskedLanguageHead
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore
+
+logger = logging.getLogger(__name__)
 
 
 class _Placed(NamedTuple):
@@ -44,14 +47,14 @@ def score_variants(
     variants: Sequence[Variant],
     *,
     source: str,
-    mlm_head: MaskedLanguageHead | None = None,
+    mlm_head: nn.Module | None = None,
     token_budget: int = 65_536,
 ) -> pa.Table:
     """A row a variant, in the order given; those of transcripts that the store lacks are left out, with a warning.
 
-    Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``consequence`` (a Sequence Ontology term), ``length_change``
-    (nt), the :func:`distances` between the embeddings of the reference and the edited transcript, and
-    ``mlm_log_ratio``.
+    Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``hgvs`` (:mod:`orthrus.genome.hgvs`), ``consequence`` (a
+    Sequence Ontology term), ``length_change`` (nt), the :func:`distances` between the embeddings of the reference and
+    the edited transcript, and ``mlm_log_ratio``.
 
     ``mlm_log_ratio`` is the masked-marginal log-likelihood ratio (Meier et al. 2021): the sum over substituted
     positions of log p(alt) - log p(ref), in nats, with the bases there hidden and the reference all around; below 0 the
@@ -76,7 +79,7 @@ def score_variants(
             effects[batch] = [
                 consequence(mrnas[placed[v].row], placed[v].edit, mrna) for v, mrna in zip(batch, edited, strict=True)
             ]
-            vectors = encode(encoder, [mrna.codes for mrna in edited])
+            vectors = encode(encoder, [_seen(encoder, mrna) for mrna in edited])
             for name, values in distances(reference_RD[reference_V[batch]], vectors).items():
                 moved[name][batch] = values
             progress.advance(task, len(batch))
@@ -88,6 +91,7 @@ def score_variants(
         "pos": pa.array([each.variant.pos for each in placed], pa.int32()),
         "ref": [each.variant.ref for each in placed],
         "alt": [each.variant.alt for each in placed],
+        "hgvs": [f"{each.variant.transcript_id}:{hgvs(mrnas[each.row], each.edit)}" for each in placed],
         "consequence": pa.array(effects, pa.string()),
         "length_change": pa.array([each.edit.grows_by for each in placed], pa.int32()),
         **moved,
@@ -102,8 +106,8 @@ DISTANCES = ("cosine_distance", "euclidean_distance", "relative_distance", "manh
 def distances(reference_VD: NDArray[np.float32], edited_VD: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     """Between u = ``reference_VD`` and v = ``edited_VD``, row by row, float64 (V,).
 
-    ``cosine_distance`` 1 - u·v / |u||v|, ``euclidean_distance`` |v - u|, ``relative_distance`` |v - u| / |u|,
-    ``manhattan_distance`` sum over d of |v_d - u_d|.
+    ``cosine_distance`` is 1 - cos(u, v), ``euclidean_distance`` the norm of v - u, ``relative_distance`` that norm over
+    u's, ``manhattan_distance`` the sum over d of abs(v_d - u_d).
     """
     reference, edited = reference_VD.astype(np.float64), edited_VD.astype(np.float64)
     size, edited_size = (np.linalg.norm(x, axis=1, keepdims=True) for x in (reference, edited))
@@ -121,11 +125,10 @@ def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> 
     if len(unknown) == len(variants):
         store.index_of(variants[0].transcript_id)  # says what there is
     if unknown:
-        Console(stderr=True).print(
+        logger.warning(
             f"warning: {source}: {len(unknown):,} of {len(variants):,} variants are of transcripts that the input"
-            f" lacks, for example {unknown[0].transcript_id} (line {unknown[0].line}); left out.",
-            style="yellow", highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            f" lacks, for example {unknown[0].transcript_id} (line {unknown[0].line}); left out."
+        )
     placed = []
     for each in variants:
         if each.transcript_id not in row_of:
@@ -155,13 +158,19 @@ def _mrna(store: TranscriptStore, row: int) -> Mrna:
     codes = store.codes(row)
     start, end = store.cds[row].tolist()
     exon_ends = (np.flatnonzero(codes & SPLICE_BIT) + 1).astype(np.int32)
-    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends)
+    genetic_code = store.transcripts["genetic_code"][row].as_py()
+    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends, genetic_code)
+
+
+def _seen(encoder: MambaEncoder, mrna: Mrna) -> Codes:
+    """The codes of an mRNA with codons where those began that the encoder was trained on."""
+    return mrna.codes if encoder.cds_frame == "annotated" else in_published_frame(mrna.codes, mrna.cds)
 
 
 def _fill_log_ratios(
     ratios_V: NDArray[np.float64],
     encoder: MambaEncoder,
-    head: MaskedLanguageHead,
+    head: nn.Module,
     mrnas: Mapping[int, Mrna],
     placed: Sequence[_Placed],
     token_budget: int,
@@ -176,7 +185,7 @@ def _fill_log_ratios(
         task = progress.add_task("likelihoods", total=len(keys))
         for batch in batches(np.array([len(mrnas[row].codes) for row, _, _ in keys], dtype=np.int64), token_budget):
             chosen = [keys[i] for i in batch]
-            logs = _hidden_base_logs(encoder, head, [(mrnas[row].codes, start, end) for row, start, end in chosen])
+            logs = _hidden_base_logs(encoder, head, [(_seen(encoder, mrnas[row]), start, end) for row, start, end in chosen])
             for key, log_P4 in zip(chosen, logs, strict=True):
                 row, start, end = key
                 at = np.arange(end - start)
@@ -188,7 +197,7 @@ def _fill_log_ratios(
 
 
 def _hidden_base_logs(
-    encoder: MambaEncoder, head: MaskedLanguageHead, sites: Sequence[tuple[Codes, int, int]]
+    encoder: MambaEncoder, head: nn.Module, sites: Sequence[tuple[Codes, int, int]]
 ) -> list[NDArray[np.float64]]:
     """Log-probabilities of A, C, G, T at ``start:end`` of each site's codes, hidden there, float64 (P, 4)."""
     codes_BL, lengths_B = pad([codes for codes, _, _ in sites])

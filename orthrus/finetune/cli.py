@@ -150,8 +150,8 @@ def _loggers(given: Any) -> list[Any]:
     return list(given) if isinstance(given, Sequence) else [given]
 
 
-def run(args: list[str]) -> None:
-    """Fine-tune as ``args`` say; raises InputError for unusable input."""
+def run(args: list[str]) -> Path:
+    """Fine-tune as ``args`` say and return the run's folder; raises InputError for unusable input."""
     try:
         cli = FineTuneCLI(with_recipe_paths(args))
     except ArgumentError as error:
@@ -164,6 +164,7 @@ def run(args: list[str]) -> None:
         for number in range(len(data.rows.splits)):
             cli.train_split(number)
         write_finetuning(cli.root, data, cli.config.model.checkpoint)
+    return cli.root
 
 
 def _keep_config(cli: FineTuneCLI) -> None:

@@ -4,7 +4,6 @@ B transcripts, L positions, D features, T targets.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -16,9 +15,9 @@ from torch import Tensor, nn
 from orthrus.errors import InputError
 from orthrus.finetune.data import LabelledBatch, LabelledDataModule
 from orthrus.finetune.lora import LoRA
-from orthrus.nn.checkpoints import load_encoder
+from orthrus.models import load_model
 from orthrus.nn.tracks import codes_to_tracks
-from orthrus.probe.one_split import score
+from orthrus.probe.metrics import score
 from orthrus.probe.targets import Target, Task
 from orthrus.training.optim import parameter_groups, warmup_cosine
 
@@ -48,7 +47,7 @@ class FineTuning(LightningModule):
     """Trains a network and a head on the training side, with validation loss and the probe's metrics by epoch.
 
     Args:
-        checkpoint: encoder to begin with: a checkpoint, or a folder that ``orthrus export`` made.
+        checkpoint: encoder to begin with, as :func:`orthrus.load_model` takes it: a name, a folder, a checkpoint.
         network: instead of a checkpoint, a network to train from scratch: an encoder or one of
             :mod:`orthrus.nn.baselines`.
         head: (D, T) -> module.
@@ -84,7 +83,7 @@ class FineTuning(LightningModule):
         self.scale_D: Tensor
         if (checkpoint is None) == (network is None):
             raise InputError("expected one of model.checkpoint (an encoder to fine-tune) and model.network (to train)")
-        self.network = load_encoder(checkpoint) if checkpoint is not None else cast(nn.Module, network)
+        self.network = load_model(checkpoint) if checkpoint is not None else cast(nn.Module, network)
         if not hasattr(self.network, "represent"):
             raise InputError(
                 f"model.network is a {type(self.network).__name__}, which has no `represent`; expected"
@@ -185,10 +184,11 @@ class FineTuning(LightningModule):
         """Log ``val/loss`` and the probe's metrics."""
         rows_N, scores_NT = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         self._seen.clear()
-        side = replace(self._data.split, test=rows_N.cpu().numpy())
-        targets_NT = torch.from_numpy(self._data.target.values[side.test]).to(scores_NT)
+        rows = rows_N.cpu().numpy()
+        targets_NT = torch.from_numpy(self._data.target.values[rows]).to(scores_NT)
         self.log("val/loss", self.loss(scores_NT, targets_NT), prog_bar=True)
-        of_label = score(self._data.target, side, scores_NT.double().cpu().numpy())
+        target = self._data.target
+        of_label = score(target.task, target.values[rows], scores_NT.double().cpu().numpy())
         means = {name: float(values[np.isfinite(values)].mean()) for name, values in of_label.items()}
         self.log_dict({f"val/{name}": value for name, value in means.items()}, prog_bar=True)
 

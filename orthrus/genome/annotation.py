@@ -2,10 +2,10 @@
 
 A reader for each format (:data:`FORMATS`) makes :class:`Reading` of a file; what is the same for all is done here:
 which format a file has, which gene a transcript is of where the file does not say, what is refused, unique ids.
-A transcript that is given twice keeps both copies, later ones suffixed ``_dup1``, ...
+An id that is given to transcripts at two places stays with the first, later ones are suffixed ``_dup1``, ...
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
-from orthrus.genome.attributes import GFF3, GTF
 from orthrus.genome.findings import Findings
 from orthrus.genome.genes import read_genes, with_genes
-from orthrus.genome.gxf_models import read_gxf
+from orthrus.genome.gxf import GFF3, GTF, read_gxf
 from orthrus.genome.models import Reading, TranscriptModels
-from orthrus.genome.toga import are_projections, read_toga
+from orthrus.genome.toga import are_projections, as_projections
 from orthrus.genome.ucsc import LAYOUTS, read_ucsc, recognise
 
 
@@ -31,7 +30,7 @@ FORMATS: dict[str, Callable[[Path, Findings], Reading]] = {
     "gtf": partial(read_gxf, dialect=GTF),
     "gff3": partial(read_gxf, dialect=GFF3),
     **{name: partial(_ucsc, name) for name in LAYOUTS},
-    "toga": lambda path, findings: read_toga(path),
+    "toga": lambda path, findings: as_projections(_read(path, findings)),
 }
 """The reader of each format, by the name it has in a spec."""
 
@@ -47,7 +46,13 @@ def read_annotation(
     naming the line, for a file that cannot be read, or that holds no usable transcript.
     """
     table = read_genes(genes) if genes else None
-    reading = (FORMATS[format] if format else _reader_of(path))(path, findings)
+    if format:
+        reading = FORMATS[format](path, findings)
+    else:
+        reading = _read(path, findings)
+        unnamed = ~reading.models.gene_known
+        if unnamed.any() and are_projections(reading.models.transcript_id.filter(pa.array(unnamed))):
+            reading = as_projections(reading)
     models = reading.models
     keep = np.ones(len(models), dtype=bool)
     for reason, found in {**reading.refused, **_refused(models)}.items():
@@ -60,13 +65,10 @@ def read_annotation(
     return _with_unique_ids(with_genes(models.take(np.flatnonzero(keep)), table, findings), findings)
 
 
-def _reader_of(path: Path) -> Callable[[Path, Findings], Reading]:
-    """The reader of a file by its content: UCSC's tables by their columns, TOGA by its names, else GTF or GFF3."""
-    recognised = recognise(path)
-    if recognised is None:
-        return read_gxf
-    name, first_names = recognised
-    return FORMATS["toga" if are_projections(first_names) else name]
+def _read(path: Path, findings: Findings) -> Reading:
+    """A file by its content: one of UCSC's tables by its columns, else GTF or GFF3."""
+    name = recognise(path)
+    return _ucsc(name, path, findings) if name else read_gxf(path, findings)
 
 
 def _refused(models: TranscriptModels) -> dict[str, NDArray[np.bool_]]:
@@ -85,15 +87,41 @@ def _with_unique_ids(models: TranscriptModels, findings: Findings) -> Transcript
     if len(taken) == len(ids):
         return models
     seen: set[str] = set()
-    repeated = []
+    known: set[tuple[object, ...]] = set()
+    kept, renamed, again = [], [], []
+    repeated = set(_repeated(ids))
     for t, name in enumerate(ids):
+        if name in repeated:
+            facts = _facts(models, t)
+            if facts in known:
+                again.append(name)
+                continue
+            known.add(facts)
+            if name in seen:
+                renamed.append(name)
+                ids[t] = unused_id(name, taken)
+                taken.add(ids[t])
+            seen.add(name)
+        kept.append(t)
+    findings.noted.add("transcripts given twice, of which one is kept", again)
+    findings.noted.add("transcript ids given again, the later ones suffixed _dup1, _dup2, ...", renamed)
+    return models.renamed(ids).take(np.array(kept, dtype=np.int64))
+
+
+def _repeated(ids: list[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in ids:
         if name in seen:
-            repeated.append(name)
-            ids[t] = unused_id(name, taken)
-            taken.add(ids[t])
+            yield name
         seen.add(name)
-    findings.noted.add("transcript ids given again, the later ones suffixed _dup1, _dup2, ...", repeated)
-    return models.renamed(ids)
+
+
+def _facts(models: TranscriptModels, t: int) -> tuple[object, ...]:
+    """All that tells a transcript from another."""
+    exons = slice(models.exon_offsets[t], models.exon_offsets[t + 1])
+    place = (models.contig[t], models.strand[t], models.cds_start[t], models.cds_end[t])
+    structure = (*models.exon_starts[exons].tolist(), *models.exon_ends[exons].tolist(), *models.frames.of(t))
+    return (models.transcript_id[t], models.gene_id[t], *place, *structure)
 
 
 def unused_id(name: str, taken: Container[str]) -> str:

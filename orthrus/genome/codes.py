@@ -1,11 +1,15 @@
 """One byte a base: what a transcript is on disk, in a batch and on the wire to the GPU.
 
-Bits 0-2 hold the base (0 none, 1 A, 2 C, 3 G, 4 T/U), bit 3 the CDS track (first base of each codon, counted from
-the first CDS base, stop codon included), bit 4 the splice track (last base of every exon, the last exon too).
-Coordinates are 0-based, half-open, on the mature mRNA, 5'->3'.
+Bits 0-2 hold the base (0 none, 1 A, 2 C, 3 G, 4 T/U), bit 3 the CDS track (the first base of each codon, stop codon
+included), bit 4 the splice track (last base of every exon, the last exon too). Coordinates are 0-based, half-open, on
+the mature mRNA, 5'->3'.
+
+The CDS track is where the reading frame is kept: whoever needs codons takes them from :func:`codon_starts`, and never
+counts from the start of the CDS, which may be incomplete, nor on through it, where a ribosome may slip.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,9 @@ from numpy.typing import NDArray
 from orthrus.errors import InputError
 
 Codes = NDArray[np.uint8]
+
+CdsFrame = Literal["annotated", "published"]
+"""Where codons begin: where the annotation says, or, as in the published recipe, at every third base of the CDS."""
 
 BASES = "NACGT"
 BASE_BITS = 0b00111
@@ -77,17 +84,39 @@ def reverse_complement(bases: Codes) -> Codes:
     return _COMPLEMENT[bases[::-1]]
 
 
-def annotate(bases: Codes, cds: tuple[int, int] | None, exon_ends: Sequence[int] | NDArray[np.int32]) -> Codes:
+def annotate(
+    bases: Codes,
+    cds: tuple[int, int] | None,
+    exon_ends: Sequence[int] | NDArray[np.int32],
+    runs: Sequence[tuple[int, int]] | None = None,
+) -> Codes:
     """Codes of a transcript: its bases with the CDS and splice bits set, a new uint8 (L,).
 
-    ``cds`` is the half-open interval from the first CDS base to the end of the stop codon, None without one;
-    ``exon_ends`` are the half-open ends of the exons, ascending, the last one L; empty means unknown.
+    Args:
+        bases: uint8 (L,); annotation that they have is replaced.
+        cds: the half-open interval of the CDS, stop codon included; None without one.
+        exon_ends: the half-open ends of the exons, ascending, the last one L; empty means unknown.
+        runs: the intervals of the CDS in each of which one codon follows another, from its start on
+            (:mod:`orthrus.genome.reading_frame`). By default the whole CDS is one.
     """
     codes = bases & np.uint8(BASE_BITS)
-    if cds is not None:
-        codes[cds[0] : cds[1] : 3] |= CDS_BIT
+    for start, end in ([cds] if cds else []) if runs is None else runs:
+        codes[start:end:3] |= CDS_BIT
     if len(exon_ends):
         codes[np.asarray(exon_ends) - 1] |= SPLICE_BIT
+    return codes
+
+
+def codon_starts(codes: Codes) -> NDArray[np.int64]:
+    """Where codons begin, int64 (C,), ascending. The last one of a CDS whose end is unknown may be cut short."""
+    return np.flatnonzero(codes & CDS_BIT)
+
+
+def in_published_frame(codes: Codes, cds: tuple[int, int] | None) -> Codes:
+    """The codes with codons counted from the first base of the CDS on, as the published models were trained."""
+    codes = codes & np.uint8(~CDS_BIT & 0xFF)
+    if cds is not None:
+        codes[cds[0] : cds[1] : 3] |= CDS_BIT
     return codes
 
 

@@ -2,25 +2,23 @@
 
 Coordinates are 0-based, half-open, on the mRNA. The annotation follows the sequence. A boundary inside what is replaced
 goes to the end of what replaces it. Bases inserted at a boundary belong to the 5'UTR at the start of the CDS, to the
-3'UTR at its end, and to the exon before a junction, where a VCF's anchor base is. The CDS is read anew from the first
-codon that the edit touches to the first stop codon: a premature stop shortens it, a frame shift or a lost stop moves
-its end into the new frame or the 3'UTR. In-frame stops that the annotation reads through (selenocysteine) stay read
-through. After a lost start the CDS stays where it was: where translation would begin instead is not guessed.
+3'UTR at its end, and to the exon before a junction, where a VCF's anchor base is. The CDS is read anew, in the frame of
+its codons, from the first codon that the edit touches to the first stop codon: a premature stop shortens it, a frame
+shift or a lost stop moves its end into the new frame or the 3'UTR. In-frame stops that the annotation reads through
+(selenocysteine) stay read through, and a ribosome that slips behind an edit that keeps the frame still does. After a lost start the CDS stays where it was: where translation would begin instead is not guessed.
 
-Consequences are Sequence Ontology terms by the standard genetic code: the most severe one as Ensembl's VEP ranks them
+Consequences are Sequence Ontology terms by the mRNA's genetic code: the most severe one as Ensembl's VEP ranks them
 (McLaren et al. 2016), but a lost start first, since without it nothing is known of the rest.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from Bio.Data.CodonTable import unambiguous_dna_by_id
 from numpy.typing import NDArray
 
-from orthrus.genome.codes import BASE_BITS, BASES, Codes, annotate
+from orthrus.genome.codes import BASE_BITS, CDS_BIT, Codes, annotate, codon_starts
+from orthrus.genome.genetic_code import amino_acids, codon_numbers, is_stop
 from orthrus.genome.splice import Mrna
-
-_UNKNOWN = 64  # the number of a codon with an N
 
 
 class Edit(NamedTuple):
@@ -56,8 +54,10 @@ def apply(mrna: Mrna, edit: Edit) -> Mrna:
     bases = np.concatenate([bases[: edit.start], edit.bases, bases[edit.end :]])
     exon_ends = np.unique([_moved(int(end), edit, before=True) for end in mrna.exon_ends]).astype(np.int32)
     exon_ends = exon_ends[exon_ends > 0]
-    cds = None if mrna.cds is None else _edited_cds(mrna, edit, bases)
-    return Mrna(annotate(bases, cds, exon_ends), cds, exon_ends)
+    cds, starts = _edited_cds(mrna, edit, bases)
+    codes = annotate(bases, None, exon_ends)
+    codes[starts] |= CDS_BIT
+    return mrna._replace(codes=codes, cds=cds, exon_ends=exon_ends)
 
 
 def consequence(mrna: Mrna, edit: Edit, edited: Mrna) -> str:
@@ -69,32 +69,31 @@ def consequence(mrna: Mrna, edit: Edit, edited: Mrna) -> str:
         return "5_prime_UTR_variant"
     if edit.start >= end:
         return "3_prime_UTR_variant"
-    starts_with_atg = _protein(mrna.codes[start : start + 3]) == "M"
+    starts_with_atg = _first_amino_acid(mrna) == "M"
     if edited.cds is None:
         return "start_lost" if starts_with_atg else "coding_sequence_variant"
-    new_start, new_end = edited.cds
-    if starts_with_atg and _protein(edited.codes[new_start : new_start + 3]) != "M":
+    if starts_with_atg and _first_amino_acid(edited) != "M":
         return "start_lost"
     moved_end = _moved(end, edit, before=False)
-    in_frame = (moved_end - new_start - (end - start)) % 3 == 0
-    ended = _ends_in_stop(mrna.codes, start, end)
-    if in_frame and new_end < moved_end:
+    in_frame = (moved_end - edited.cds[0] - (end - start)) % 3 == 0
+    if in_frame and edited.cds[1] < moved_end:
         return "stop_gained"
     if not in_frame and edit.end <= end:
         return "frameshift_variant"
-    if ended and not _ends_in_stop(edited.codes, new_start, moved_end):
+    if _ends_in_stop(mrna, end) and not _ends_in_stop(edited, moved_end):
         return "stop_lost"
     if edit.grows_by:
         return "inframe_insertion" if edit.grows_by > 0 else "inframe_deletion"
-    return _substitution(
-        mrna.codes[start:end], edited.codes[start:new_end], range(edit.start - start, edit.end - start)
-    )
+    return _substitution(mrna, edit, edited)
 
 
-def _substitution(coding: Codes, edited: Codes, positions: range) -> str:
-    codons = slice(max(positions.start, 0) // 3 * 3, (positions.stop + 2) // 3 * 3)
-    before, after = _protein(coding[codons]), _protein(edited[codons])
-    if "X" in before + after:
+def _substitution(mrna: Mrna, edit: Edit, edited: Mrna) -> str:
+    assert mrna.cds is not None
+    starts = codon_starts(mrna.codes)
+    touched = starts[(starts < edit.end) & (starts + 3 > edit.start) & (starts + 3 <= mrna.cds[1])]
+    letters = amino_acids(mrna.genetic_code)
+    before, after = ("".join(letters[codon_numbers(codes, touched)]) for codes in (mrna.codes, edited.codes))
+    if not before or "X" in before + after:
         return "coding_sequence_variant"
     if before != after:
         return "missense_variant"
@@ -112,54 +111,72 @@ def _moved(boundary: int, edit: Edit, *, before: bool) -> int:
     return min(boundary, edit.start + len(edit.bases))
 
 
-def _edited_cds(mrna: Mrna, edit: Edit, bases: Codes) -> tuple[int, int] | None:
-    assert mrna.cds is not None
+def _edited_cds(mrna: Mrna, edit: Edit, bases: Codes) -> tuple[tuple[int, int] | None, NDArray[np.int64]]:
+    """The CDS of the edited ``bases``, and where codons begin in it."""
+    none = np.empty(0, dtype=np.int64)
+    if mrna.cds is None:
+        return None, none
     start, end = _moved(mrna.cds[0], edit, before=True), _moved(mrna.cds[1], edit, before=False)
     if end - start < 3:
-        return None
-    if edit.end <= mrna.cds[0] or edit.start >= mrna.cds[1]:
-        return start, end
+        return None, none
+    codons = codon_starts(mrna.codes)
+    if edit.end <= mrna.cds[0]:
+        return (start, end), codons + edit.grows_by
+    if edit.start >= mrna.cds[1] or not len(codons):
+        return (start, end), codons
     in_frame = (end - start - (mrna.cds[1] - mrna.cds[0])) % 3 == 0
-    first = start + max(edit.start - mrna.cds[0], 0) // 3 * 3
-    stays_open = in_frame and not _ends_in_stop(mrna.codes, *mrna.cds)
-    limit = end if stays_open else len(bases)
-    stops = first + 3 * np.flatnonzero(_IS_STOP[_codons(bases[first:limit])])
-    read_through = [_moved(stop, edit, before=True) for stop in _internal_stops(mrna)]
-    stops = stops[~np.isin(stops, read_through)] if in_frame else stops
+    first = start if edit.start < mrna.cds[0] else _first_touched(codons, edit)
+    after = codons[codons >= edit.end] + edit.grows_by
+    if edit.grows_by == 0:
+        kept = codons
+    elif in_frame:
+        between = np.arange(first, after[0] if len(after) else end, 3)
+        kept = np.concatenate([codons[codons < first], between, after])
+    else:
+        kept = np.concatenate([codons[codons < first], np.arange(first, len(bases), 3)])
+    kept = kept[kept >= start]
+    stays_open = in_frame and not _ends_in_stop(mrna, mrna.cds[1])
+    if not stays_open:
+        kept = np.concatenate([kept, np.arange(kept[-1] + 3 if len(kept) else first, len(bases), 3)])
+    whole = kept[kept + 3 <= (end if stays_open else len(bases))]
+    stops = whole[is_stop(mrna.genetic_code)[codon_numbers(bases, whole)] & (whole >= first)]
+    if in_frame:
+        stops = stops[~np.isin(stops, [_moved(stop, edit, before=True) for stop in _internal_stops(mrna)])]
     if len(stops):
-        return start, int(stops[0]) + 3
-    return start, end if stays_open else start + (len(bases) - start) // 3 * 3
+        end = int(stops[0]) + 3
+    elif not stays_open:
+        end = int(whole[-1]) + 3 if len(whole) else end
+    return (start, end), kept[kept < end]
+
+
+def _first_touched(codons: NDArray[np.int64], edit: Edit) -> int:
+    """Where the codon begins that the edit touches first; before the first codon of the CDS, one in its frame."""
+    touched = codons[codons + 3 > edit.start]
+    first = int(touched[0]) if len(touched) else int(codons[-1]) + 3
+    is_incomplete = first > edit.start and first == codons[0]
+    return first - 3 if is_incomplete else first
 
 
 def _internal_stops(mrna: Mrna) -> list[int]:
     """Where the codons begin that are stops in the sequence but not the CDS's end."""
     assert mrna.cds is not None
-    start, end = mrna.cds
-    stops: list[int] = (start + 3 * np.flatnonzero(_IS_STOP[_codons(mrna.codes[start:end])])).tolist()
-    return [stop for stop in stops if stop + 3 != end]
+    starts = codon_starts(mrna.codes)
+    starts = starts[starts + 3 < mrna.cds[1]]
+    stops: list[int] = starts[is_stop(mrna.genetic_code)[codon_numbers(mrna.codes, starts)]].tolist()
+    return stops
 
 
-def _ends_in_stop(codes: Codes, start: int, end: int) -> bool:
-    return (end - start) % 3 == 0 and bool(_IS_STOP[_codons(codes[end - 3 : end])].any())
+def _ends_in_stop(mrna: Mrna, end: int) -> bool:
+    """Whether a stop codon in frame ends at ``end``."""
+    if end < 3 or not mrna.codes[end - 3] & CDS_BIT:
+        return False
+    return bool(is_stop(mrna.genetic_code)[codon_numbers(mrna.codes, np.array([end - 3]))][0])
 
 
-def _codons(codes: Codes) -> NDArray[np.int64]:
-    """Numbers of the whole codons, 0..63, or 64 for one with an N."""
-    whole = len(codes) // 3 * 3
-    base_C3 = (codes[:whole] & BASE_BITS).astype(np.int64).reshape(-1, 3) - 1
-    return np.where((base_C3 >= 0).all(axis=1), base_C3 @ [16, 4, 1], _UNKNOWN)
-
-
-def _protein(codes: Codes) -> str:
-    """Amino acids of the whole codons, * for a stop and X for a codon with an N."""
-    return "".join(_AMINO_ACIDS[_codons(codes)])
-
-
-def _amino_acids() -> NDArray[np.str_]:
-    standard = unambiguous_dna_by_id[1]
-    letters = {**standard.forward_table, **dict.fromkeys(standard.stop_codons, "*")}
-    return np.array([letters[a + b + c] for a in BASES[1:] for b in BASES[1:] for c in BASES[1:]] + ["X"])
-
-
-_AMINO_ACIDS = _amino_acids()
-_IS_STOP = _AMINO_ACIDS == "*"
+def _first_amino_acid(mrna: Mrna) -> str:
+    """That of the codon at the start of the CDS; none where the CDS is incomplete there."""
+    assert mrna.cds is not None
+    start = mrna.cds[0]
+    if start + 3 > len(mrna.codes) or not mrna.codes[start] & CDS_BIT:
+        return ""
+    return str(amino_acids(mrna.genetic_code)[codon_numbers(mrna.codes, np.array([start]))][0])

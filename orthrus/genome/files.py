@@ -15,12 +15,16 @@ _BGZIP_SUBFIELD = b"BC\x02\x00"
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """The decompressed bytes of ``path`` as a binary stream.
+    """The decompressed bytes of ``path`` as a binary stream, behind a byte order mark where there is one.
 
-    Raises InputError if there is no such file, if it is a pipe, if it is named .gz but is none, or, while it is read,
-    if it is truncated or damaged.
+    Raises InputError if there is no such file, if it is a pipe, if it is named .gz but is none, if it is text in
+    UTF-16, or, while it is read, if it is truncated or damaged.
     """
     try:
         raw = path.open("rb")
@@ -35,15 +39,25 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         if not head.startswith(_GZIP_MAGIC):
             if path.suffix in (".gz", ".bgz"):
                 raise InputError(f"{path} is named {path.suffix} but is no gzip file; rename or compress it.")
-            yield raw
+            yield _text(raw, path)
             return
         try:
             with gzip.GzipFile(fileobj=raw) as stream:
-                yield cast(BinaryIO, stream)
+                yield _text(cast(BinaryIO, stream), path)
         except EOFError:
             raise InputError(f"{path} is a truncated gzip file: fetch or copy it again.") from None
         except (gzip.BadGzipFile, zlib.error) as error:
             raise InputError(f"{path} is a damaged gzip file ({error}): fetch or copy it again.") from None
+
+
+def _text(stream: BinaryIO, path: Path) -> BinaryIO:
+    """The stream, at the beginning of its text."""
+    head = stream.read(len(_BYTE_ORDER_MARK))
+    if head.startswith(_UTF_16):
+        raise InputError(f"{path} is text in UTF-16; save it as UTF-8.")
+    if head != _BYTE_ORDER_MARK:
+        stream.seek(0)
+    return stream
 
 
 def _refuse_cut_bgzip(path: Path, raw: BinaryIO, head: bytes) -> None:

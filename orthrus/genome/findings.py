@@ -1,15 +1,17 @@
-"""What readers found and did not keep, or kept but doubt: counts by reason, with the first few names."""
+"""What readers found and did not keep, or kept but doubt: counts by reason, with names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-_EXAMPLES = 3
+LISTED = 1000
+"""How many names are kept of a reason; of odd transcripts, which are few, all."""
+_SHOWN = 5
 
 
 @dataclass
 class Tally:
-    """How often each reason occurred and the first names it occurred for."""
+    """How often each reason occurred and the first names, up to :data:`LISTED`, that it occurred for."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -24,8 +26,9 @@ class Tally:
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
             seen = self.examples.setdefault(reason, [])
-            new = (name for name in dict.fromkeys(examples) if name not in seen)
-            seen.extend(islice(new, _EXAMPLES - len(seen)))
+            already = set(seen)
+            new = (name for name in dict.fromkeys(examples) if name not in already)
+            seen.extend(islice(new, LISTED - len(seen)))
 
     def update(self, other: "Tally") -> None:
         """Count what ``other`` counted too."""
@@ -34,7 +37,12 @@ class Tally:
 
     def lines(self) -> list[str]:
         """One line a reason, such as ``12 overlapping exons (for example A, B, C)``."""
-        return [f"{n:,} {reason} (for example {', '.join(self.examples[reason])})" for reason, n in self.counts.items()]
+        return [f"{n:,} {reason} (for example {shown(self.examples[reason])})" for reason, n in self.counts.items()]
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first few names, for people."""
+    return ", ".join(names[:_SHOWN])
 
 
 @dataclass

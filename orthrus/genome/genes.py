@@ -1,6 +1,6 @@
 """Which transcripts are of one gene, where an annotation does not say it: from a table, or by where they lie."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from scipy.sparse.csgraph import connected_components
 
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
-from orthrus.genome.models import TranscriptModels
-from orthrus.genome.names import find
+from orthrus.genome.models import POSITION_BITS, TranscriptModels
+from orthrus.genome.names import find, without_copy
 from orthrus.genome.tables import read_header, read_tsv
 
 # What a column is called by us, by TOGA's orthology table, and by Ensembl BioMart on the web and through its API.
@@ -29,7 +29,6 @@ _NAMES = {
     "gene_name": ("gene_name", "Gene name", "external_gene_name"),
     "biotype": ("biotype", "Transcript type", "transcript_biotype"),
 }
-_POSITION_BITS = 41
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,10 @@ def read_genes(path: Path) -> GeneTable:
 def with_genes(models: TranscriptModels, genes: GeneTable | None, findings: Findings) -> TranscriptModels:
     """``models`` with the genes that the table names for them, and where none is named, a gene a locus.
 
-    A locus is what transcripts share that overlap in an exon, on one strand; its gene bears the id of its first
-    transcript. Both are noted.
+    A locus is what transcripts share that overlap in an exon, on one strand, or that have one provisional gene id; its
+    gene bears the id of its first transcript, and ``gene_known`` stays false. Both are noted.
     """
-    gene_id, gene_name, biotype = models.gene_id, models.gene_name, models.biotype
+    gene_id, gene_name, biotype, known = models.gene_id, models.gene_name, models.biotype, models.gene_known
     if genes is not None:
         listed = genes.find(models.transcript_id)
         findings.noted.add(
@@ -91,16 +90,19 @@ def with_genes(models: TranscriptModels, genes: GeneTable | None, findings: Find
         gene_id = pc.coalesce(listed["gene_id"], gene_id).combine_chunks()
         gene_name = pc.coalesce(listed["gene_name"], gene_name).combine_chunks()
         biotype = pc.coalesce(listed["biotype"], biotype).combine_chunks()
-    nameless = np.flatnonzero(np.asarray(pc.is_null(gene_id)))
-    if len(nameless):
-        some = models.take(nameless)
-        first = some.transcript_id.take(pa.array(_first_of_locus(some)))
-        findings.noted.add(
-            "transcripts whose gene is not named; those that overlap in an exon are taken as of one gene",
-            some.transcript_id.to_pylist(),
-        )
-        gene_id = pc.replace_with_mask(gene_id, pc.is_null(gene_id), first)
-    return models.with_genes(gene_id, gene_name, biotype)
+        known = known | np.asarray(pc.is_valid(listed["gene_id"]))
+    models = replace(models, gene_id=gene_id, gene_name=gene_name, biotype=biotype, gene_known=known)
+    unknown = np.flatnonzero(~known)
+    if not len(unknown):
+        return models
+    some = models.take(unknown)
+    first = some.transcript_id.take(pa.array(_first_of_locus(some)))
+    findings.noted.add(
+        "transcripts whose gene is not named; those that overlap in an exon are taken as of one gene, and a split by"
+        " genes may part others",
+        some.transcript_id.to_pylist(),
+    )
+    return replace(models, gene_id=pc.replace_with_mask(gene_id, pa.array(~known), first))
 
 
 def _first_of_locus(models: TranscriptModels) -> NDArray[np.int64]:
@@ -108,13 +110,16 @@ def _first_of_locus(models: TranscriptModels) -> NDArray[np.int64]:
     place = np.stack([models.contig.dictionary_encode().indices.to_numpy(), models.strand])
     _, group = np.unique(place, axis=1, return_inverse=True)
     owner = np.repeat(np.arange(len(models)), np.diff(models.exon_offsets))
-    offset = group.reshape(-1)[owner] << _POSITION_BITS
+    offset = group.reshape(-1)[owner] << POSITION_BITS
     starts, ends = offset + models.exon_starts, offset + models.exon_ends
     order = np.argsort(starts, kind="stable")
     reach = np.maximum.accumulate(ends[order])
     island = np.cumsum(np.concatenate([[True], starts[order][1:] >= reach[:-1]])) - 1  # of exons that overlap
-    n, owner = len(models), owner[order]
-    links = coo_array((np.ones(len(owner), np.int8), (owner, n + island)), shape=(n + island[-1] + 1,) * 2)
+    n = len(models)
+    provisional = pc.coalesce(models.gene_id, without_copy(models.transcript_id)).dictionary_encode().indices
+    left = np.concatenate([owner[order], np.arange(n)])
+    right = n + np.concatenate([island, island[-1] + 1 + provisional.to_numpy()])
+    links = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(right.max() + 1,) * 2)
     _, locus = connected_components(links, directed=False)
     _, first, inverse = np.unique(locus[:n], return_index=True, return_inverse=True)
     found: NDArray[np.int64] = first[inverse.reshape(-1)]

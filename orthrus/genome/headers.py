@@ -84,6 +84,7 @@ def read_headers(fasta: Path, species: str) -> Coordinates:
     return Coordinates(
         transcript_id=[row.transcript_id for row in rows],
         gene_id=[row.gene_id for row in rows],
+        gene_known=np.ones(len(rows), dtype=bool),
         gene_name=[row.gene_name for row in rows],
         species=[species] * len(rows),
         biotype=[row.biotype for row in rows],

@@ -12,20 +12,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from orthrus.genome.reading_frame import Frames, Rows, one_run, ragged_rows
 
 
 @dataclass(frozen=True)
 class TranscriptModels:
     """T transcripts with their exons, in columns, as in UCSC's genePred.
 
-    The coding interval is [``cds_start``, ``cds_end``) on the contig, stop codon included, -1 without one. Exons of
-    transcript t are ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` is
-    what the annotation says its contigs are: the name of a chromosome, or "" for a scaffold.
+    The coding interval is [``cds_start``, ``cds_end``) on the contig, stop codon included, -1 without one; ``frames``
+    say, on the mature mRNA, where codons begin in it. Exons of transcript t are
+    ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` is what the annotation says its
+    contigs are: the name of a chromosome, or "" for a scaffold. ``circular`` are contigs without ends.
+
+    Where ``gene_known`` is false, nothing names the gene: ``gene_id`` is then null, or what may serve until
+    :func:`orthrus.genome.genes.with_genes` has looked where the transcript lies.
     """
 
     transcript_id: pa.StringArray  # (T,)
     gene_id: pa.StringArray
+    gene_known: NDArray[np.bool_]  # (T,)
     gene_name: pa.StringArray  # "" where the annotation gives none
     biotype: pa.StringArray
     contig: pa.StringArray
@@ -36,6 +41,8 @@ class TranscriptModels:
     exon_starts: NDArray[np.int64]  # (E,)
     exon_ends: NDArray[np.int64]
     exon_offsets: NDArray[np.int64]  # (T + 1,)
+    frames: Frames
+    circular: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.strand)
@@ -47,55 +54,54 @@ class TranscriptModels:
 
     def take(self, rows: Rows) -> "TranscriptModels":
         """The transcripts at ``rows``, in that order."""
-        counts = np.diff(self.exon_offsets)[rows]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        exons = np.repeat(self.exon_offsets[rows] - offsets[:-1], counts) + np.arange(offsets[-1])
+        exons, offsets = ragged_rows(self.exon_offsets, rows)
         picked = pa.array(rows)
-        return TranscriptModels(
+        return replace(
+            self,
             transcript_id=self.transcript_id.take(picked),
             gene_id=self.gene_id.take(picked),
+            gene_known=self.gene_known[rows],
             gene_name=self.gene_name.take(picked),
             biotype=self.biotype.take(picked),
             contig=self.contig.take(picked),
-            chromosomes=self.chromosomes,
             strand=self.strand[rows],
             cds_start=self.cds_start[rows],
             cds_end=self.cds_end[rows],
             exon_starts=self.exon_starts[exons],
             exon_ends=self.exon_ends[exons],
             exon_offsets=offsets,
+            frames=self.frames.take(rows),
         )
 
     def renamed(self, transcript_ids: Sequence[str]) -> "TranscriptModels":
         """The same transcripts by other ids."""
         return replace(self, transcript_id=pa.array(transcript_ids, pa.string()))
 
-    def with_genes(
-        self, gene_id: pa.StringArray, gene_name: pa.StringArray, biotype: pa.StringArray
-    ) -> "TranscriptModels":
-        """The same transcripts of other genes."""
-        return replace(self, gene_id=gene_id, gene_name=gene_name, biotype=biotype)
+    def in_published_frame(self) -> "TranscriptModels":
+        """The same transcripts with codons counted from the first base of the CDS on."""
+        return replace(self, frames=one_run(*self.mrna_cds()))
 
     def mrna_cds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The coding intervals on the mature mRNAs, 5'->3', 0-based half-open, two int64 (T,), -1 without one."""
-        left, right = (self._spliced_position(position) for position in (self.cds_start, self.cds_end))
-        forward = self.strand > 0
-        coding = self.cds_start >= 0
-        start = np.where(forward, left, self.lengths - right)
-        end = np.where(forward, right, self.lengths - left)
-        return np.where(coding, start, -1), np.where(coding, end, -1)
-
-    def _spliced_position(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many exon bases of each transcript lie left of its ``position``, int64 (T,)."""
-        of_exon = np.repeat(position, np.diff(self.exon_offsets))
-        return per_transcript_sum(
-            np.clip(of_exon - self.exon_starts, 0, self.exon_ends - self.exon_starts), self.exon_offsets
+        everyone = np.arange(len(self))
+        low, high = (
+            mrna_position(self.exon_starts, self.exon_ends, self.exon_offsets, self.strand, everyone, position)
+            for position in (self.cds_start, self.cds_end - 1)
         )
+        coding = self.cds_start >= 0
+        return np.where(coding, np.minimum(low, high), -1), np.where(coding, np.maximum(low, high) + 1, -1)
+
+
+POSITION_BITS = 41
+"""A transcript's number and a position on its contig make one sortable integer."""
+
+
+NAMED_AFTER_ITSELF = "transcripts whose gene_id is their transcript_id, so that it names no gene"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader made of a file: models, a null gene id where the format names no gene, and what it found of them.
+    """What a reader made of a file, and what it found of its transcripts.
 
     ``refused`` and ``doubtful`` hold bool (T,) by reason: transcripts not to be used, and those to be told of.
     """
@@ -117,3 +123,19 @@ def per_transcript_sum(values: NDArray[np.int64], offsets: NDArray[np.int64]) ->
     running = np.concatenate([[0], np.cumsum(values)])
     sums: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
     return sums
+
+
+def mrna_position(
+    exon_starts: Rows, exon_ends: Rows, exon_offsets: Rows, strand: Rows, transcript: Rows, position: Rows
+) -> Rows:
+    """Where bases of the contig, at ``position`` (P,) in an exon of ``transcript`` (P,), lie on its mRNA, int64 (P,).
+
+    Exons and strand are as in :class:`TranscriptModels`; they do not overlap.
+    """
+    owner = np.repeat(np.arange(len(strand)), np.diff(exon_offsets))
+    exon = np.searchsorted((owner << POSITION_BITS) + exon_starts, (transcript << POSITION_BITS) + position, "right") - 1
+    before = np.concatenate([[0], np.cumsum(exon_ends - exon_starts)])
+    on_strand = before[exon] - before[exon_offsets[transcript]] + position - exon_starts[exon]
+    lengths = before[exon_offsets[1:]] - before[exon_offsets[:-1]]
+    at: Rows = np.where(strand[transcript] > 0, on_strand, lengths[transcript] - 1 - on_strand)
+    return at

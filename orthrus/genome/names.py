@@ -33,8 +33,13 @@ def without_number(names: Names) -> Names:
 
 def one_gene(gene_ids: Names) -> Names:
     """What ids of one gene have in common, whatever their versions, and whether they are of its copy on chrY."""
-    on_x = pc.replace_substring_regex(without_version(gene_ids), r"_PAR_Y$", "")
+    on_x = without_copy(without_version(gene_ids))
     return without_version(pc.replace_substring_regex(on_x, r"^ENSGR(\d{10}(?:\.\d+)?)$", r"ENSG0\1"))
+
+
+def without_copy(names: Names) -> Names:
+    """Names without GENCODE's mark of a copy on chrY."""
+    return pc.replace_substring_regex(names, "_PAR_Y$", "")
 
 
 def find(names: Names, among: Names, groups: tuple[Names, Names] | None = None) -> pa.Array:

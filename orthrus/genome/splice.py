@@ -9,25 +9,28 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, annotate, reverse_complement
+from orthrus.genome.genetic_code import STANDARD
 from orthrus.genome.models import TranscriptModels
 
 
 class Mrna(NamedTuple):
-    """A mature mRNA: codes uint8 (L,), its CDS (0-based half-open, None without one) and its exons' ends."""
+    """A mature mRNA: codes uint8 (L,), its CDS (0-based half-open, None without one) and its exons' ends.
+
+    Where codons begin in the CDS is in the codes (:func:`orthrus.genome.codes.codon_starts`) and nowhere else.
+    """
 
     codes: Codes
     cds: tuple[int, int] | None
     exon_ends: NDArray[np.int32]
+    genetic_code: int = STANDARD  # NCBI's number of the table that translates its CDS
 
 
 def splice(models: TranscriptModels, bases: Codes) -> Iterator[Mrna]:
     """The mature mRNAs of ``models``, all of one contig, whose un-annotated bases are uint8 (contig length,).
 
-    Raises InputError if an exon lies beyond the contig's end: annotation and genome are of two assemblies.
+    No exon may lie beyond the contig's end.
     """
-    _check_contig_end(models, len(bases))
     starts, ends = models.exon_starts.tolist(), models.exon_ends.tolist()
     offsets = models.exon_offsets.tolist()
     cds_starts, cds_ends = (column.tolist() for column in models.mrna_cds())
@@ -39,14 +42,4 @@ def splice(models: TranscriptModels, bases: Codes) -> Iterator[Mrna]:
             mrna, lengths = reverse_complement(mrna), lengths[::-1]
         exon_ends = np.cumsum(lengths, dtype=np.int32)
         cds = (cds_starts[t], cds_ends[t]) if cds_starts[t] >= 0 else None
-        yield Mrna(annotate(mrna, cds, exon_ends), cds, exon_ends)
-
-
-def _check_contig_end(models: TranscriptModels, length: int) -> None:
-    beyond = np.flatnonzero(models.exon_ends > length)
-    if len(beyond):
-        t = int(np.searchsorted(models.exon_offsets, beyond[0], side="right")) - 1
-        raise InputError(
-            f"transcript {models.transcript_id[t]}: its exon ends at base {models.exon_ends[beyond[0]]:,} of contig"
-            f" {models.contig[t]}, which has {length:,} bases; use the assembly that the annotation was made for."
-        )
+        yield Mrna(annotate(mrna, cds, exon_ends, models.frames.of(t)), cds, exon_ends)

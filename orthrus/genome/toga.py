@@ -2,21 +2,17 @@
 
 A projection is named after the reference's transcript, its gene where the input had that in the name, and the
 alignment chain: ``ENST00000367064.CD55.8``, ``ENST00000539924.5.12``, or, since TOGA2, ``NM_001291281.3#FOXO6#5``,
-perhaps followed by ``#paralog`` or ``#retro``. Files are BED12 or genePred; the sequences are coding ones only.
+perhaps followed by ``#paralog`` or ``#retro``. Files are BED12, genePred or GTF; the sequences are coding ones only.
 Kirilenko et al. 2023, Science 380, eabn3107; github.com/hillerlab/TOGA.
 """
 
-from itertools import chain
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orthrus.genome.models import Reading
-from orthrus.genome.ucsc import LAYOUTS, read_ucsc
-
-TOGA_LAYOUTS = tuple(chain.from_iterable(LAYOUTS.values()))
+from orthrus.genome.models import NAMED_AFTER_ITSELF, Reading
 
 _KNOWN = r"ENS[A-Z]*T\d{11}(?:\.\d+)?|(?:rna-)?[NX][MR]_\d+(?:\.\d+)?"
 _TOGA1 = rf"^(?P<transcript>{_KNOWN}|[^.]+)(?:\.(?P<symbol>.+))?\.(?P<chain>-?\d+)(?P<kind>)$"
@@ -43,21 +39,25 @@ def parse_projections(names: pa.Array | pa.ChunkedArray) -> pa.Table:
     return pa.table(columns)
 
 
-def read_toga(path: Path) -> Reading:
-    """Projections as transcript models, their gene's name as the reference's symbol, their gene not named.
+def as_projections(reading: Reading) -> Reading:
+    """Transcripts of any format as projections: the reference's symbol is their gene's name, their gene not named.
 
-    Projections in pieces on several chains are refused: what the file holds of them is not their sequence.
+    What has one symbol and one chain is of one gene; what else is, :func:`orthrus.genome.genes.with_genes` tells by
+    where it lies. Projections in pieces on several chains are refused: what the file holds of them is not their
+    sequence.
     """
-    reading = read_ucsc(path, TOGA_LAYOUTS)
     models = reading.models
     parsed = parse_projections(models.transcript_id)
     in_pieces = np.asarray(pc.fill_null(pc.match_substring_regex(parsed["chain"], _SEVERAL_CHAINS), False))
+    place = pc.binary_join_element_wise(parsed["symbol"], parsed["chain"], ".").combine_chunks()
+    doubtful = {reason: found for reason, found in reading.doubtful.items() if reason != NAMED_AFTER_ITSELF}
     return Reading(
-        models.with_genes(
-            pa.nulls(len(models), pa.string()),
-            pc.fill_null(parsed["symbol"], "").combine_chunks(),
-            models.biotype,
+        replace(
+            models,
+            gene_id=place,
+            gene_known=np.zeros(len(models), dtype=bool),
+            gene_name=pc.fill_null(parsed["symbol"], "").combine_chunks(),
         ),
         refused={"TOGA projections in pieces, on several chains": in_pieces, **reading.refused},
-        doubtful={"transcripts not named as TOGA names them": np.asarray(pc.is_null(parsed["chain"]))},
+        doubtful={**doubtful, "transcripts not named as TOGA names them": np.asarray(pc.is_null(parsed["chain"]))},
     )

@@ -3,31 +3,48 @@
 Both are streams: one contig, or one mRNA, is in memory at a time, beside the annotation's table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from orthrus.errors import InputError
 from orthrus.genome.annotation import read_annotation
-from orthrus.genome.codes import Codes, annotate, encode_bases
+from orthrus.genome.codes import CdsFrame, Codes, annotate, encode_bases
 from orthrus.genome.coordinates import read_coordinates
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.headers import header_id, read_headers
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.mrna_frames import read_frame
+from orthrus.genome.orfs import MIN_CODONS, longest_orf
 from orthrus.genome.sequence import read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
 
+_ORF_TAKEN = (
+    f"sequences without a stated CDS, whose longest open reading frame, of {MIN_CODONS} codons or more, is taken for it"
+    " (`--cds none` takes none)"
+)
+_NO_ORF = f"sequences without a stated CDS or an open reading frame of {MIN_CODONS} codons, without CDS track"
+
+
+MOST_BEYOND = 0.05
+"""The share of transcripts beyond their contig's end from which on annotation and genome are of two assemblies."""
+
 
 class Transcript(NamedTuple):
-    """A mature mRNA and what its source says of it."""
+    """A mature mRNA and what its source says of it.
+
+    Without ``gene_known`` no source says which gene it is of: ``gene_id`` is then that of a transcript, its own or one
+    that it overlaps.
+    """
 
     transcript_id: str
     gene_id: str
+    gene_known: bool
     gene_name: str
     species: str
     biotype: str
@@ -42,14 +59,30 @@ def annotated_contigs(
     *,
     format: str | None = None,
     genes: Path | None = None,
+    cds_frame: CdsFrame = "annotated",
+    only: Set[str] | None = None,
 ) -> Iterator[tuple[TranscriptModels, Codes]]:
     """The transcripts of an annotation that ``filters`` keep, contig by contig, with the bases of the contig.
 
-    Contigs come in the order of the genome, a FASTA or 2bit, within each the transcripts in the annotation's. Contigs
-    that the genome lacks are counted in ``findings``. ``format`` and ``genes`` are as in :func:`read_annotation`.
-    Raises InputError as that and :func:`read_genome` do.
+    Contigs come in the order of the genome, a FASTA or 2bit, within each the transcripts in the annotation's.
+
+    Args:
+        annotation: a file in one of the formats of :func:`read_annotation`.
+        genome: FASTA or 2bit.
+        filters: which transcripts to keep.
+        findings: takes what was left out, such as transcripts on contigs that the genome lacks or beyond their end.
+        format: as in :func:`read_annotation`.
+        genes: as in :func:`read_annotation`.
+        cds_frame: where codons begin.
+        only: ids of the transcripts that are wanted; None: all.
+
+    Raises:
+        InputError: as :func:`read_annotation` and :func:`read_genome` do, and if more than :data:`MOST_BEYOND` of the
+            transcripts lie beyond the end of their contig, those on circular contigs apart.
     """
     models = read_annotation(annotation, findings, format=format, genes=genes)
+    if cds_frame == "published":
+        models = models.in_published_frame()
     rows = filters.keep(
         findings.dropped,
         transcript_ids=models.transcript_id.to_pylist(),
@@ -58,6 +91,8 @@ def annotated_contigs(
         contigs=models.contig.to_pylist(),
         chromosomes=models.chromosomes,
     )
+    if only is not None:
+        rows = rows[[name in only for name in models.transcript_id.take(pa.array(rows)).to_pylist()]]
     if not len(rows):
         return
     models = models.take(rows)
@@ -66,20 +101,45 @@ def annotated_contigs(
     by_contig = np.argsort(contig, kind="stable")
     first = np.searchsorted(contig[by_contig], np.arange(len(encoded.dictionary) + 1))
     missing = {name: by_contig[first[i] : first[i + 1]] for i, name in enumerate(encoded.dictionary.to_pylist())}
+    beyond: list[str] = []
     for name, bases in read_genome(genome, list(missing), models.chromosomes):
-        yield models.take(missing.pop(name)), bases
+        here = models.take(missing.pop(name))
+        outside = np.maximum.reduceat(here.exon_ends, here.exon_offsets[:-1]) > len(bases)
+        names = here.transcript_id.filter(pa.array(outside)).to_pylist()
+        if name in here.circular:
+            findings.dropped.add("over the origin of a circular contig", names)
+        else:
+            beyond += names
+            if len(beyond) > MOST_BEYOND * len(models):
+                raise _beyond(here, outside, len(bases), len(beyond), len(models), genome)
+            findings.dropped.add("beyond the end of their contig", names)
+        if not outside.all():
+            yield here.take(np.flatnonzero(~outside)), bases
     findings.noted.add("contigs of the annotation that the genome lacks", missing)
     for rows in missing.values():
         lost = models.transcript_id.take(pa.array(rows))
         findings.dropped.add("on contigs that the genome lacks", lost.to_pylist())
 
 
+def _beyond(
+    models: TranscriptModels, outside: NDArray[np.bool_], length: int, n: int, n_all: int, genome: Path
+) -> InputError:
+    """The error of a genome of which ``n`` of ``n_all`` transcripts lie outside, some of ``models`` on one contig."""
+    t = int(outside.argmax())
+    return InputError(
+        f"{genome}: {n:,} of {n_all:,} transcripts lie beyond the end of their contig, such as"
+        f" {models.transcript_id[t]}, whose last exon ends at base"
+        f" {models.exon_ends[models.exon_offsets[t] : models.exon_offsets[t + 1]].max():,} of {models.contig[t]}, which"
+        f" has {length:,} bases; use the assembly that the annotation was made for, whole."
+    )
+
+
 def spliced_transcripts(models: TranscriptModels, bases: Codes, species: str) -> Iterator[Transcript]:
-    """The transcripts of one contig, of which ``bases`` are; raises InputError as :func:`splice` does."""
-    columns = (models.transcript_id, models.gene_id, models.gene_name, models.biotype)
-    names = zip(*(column.to_pylist() for column in columns), strict=True)
-    for (transcript_id, gene_id, gene_name, biotype), mrna in zip(names, splice(models, bases), strict=True):
-        yield Transcript(transcript_id, gene_id, gene_name, species, biotype, mrna)
+    """The transcripts of one contig, of which ``bases`` are."""
+    columns = (models.transcript_id, models.gene_id, models.gene_known, models.gene_name, models.biotype)
+    names = zip(*(column.tolist() for column in columns), strict=True)
+    for (transcript_id, gene_id, known, gene_name, biotype), mrna in zip(names, splice(models, bases), strict=True):
+        yield Transcript(transcript_id, gene_id, known, gene_name, species, biotype, mrna)
 
 
 def listed_transcripts(
@@ -91,7 +151,7 @@ def listed_transcripts(
     two files has, and mRNAs of unknown exons, are counted in ``findings``. Raises InputError if no id is in both, or if
     a sequence is not as long as the table says.
     """
-    table = read_coordinates(coordinates, species) if coordinates else read_headers(fasta, species)
+    table = read_coordinates(coordinates, species, fasta) if coordinates else read_headers(fasta, species)
     kept = filters.keep(
         findings.dropped,
         transcript_ids=table.transcript_id,
@@ -122,7 +182,10 @@ def listed_transcripts(
         if cds is None and table.biotype[row] == "protein_coding":
             uncoded.append(name)
         mrna = Mrna(annotate(encode_bases(sequence, f"{fasta}, {name}"), cds, exon_ends), cds, exon_ends)
-        yield Transcript(name, table.gene_id[row], table.gene_name[row], table.species[row], table.biotype[row], mrna)
+        yield Transcript(
+            name, table.gene_id[row], bool(table.gene_known[row]), table.gene_name[row], table.species[row],
+            table.biotype[row], mrna,
+        )  # fmt: skip
     if len(unmet) == len(table.transcript_id):
         raise InputError(
             f"no id of {fasta} ({', '.join(unlisted[:3])}, ...) is a transcript_id of {coordinates}"
@@ -134,18 +197,25 @@ def listed_transcripts(
     findings.noted.add("protein-coding transcripts whose CDS is not stated, without CDS track", uncoded)
 
 
-def bare_transcripts(fasta: Path, findings: Findings) -> Iterator[Transcript]:
-    """Sequences of a FASTA as they are: no gene but themselves, no CDS, exons unknown; empty ones in ``findings``."""
+def bare_transcripts(fasta: Path, findings: Findings, find_orfs: bool) -> Iterator[Transcript]:
+    """Sequences of a FASTA as they are: no gene but themselves, exons unknown; empty ones in ``findings``.
+
+    With ``find_orfs`` the CDS of each is its :func:`longest_orf`, as ``findings`` count.
+    """
     for name, sequence in read_fasta(fasta):
         if not sequence:
             findings.dropped.add("records without a sequence", [name])
             continue
-        codes = annotate(encode_bases(sequence, f"{fasta}, {name}"), None, ())
-        yield Transcript(name, name, "", "", "", Mrna(codes, None, np.empty(0, np.int32)))
+        bases = encode_bases(sequence, f"{fasta}, {name}")
+        cds = longest_orf(bases) if find_orfs else None
+        if find_orfs:
+            findings.noted.add(_ORF_TAKEN if cds else _NO_ORF, [name])
+        mrna = Mrna(annotate(bases, cds, ()), cds, np.empty(0, np.int32))
+        yield Transcript(name, name, False, "", "", "", mrna)
 
 
 def framed_transcripts(path: Path) -> Iterator[Transcript]:
     """Rows of a Parquet data frame (:mod:`orthrus.genome.mrna_frames`); one without a gene is its own."""
     for name, gene, species, mrna in read_frame(path):
         biotype = "non_coding" if mrna.cds is None else "protein_coding"
-        yield Transcript(name, gene or name, gene, species, biotype, mrna)
+        yield Transcript(name, gene or name, bool(gene), gene, species, biotype, mrna)

@@ -9,12 +9,15 @@ BED12          chrom, chromStart, chromEnd, name, score, strand, thickStart, thi
                blockSizes, chromStarts (relative to chromStart); bigGenePred adds, among others, the gene
 =============  =======================================================================================================
 
-Each may have UCSC's ``bin`` in front, and a ``#`` header that names the columns. Coordinates are 0-based, half-open;
-the CDS holds its stop codon; where it is empty there is none. Format specification: genome.ucsc.edu/FAQ/FAQformat.
+Each may have UCSC's ``bin`` in front, an index into its database that says nothing of the transcript, and a ``#``
+header that names the columns. Coordinates are 0-based, half-open; the CDS holds its stop codon; where it is empty there
+is none. ``exonFrames`` are the place in its codon (0, 1, 2) of each exon's first coding base in the direction of
+transcription, -1 without one. Format specification: genome.ucsc.edu/FAQ/FAQformat.
 
 250 k transcripts are read in about 3 s.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -28,7 +31,8 @@ from pyarrow import csv
 
 from orthrus.errors import InputError
 from orthrus.genome.files import open_bytes
-from orthrus.genome.models import Reading, Rows, TranscriptModels, inside_exons
+from orthrus.genome.models import POSITION_BITS, Reading, TranscriptModels, inside_exons, mrna_position
+from orthrus.genome.reading_frame import LONGEST_SLIP, Frames, Pieces, Rows, phases_of_frames, read_frames
 
 Layout = tuple[str, ...]
 
@@ -56,16 +60,19 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
 }
 """The columns that each format may have."""
 
+_GENE_PRED_WITH_BIN = ("bin", *_GENE_PRED)
+
 _BED_NAMES = {  # what BED calls the columns of genePred
     **{"chromStart": "txStart", "chromEnd": "txEnd", "thickStart": "cdsStart", "thickEnd": "cdsEnd"},
     **{"blockCount": "exonCount", "blockSizes": "exonEnds", "chromStarts": "exonStarts"},
 }
 _NUMBERS = ("txStart", "txEnd", "cdsStart", "cdsEnd", "exonCount")
 _NUMBER, _LIST = r"^\d{1,12}$", r"^\d{1,12}(,\d{1,12})*,?$"
-_STRANDS = ("+", "-", ".")
+_FRAMES = r"^(-1|[012])(,(-1|[012]))*,?$"
+_STRANDS = ("+", "-", ".", "?", "*")
 _IGNORED = ("#", "track ", "browser ")
 _HEAD = 1 << 20
-_N_NAMES = 100
+_N_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -89,19 +96,11 @@ class _Rows:
         return self.table[name].combine_chunks()
 
 
-def recognise(path: Path) -> tuple[str, pa.StringArray] | None:
-    """Which format of :data:`LAYOUTS` a file has, by its ``#`` header or its first row, and the first rows' names.
-
-    None if it has none of them.
-    """
+def recognise(path: Path) -> str | None:
+    """Which format of :data:`LAYOUTS` a file has, by its ``#`` header or its first rows; None if it has none."""
     with open_bytes(path) as stream:
         lines = _lines(stream.read(_HEAD))
-    for name, layouts in LAYOUTS.items():
-        if layout := _layout(lines, layouts):
-            rows = [row for row in lines[:-1] or lines if _is_row(row)][:_N_NAMES]
-            at = layout.index("name")
-            return name, pa.array([row.split("\t")[at] for row in rows if row.count("\t") >= at], pa.string())
-    return None
+    return next((name for name, layouts in LAYOUTS.items() if _layout(lines, layouts)), None)
 
 
 def read_ucsc(path: Path, layouts: Sequence[Layout]) -> Reading:
@@ -122,25 +121,62 @@ def read_ucsc(path: Path, layouts: Sequence[Layout]) -> Reading:
     rows.require(
         cds_start <= cds_end, lambda row: f"the CDS ends at {cds_end[row]}, before its start, {cds_start[row]}"
     )
-    exon_starts, exon_ends, offsets = _exons(rows, numbers)
+    exon_starts, exon_ends, exon_frames, offsets = _exons(rows, numbers)
     coding = cds_start < cds_end
+    sign = (np.asarray(pc.equal(strand, "+")).astype(np.int8) - np.asarray(pc.equal(strand, "-"))).astype(np.int8)
     gene_id, gene_name = _genes(rows)
+    frames, contradictory = _frames(
+        sign, np.where(coding, cds_start, 0), np.where(coding, cds_end, 0), exon_starts, exon_ends, exon_frames, offsets
+    )
     models = TranscriptModels(
         transcript_id=name,
         gene_id=gene_id,
+        gene_known=np.asarray(pc.is_valid(gene_id)),
         gene_name=gene_name,
         biotype=pc.if_else(pa.array(coding), "protein_coding", "non_coding"),
         contig=rows.text("chrom"),
         chromosomes={},
-        strand=(np.asarray(pc.equal(strand, "+")).astype(np.int8) - np.asarray(pc.equal(strand, "-"))).astype(np.int8),
+        strand=sign,
         cds_start=np.where(coding, cds_start, -1),
         cds_end=np.where(coding, cds_end, -1),
         exon_starts=exon_starts,
         exon_ends=exon_ends,
         exon_offsets=offsets,
+        frames=frames,
     )
     outside = coding & ~(inside_exons(models, cds_start) & inside_exons(models, cds_end - 1))
-    return Reading(models, refused={"transcripts with a CDS outside their exons": outside})
+    return Reading(
+        models,
+        refused={"transcripts with a CDS outside their exons": outside},
+        doubtful={
+            "transcripts whose exonFrames contradict each other; codons are counted on from the first": contradictory
+        },
+    )
+
+
+def _frames(
+    strand: NDArray[np.int8],
+    cds_start: Rows,
+    cds_end: Rows,
+    exon_starts: Rows,
+    exon_ends: Rows,
+    exon_frames: Rows,
+    offsets: Rows,
+) -> tuple[Frames, NDArray[np.bool_]]:
+    """Where codons begin in the coding part of each exon, and which transcripts' frames contradict each other."""
+    owner = np.repeat(np.arange(len(strand)), np.diff(offsets))
+    left, right = np.maximum(exon_starts, cds_start[owner]), np.minimum(exon_ends, cds_end[owner])
+    part = np.flatnonzero(left < right)
+    owner, left, right, phase = owner[part], left[part], right[part], phases_of_frames(exon_frames[part])
+    low, high = (
+        mrna_position(exon_starts, exon_ends, offsets, strand, owner, position) for position in (left, right - 1)
+    )
+    start, end = np.minimum(low, high), np.maximum(low, high) + 1
+    order = np.argsort((owner << POSITION_BITS) + start, kind="stable")
+    left, right = left[order], right[order]
+    gap = np.maximum(left[1:] - right[:-1], left[:-1] - right[1:])
+    touches = np.concatenate([[False], gap <= LONGEST_SLIP])[: len(order)]
+    return read_frames(Pieces(owner[order], start[order], end[order], phase[order], touches), len(strand))
 
 
 def _lines(data: bytes) -> list[str]:
@@ -153,13 +189,23 @@ def _is_row(line: str) -> bool:
 
 
 def _layout(lines: list[str], layouts: Sequence[Layout]) -> Layout | None:
-    row = next((line.split("\t") for line in lines if _is_row(line)), [])
+    rows = [line.split("\t") for line in islice(filter(_is_row, lines), _N_ROWS)]
+    row = rows[0] if rows else []
     if lines[0].startswith("#"):  # as UCSC's table browser writes it, perhaps with the table's name
         header = tuple(name.strip().rpartition(".")[2] for name in lines[0].lstrip("#").split("\t"))
         header = tuple("chromStarts" if name == "blockStarts" else name for name in header)
         if len(set(header)) == len(row) and any(set(header) >= _needed(layout) for layout in layouts):
             return header
-    return next((_extended(layout, row) for layout in layouts if _fits(layout, row)), None)
+    for layout in layouts:
+        if _fits(layout, row) and not (layout == _GENE_PRED_WITH_BIN and not _have_bins(rows)):
+            return _extended(layout, row)
+    return None
+
+
+def _have_bins(rows: list[list[str]]) -> bool:
+    """Whether the first column of most genePred rows is the bin of the row: else it is a gene's number, of refFlat."""
+    right = [_fits(_GENE_PRED_WITH_BIN, row) and int(row[0]) == _bin(int(row[4]), int(row[5])) for row in rows]
+    return 2 * sum(right) > len(right)
 
 
 def _needed(layout: Layout) -> set[str]:
@@ -188,9 +234,7 @@ def _fits(layout: Layout, row: list[str]) -> bool:
     numbers = [value[name] for name in _NUMBERS] + ([value["bin"]] if "bin" in value else [])
     if value["strand"] not in _STRANDS or not all(text.isascii() and text.isdigit() for text in numbers):
         return False
-    if "exonFrames" in value and len(value["exonFrames"].rstrip(",").split(",")) != int(value["exonCount"]):
-        return False
-    return "bin" not in value or int(value["bin"]) == _bin(int(value["txStart"]), int(value["txEnd"]))
+    return "exonFrames" not in value or bool(re.match(_FRAMES, value["exonFrames"]))
 
 
 def _bin(start: int, end: int) -> int:
@@ -224,7 +268,7 @@ def _parse(path: Path, layouts: Sequence[Layout]) -> _Rows:
         plain = next(", ".join(columns) for columns in layouts if len(columns) == fewest)
         raise InputError(f"{path} {state}; expected tab-separated {plain}.")
     names = [_BED_NAMES.get(name, name) if "thickStart" in layout else name for name in layout]
-    wanted = [name for name in names if name in {*_GENE_PRED, "name2", "geneName"}]
+    wanted = [name for name in names if name in {*_GENE_PRED, "name2", "geneName", "exonFrames"}]
     try:
         table = csv.read_csv(
             pa.BufferReader("\n".join(rows).encode()),
@@ -253,17 +297,20 @@ def _numbers(rows: _Rows, column: str) -> Rows:
     return numbers
 
 
-def _exons(rows: _Rows, numbers: Sequence[Rows]) -> tuple[Rows, Rows, Rows]:
-    """Starts, ends and offsets of all exons, ascending in each transcript."""
+def _exons(rows: _Rows, numbers: Sequence[Rows]) -> tuple[Rows, Rows, Rows, Rows]:
+    """Starts, ends, frames and offsets of all exons, ascending in each transcript."""
     start, end, _, _, count = numbers
     starts, ends = (_lists(rows, column, count) for column in ("exonStarts", "exonEnds"))
+    frames = np.full(len(starts), -1)
+    if "exonFrames" in rows.table.column_names:
+        frames = _lists(rows, "exonFrames", count, _FRAMES)
     owner = np.repeat(np.arange(len(count)), count)
     if "thickStart" in rows.layout:  # relative to the first, and sizes for ends
         starts = starts + start[owner]
         ends = starts + ends
     if ((starts[1:] < starts[:-1]) & (owner[1:] == owner[:-1])).any():
         order = np.lexsort([ends, starts, owner])
-        starts, ends = starts[order], ends[order]
+        starts, ends, frames = starts[order], ends[order], frames[order]
     offsets = np.concatenate([[0], np.cumsum(count)])
     empty = np.bincount(owner[starts >= ends], minlength=len(count)) > 0
     rows.require(~empty, lambda row: "an exon has no length; expected each to end after its start")
@@ -272,15 +319,15 @@ def _exons(rows: _Rows, numbers: Sequence[Rows]) -> tuple[Rows, Rows, Rows]:
         (low == start) & (high == end),
         lambda row: f"its exons span {low[row]}-{high[row]}, but the transcript {start[row]}-{end[row]}",
     )
-    return starts, ends, offsets
+    return starts, ends, frames, offsets
 
 
-def _lists(rows: _Rows, column: str, count: Rows) -> Rows:
+def _lists(rows: _Rows, column: str, count: Rows, pattern: str = _LIST) -> Rows:
     """Numbers joined by commas, ``count`` (T,) of them in each row, end to end."""
     text = rows.text(column)
     shown = next((bed for bed, name in _BED_NAMES.items() if name == column and bed in rows.layout), column)
     rows.require(
-        pc.match_substring_regex(text, _LIST),
+        pc.match_substring_regex(text, pattern),
         lambda row: f"{shown} is {text[row].as_py()[:30]!r}; expected numbers joined by commas",
     )
     parts = pc.split_pattern(pc.utf8_rtrim(text, ","), ",")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from orthrus.errors import InputError
 from orthrus.loading.pack import group
-from orthrus.loading.views import Parts, Rearrangement, lengths, whole
+from orthrus.loading.views import Parts, Rearrangement, Window, lengths, whole
 from orthrus.store import TranscriptStore
 from orthrus.store.pairs import PairIndex
 
@@ -59,7 +59,7 @@ class Planner:
         token_budget: padded positions of both views of a batch on one rank.
         ortholog_probability: of an ortholog where a base also has isoforms.
         rearrangements: of the parts of pairs, in order. A pair of which a view would come out longer than the longest
-            transcript stays as it is.
+            transcript stays as it is; where the last of them is a Window, none is longer than that.
         seed: of all draws.
 
     Raises:
@@ -91,12 +91,15 @@ class Planner:
                 f" {least} of 2 families are needed for {world_size} device(s): use more transcripts or fewer devices"
             )
         self._longest = int(store.lengths.max())
+        if rearrangements and isinstance(last := rearrangements[-1], Window):
+            self._longest = min(self._longest, last.longest)
         if token_budget < 4 * self._longest:
             raise InputError(
                 f"a token budget of {token_budget:,} cannot hold two pairs of {self._longest:,} nt (4 views): raise"
-                f" data.token_budget to at least {4 * self._longest:,} or prepare the store with a smaller max_length"
+                f" data.token_budget to at least {4 * self._longest:,}, make orthrus.loading.Window the last of"
+                " data.rearrangements, or prepare the store with a smaller max_length"
             )
-        nt = 2 * int(store.lengths[self.bases].sum())
+        nt = 2 * int(np.minimum(store.lengths[self.bases], self._longest).sum())
         self.n_windows = max(1, round(nt / (_STEPS_A_WINDOW * token_budget * world_size)))
         self._order = (-1, self.bases)
 

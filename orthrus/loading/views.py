@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
-from orthrus.genome.codes import BASE_BITS, Codes
+from orthrus.genome.codes import BASE_BITS, CDS_BIT, Codes
 from orthrus.loading.draws import check_fraction
 from orthrus.store.pairs import PairKind
 
@@ -101,8 +101,7 @@ class Graft(Rearrangement):
         chosen_P &= _has_cds(base) & _has_cds(partner)
         base, grafted = base[chosen_P], partner[chosen_P]
         grafted[:, UTRS] = base[:, UTRS]
-        lent = ((grafted[:, CDS, 1] - grafted[:, CDS, 0]) % 3 == 0) & ~_ends_in_stop(grafted, codes)
-        lent &= _ends_in_stop(base, codes)
+        lent = _ends_in_frame(grafted, codes) & ~_ends_in_stop(grafted, codes) & _ends_in_stop(base, codes)
         grafted[:, STOP] = base[:, CDS, 1, None] - np.where(lent[:, None], [3, 0], 0)
         result = parts_2P42.copy()
         result[1, chosen_P] = grafted
@@ -219,10 +218,16 @@ def _is_coding_alone(parts: Parts) -> NDArray[np.bool_]:
     return _has_cds(parts) & no_utrs
 
 
-def _ends_in_stop(parts_P42: Parts, codes: Codes) -> NDArray[np.bool_]:
-    """Whether the CDS of each view ends in TAA, TAG or TGA, bool (P,); the CDS are not empty."""
-    first, second, third = (codes[parts_P42[:, CDS, 1] - back] & BASE_BITS for back in (3, 2, 1))
+def _ends_in_frame(parts_P42: Parts, codes: Codes) -> NDArray[np.bool_]:
+    """Whether the CDS of each view ends with a whole codon, bool (P,); the CDS are not empty."""
     long_enough = parts_P42[:, CDS, 1] - parts_P42[:, CDS, 0] >= 3
+    in_frame: NDArray[np.bool_] = long_enough & (codes[parts_P42[:, CDS, 1] - 3] & CDS_BIT > 0)
+    return in_frame
+
+
+def _ends_in_stop(parts_P42: Parts, codes: Codes) -> NDArray[np.bool_]:
+    """Whether the last codon of each view is TAA, TAG or TGA, in frame, bool (P,); the CDS are not empty."""
+    first, second, third = (codes[parts_P42[:, CDS, 1] - back] & BASE_BITS for back in (3, 2, 1))
     purines = ((second == 1) & ((third == 1) | (third == 3))) | ((second == 3) & (third == 1))
-    stop: NDArray[np.bool_] = long_enough & (first == 4) & purines
+    stop: NDArray[np.bool_] = _ends_in_frame(parts_P42, codes) & (first == 4) & purines
     return stop

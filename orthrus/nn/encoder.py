@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from orthrus.errors import InputError
+from orthrus.genome.codes import CdsFrame
 from orthrus.nn.mamba import Mamba
 from orthrus.nn.mamba2 import Mamba2
 from orthrus.nn.pieces import PIECE, go_on
@@ -84,6 +85,8 @@ class MambaEncoder(nn.Module):
             raise InputError(f"stem is {stem!r}; expected {' or '.join(STEMS)}")
         self.n_tracks, self.d_model, self.n_layers, self.bidirectional = n_tracks, d_model, n_layers, bidirectional
         self.gradient_checkpointing = gradient_checkpointing
+        self.cds_frame: CdsFrame = "annotated"
+        """Where codons begin in the transcripts that it was trained on; not of its shape, so not in :attr:`config`."""
         self.embedding = STEMS[stem](n_tracks, d_model)
         self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
         self.norm_f = nn.LayerNorm(d_model)
@@ -126,7 +129,7 @@ class MambaEncoder(nn.Module):
         """Hidden states (B, T, D) after the final norm; those beyond a row's own tokens mean nothing.
 
         ``tracks_BCL`` may have any type; ``lengths_B`` counts each row's positions, 1 to L. Raises InputError for an
-        empty batch, another number of tracks, or lengths out of range.
+        empty batch, another number of tracks, or lengths on the CPU that are out of range.
         """
         hidden_BTD = deque(self._stream(tracks_BCL, lengths_B), maxlen=1).pop()
         normed_BTD: Tensor = self.norm_f(hidden_BTD)
@@ -182,8 +185,8 @@ class MambaEncoder(nn.Module):
             raise InputError("empty batch: the encoder needs at least one row")
         if n_tracks != self.n_tracks:
             raise InputError(f"encoder takes {self.n_tracks} tracks, got {n_tracks}")
-        if torch.compiler.is_compiling():
-            return  # the values of lengths are not known while a graph is traced
+        if lengths_B.device.type != "cpu" or torch.compiler.is_compiling():
+            return  # to read them the host would wait for the device; and a graph that is traced has none
         shortest, longest = int(lengths_B.min()), int(lengths_B.max())
         if shortest < 1:
             raise InputError(

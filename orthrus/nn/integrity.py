@@ -55,7 +55,8 @@ def refuse_other_sizes(config: Mapping[str, Any], weights: Mapping[str, Tensor],
     """
     embedding = weights["embedding.weight"]
     layers = {name.split(".")[1] for name in weights if name.startswith("layers.")}
-    found = {"d_model": embedding.shape[0] if embedding.ndim == 2 else 0, "n_layers": len(layers)}
+    width = {2: 0, 3: 2}.get(embedding.ndim)  # of a base stem (D, C) and of a codon stem (3, W, D)
+    found = {"d_model": 0 if width is None else embedding.shape[width], "n_layers": len(layers)}
     differing = [f"{name} {config.get(name)!r}, the weights {n}" for name, n in found.items() if config.get(name) != n]
     if differing:
         raise InputError(f"{path} does not fit its own weights: the configuration says {'; '.join(differing)}")

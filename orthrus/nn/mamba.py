@@ -68,8 +68,10 @@ class Mamba(SelectiveSSM):
         self.reverse = SelectiveSSM(d_inner, dt_rank, d_state, d_conv) if bidirectional else None
 
     def forward(self, hidden_BLM: Tensor, lengths_B: Tensor) -> Tensor:
-        # Two products rather than the halves of one: their gradients need not be copied together again.
-        x_BLD, z_BLD = (F.linear(hidden_BLM, weight_DM) for weight_DM in self.in_proj.weight.chunk(2))
+        if hidden_BLM.is_cuda:
+            x_BLD, z_BLD = self.in_proj(hidden_BLM).chunk(2, dim=-1)
+        else:  # two products rather than the halves of one: their gradients need not be copied together again
+            x_BLD, z_BLD = (F.linear(hidden_BLM, weight_DM) for weight_DM in self.in_proj.weight.chunk(2))
         y_BLD = self.scan(x_BLD, z_BLD)
         if self.reverse is not None:
             y_BLD = y_BLD + self.reverse.scan(x_BLD, z_BLD, reversed_B=lengths_B)

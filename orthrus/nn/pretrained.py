@@ -14,7 +14,7 @@ from orthrus.nn.encoder import MambaEncoder
 try:
     from huggingface_hub import ModelHubMixin, snapshot_download
 except ImportError as error:
-    raise ImportError("PretrainedEncoder needs huggingface_hub: pip install 'orthrus-mrna[hub]'") from error
+    raise ImportError("PretrainedEncoder needs huggingface_hub: pip install huggingface_hub") from error
 
 
 class PretrainedEncoder(MambaEncoder, ModelHubMixin):

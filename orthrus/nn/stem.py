@@ -26,7 +26,8 @@ class Tokens(NamedTuple):
     """int64, the number of each row's own tokens."""
     region_BT: Tensor
     """int64: 0 5'UTR, 1 CDS, 2 3'UTR, 3 where no CDS is known. The CDS runs from the first position of the CDS track
-    (1 at the first base of each codon) to the end of the last codon."""
+    (1 at the first base of each codon) to the end of the last codon. One or two bases before it, at the transcript's
+    start, belong to it: what is left there of a codon that is cut off."""
 
 
 class BaseStem(nn.Linear):
@@ -51,7 +52,7 @@ class BaseStem(nn.Linear):
     def tokens(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tokens:
         """What the tokens are."""
         start_B, end_B = coding_interval(tracks_BCL, lengths_B)
-        return Tokens(lengths_B, _regions(start_B, end_B, tracks_BCL.shape[2]))
+        return Tokens(lengths_B, _regions(_with_cut_codon(start_B), end_B, tracks_BCL.shape[2]))
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
         """The base of every token, int64 (B, L): 0 A, 1 C, 2 G, 3 T, and -1 where it is unknown and in padding."""
@@ -100,7 +101,7 @@ class CodonStem(nn.Module):
         pad_B = (-start_B) % 3
         lengths_in_tokens_B = (pad_B + lengths_B + 2) // 3
         coding_B = start_B < end_B
-        first_B = torch.where(coding_B, (start_B + pad_B) // 3, 0)
+        first_B = torch.where(coding_B, (_with_cut_codon(start_B) + pad_B) // 3, 0)
         behind_B = torch.where(coding_B, (end_B + pad_B + 2) // 3, 0)
         return Tokens(lengths_in_tokens_B, _regions(first_B, behind_B, int(lengths_in_tokens_B.max())))
 
@@ -151,6 +152,11 @@ def coding_interval(tracks_BCL: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tens
     start_B = torch.where(codon_BL, position_L, positions).amin(dim=1)
     end_B = torch.where(codon_BL, position_L + 3, 0).amax(dim=1)
     return torch.where(end_B > 0, start_B, 0), end_B
+
+
+def _with_cut_codon(start_B: Tensor) -> Tensor:
+    """Where the CDS of each row begins if the first whole codon begins at ``start_B``, int64 (B,)."""
+    return torch.where(start_B < 3, 0, start_B)
 
 
 def _regions(first_B: Tensor, behind_B: Tensor, n_tokens: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Codes to tracks, on the device. B rows, L positions, C tracks."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -12,5 +14,11 @@ def codes_to_tracks(codes_BL: Tensor, n_tracks: int) -> Tensor:
     Raises InputError for any other number of tracks.
     """
     check_n_tracks(n_tracks)
-    table = torch.as_tensor(TRACK_TABLE[:, :n_tracks], dtype=torch.float32, device=codes_BL.device)
-    return table[codes_BL.long()].transpose(1, 2)
+    return _table(n_tracks, codes_BL.device)[codes_BL.int()].transpose(1, 2)
+
+
+@cache
+def _table(n_tracks: int, device: torch.device) -> Tensor:
+    """On the device once: a copy for every batch would make the host wait for what the device does."""
+    with torch.inference_mode(False):  # may be first used for inference, and then to train
+        return torch.as_tensor(TRACK_TABLE[:, :n_tracks], dtype=torch.float32, device=device)

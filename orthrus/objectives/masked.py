@@ -1,6 +1,7 @@
-"""What is predicted at single positions: bases, codons, the annotation. P positions to predict, W words.
+"""What is predicted at single positions: bases, codons, the annotation. P positions, W words.
 
-Both give sums over positions rather than means: sums of the parts of a batch, and of the ranks, add up.
+Both give sums over positions rather than means: sums of the parts of a batch, and of the ranks, add up. Positions with
+nothing to predict are left out of the sums, not cut out of the tensors: how many they are only the device knows.
 """
 
 import torch
@@ -13,27 +14,28 @@ def cross_entropy_sums(logits_PW: Tensor, word_P: Tensor) -> Tensor:
 
         loss_p = -log softmax(logits_p)[word_p]
 
-    In masked language modelling (Devlin et al. 2019, arXiv 1810.04805) the positions are those that were hidden. The
-    cross-entropies in nats, then the positions whose largest logit is the word's.
+    In masked language modelling (Devlin et al. 2019, arXiv 1810.04805) the positions are those that were hidden; at
+    others ``word_P`` is -1. The cross-entropies in nats, then the positions whose largest logit is the word's.
     """
-    logits_PW, word_P = _single(logits_PW), word_P.long()
+    logits_PW, word_P = _single(logits_PW).flatten(0, -2), word_P.long().flatten()
     return torch.stack(
         [
-            F.cross_entropy(logits_PW, word_P, reduction="sum"),
+            F.cross_entropy(logits_PW, word_P, ignore_index=-1, reduction="sum"),
             (logits_PW.detach().argmax(dim=-1) == word_P).sum().to(logits_PW.dtype),
         ]
     )
 
 
-def annotation_sums(logits_P2: Tensor, present_P2: Tensor) -> Tensor:
+def annotation_sums(logits_P2: Tensor, present_P2: Tensor, chosen_P: Tensor) -> Tensor:
     """Binary cross-entropies in nats of the CDS and of the splice track, each summed over positions, (2,).
 
         loss_pk = -y_pk log sigmoid(logit_pk) - (1 - y_pk) log sigmoid(-logit_pk)
 
-    ``present_P2`` (y) says where a codon begins and where an exon ends.
+    ``present_P2`` (y) says where a codon begins and where an exon ends, ``chosen_P`` where that is to be predicted.
     """
     logits_P2 = _single(logits_P2)
-    return F.binary_cross_entropy_with_logits(logits_P2, present_P2.to(logits_P2.dtype), reduction="none").sum(0)
+    loss_P2 = F.binary_cross_entropy_with_logits(logits_P2, present_P2.to(logits_P2.dtype), reduction="none")
+    return loss_P2.masked_fill(~chosen_P[..., None], 0).flatten(0, -2).sum(0)
 
 
 def _single(logits: Tensor) -> Tensor:

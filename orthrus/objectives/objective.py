@@ -54,9 +54,8 @@ class Term(nn.Module):
 class PositionTerm(Term, ABC):
     """A term that is a mean over single positions, whichever row they are in; called with sums over all positions."""
 
-    asked_by: ClassVar[str | None]
-    """The setting of :class:`~orthrus.loading.datamodule.PairDataModule` that hides what is to be predicted: bases or
-    annotation at single positions. None where nothing needs hiding."""
+    asked_by: ClassVar[str] = ""
+    """The setting of :class:`~orthrus.loading.datamodule.PairDataModule` that hides what is to be predicted, if any."""
 
     @abstractmethod
     def read(self, hidden_RTD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
@@ -128,10 +127,9 @@ class MaskedLanguageTerm(PositionTerm):
 
     def read(self, hidden_RLD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
         """Cross-entropy, hits, and number of bases to predict (3,)."""
-        base_RL = targets_RL & BASE_BITS
-        chosen_RL = base_RL > 0
-        sums_2 = cross_entropy_sums(self.head(hidden_RLD[chosen_RL]), base_RL[chosen_RL] - 1)
-        return torch.cat([sums_2, chosen_RL.sum().to(sums_2.dtype)[None]])
+        base_RL = (targets_RL & BASE_BITS).long() - 1
+        sums_2 = cross_entropy_sums(self.head(hidden_RLD), base_RL)
+        return torch.cat([sums_2, (base_RL >= 0).sum().to(sums_2.dtype)[None]])
 
     def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
         """Mean cross-entropy in nats, and the share of bases that would be guessed."""
@@ -156,8 +154,8 @@ class AnnotationTerm(PositionTerm):
     def read(self, hidden_RLD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
         """Cross-entropies of both tracks, and number of positions to predict (3,)."""
         chosen_RL = (targets_RL & ANNOTATION_TARGET) > 0
-        bits_P2 = targets_RL[chosen_RL][:, None] & targets_RL.new_tensor([CDS_BIT, SPLICE_BIT])
-        sums_2 = annotation_sums(self.head(hidden_RLD[chosen_RL]), bits_P2 > 0)
+        present_RL2 = torch.stack([targets_RL & CDS_BIT, targets_RL & SPLICE_BIT], dim=-1) > 0
+        sums_2 = annotation_sums(self.head(hidden_RLD), present_RL2, chosen_RL)
         return torch.cat([sums_2, chosen_RL.sum().to(sums_2.dtype)[None]])
 
     def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
@@ -181,8 +179,6 @@ class NextTokenTerm(PositionTerm):
         weight: of this term in the objective.
     """
 
-    asked_by = None
-
     def __init__(self, d_model: int, n_words: int = 4, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)
         self.next_head = nn.Linear(d_model, n_words)
@@ -190,9 +186,8 @@ class NextTokenTerm(PositionTerm):
     def read(self, hidden_RTD: Tensor, targets_RL: Tensor, word_RT: Tensor) -> Tensor:
         """Cross-entropy, hits, and number of tokens to predict (3,)."""
         next_RT = word_RT[:, 1:]
-        chosen_RT = next_RT >= 0
-        sums_2 = cross_entropy_sums(self.next_head(hidden_RTD[:, :-1][chosen_RT]), next_RT[chosen_RT])
-        return torch.cat([sums_2, chosen_RT.sum().to(sums_2.dtype)[None]])
+        sums_2 = cross_entropy_sums(self.next_head(hidden_RTD[:, :-1]), next_RT)
+        return torch.cat([sums_2, (next_RT >= 0).sum().to(sums_2.dtype)[None]])
 
     def forward(self, sums_S: Tensor) -> dict[str, Tensor]:
         """Mean cross-entropy in nats a token, and the share of tokens that would be guessed."""
@@ -236,5 +231,5 @@ class Objective(nn.Module):
             loss = loss + weight * scores["loss"]
             logged |= {name: scores.pop("loss")} | {f"{name}_{measure}": value for measure, value in scores.items()}
             if not isinstance(term.weight, Constant):
-                logged[f"{name}_weight"] = loss.new_tensor(weight)
+                logged[f"{name}_weight"] = loss.new_full((), weight)
         return {"loss": loss} | logged

@@ -1,17 +1,16 @@
 """Building a store: sources one by one, ortholog tables, provenance."""
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -21,6 +20,7 @@ from orthrus.genome.findings import Findings
 from orthrus.genome.headers import has_headers
 from orthrus.genome.mrna_frames import PARQUET_SUFFIXES
 from orthrus.genome.transcripts import annotated_contigs, bare_transcripts, framed_transcripts, listed_transcripts
+from orthrus.messages import messages
 from orthrus.output import temporary_folder
 from orthrus.prepare.clustering import cluster_genes
 from orthrus.prepare.orthologs import read_homologs, read_orthologs
@@ -28,6 +28,9 @@ from orthrus.prepare.spec import Spec, load_spec
 from orthrus.prepare.splicer import Splicer, available_cores, chunked
 from orthrus.spec_file import File
 from orthrus.store import Chunk, StoreBuilder, TranscriptStore, sha256
+from orthrus.version import package_version
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -98,7 +101,7 @@ def _build(
     with Splicer(workers, builder.folder) as splicer:
         for source in spec.chosen:
             found = findings.setdefault(source.name, Findings())
-            chunks = source.chunks(spec.filters, found, splicer)
+            chunks = source.chunks(spec.filters, found, splicer, spec.cds_frame)
             _add(builder, chunks, progress, f"{source.species}, {source.short_name}")
     if not len(builder):
         lines = [line for found in findings.values() for line in found.dropped.lines()]
@@ -114,18 +117,25 @@ def _build(
         homologs = pa.concat_tables([homologs, groups])
         progress.update(task, total=0)
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(orthologs, homologs, findings=findings, meta=meta)
+    builder.finish(orthologs, homologs, findings=findings, meta=meta, join_similar=spec.join_similar)
     progress.update(task, total=0)
 
 
 @contextmanager
 def open_or_prepare(
-    path: Path, *, genome: Path | None = None, coordinates: Path | None = None
+    path: Path,
+    *,
+    genome: Path | None = None,
+    coordinates: Path | None = None,
+    find_orfs: bool = True,
+    only: Set[str] | None = None,
 ) -> Iterator[TranscriptStore]:
     """The store at ``path``, or one made, for as long as the context lasts, of all transcripts of other input.
 
     ``path`` is a store, an annotation (with its ``genome``), an mRNA FASTA, with ``coordinates``, with
-    GENCODE's or Ensembl's headers, or as it is, or a Parquet data frame of sequences and their tracks.
+    GENCODE's or Ensembl's headers, or as it is, or a Parquet data frame of sequences and their tracks. For an mRNA
+    FASTA as it is, ``find_orfs`` takes the longest open reading frames (:mod:`orthrus.genome.orfs`) for the CDSs.
+    Of an annotation, ``only`` names the transcripts that are wanted.
     Raises InputError if they do not go together.
     """
     if path.is_dir() or not path.exists():
@@ -145,14 +155,14 @@ def open_or_prepare(
             _progress() as progress,
         ):
             if genome:
-                contigs = annotated_contigs(path, genome, _EVERYTHING, findings)
+                contigs = annotated_contigs(path, genome, _EVERYTHING, findings, only=only)
                 chunks = splicer.chunks(contigs, "", path.name)
             elif path.suffix in PARQUET_SUFFIXES and not coordinates:
                 chunks = chunked(framed_transcripts(path), path.name)
             elif coordinates or has_headers(path):
                 chunks = chunked(listed_transcripts(path, coordinates, "", _EVERYTHING, findings), path.name)
             else:
-                chunks = chunked(bare_transcripts(path, findings), path.name)
+                chunks = chunked(bare_transcripts(path, findings, find_orfs), path.name)
             _add(builder, chunks, progress, path.name)
             if not len(builder):
                 why = "; ".join(findings.dropped.lines()) or "it has no records, or no line ends that are known"
@@ -160,7 +170,7 @@ def open_or_prepare(
             builder.finish(findings={path.name: findings})
         store = TranscriptStore.open(folder / "store")
         for line in findings.dropped.lines() + store.meta["warnings"]:
-            Console(stderr=True).print(line, style="yellow", highlight=False)
+            logger.warning("%s: %s", path.name, line)
         yield store
 
 
@@ -184,13 +194,10 @@ def _described(files: Iterable[File]) -> list[dict[str, Any]]:
 
 
 def _provenance(spec: Spec, sources: list[dict[str, Any]]) -> dict[str, Any]:
-    try:
-        created_by = f"orthrus {version('orthrus-mrna')}"
-    except PackageNotFoundError:  # run from a checkout
-        created_by = "orthrus"
     filters = asdict(spec.filters)
     return {
-        "created_by": created_by,
+        "created_by": f"orthrus {package_version()}",
+        "cds_frame": spec.cds_frame,
         "sources": sources,
         "filters": {
             **filters,
@@ -212,10 +219,10 @@ class _RateColumn(ProgressColumn):
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         _RateColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=messages(),
     )
 
 

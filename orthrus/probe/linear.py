@@ -29,21 +29,30 @@ RIDGE_PENALTIES = tuple(float(10**exponent) for exponent in np.arange(-5, 2.5, 0
 class Fit:
     """``scores_NT``: predictions for the test rows (numbers; logits; log-probabilities of classes), float64, NaN
     where the training rows have one class only. ``penalties``: the chosen one of each target. ``validation_loss``:
-    what it was chosen by, mean over targets (squared error in variances of the target; log-loss)."""
+    what it was chosen by, mean over targets (squared error in variances of the target; log-loss). ``weights_RT`` and
+    ``intercept_T`` give the predictions from principal axes, but for the normalisation of classes."""
 
     scores_NT: NDArray[np.float64]
     penalties: tuple[float, ...]
     validation_loss: float
+    weights_RT: NDArray[np.float64]
+    intercept_T: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Features in principal axes of the training rows: ``train_NR`` and so on, ``variance_R`` that of train_NR."""
+    """Features in principal axes of the training rows: ``train_NR`` and so on, ``variance_R`` that of train_NR.
+
+    A feature's place is ``((x - mean_D) * inverse_D) @ axes_DR``; ``inverse_D`` is 0 for a constant feature.
+    """
 
     train_NR: Tensor
     validation_NR: Tensor
     test_NR: Tensor
     variance_R: Tensor
+    mean_D: Tensor
+    inverse_D: Tensor
+    axes_DR: Tensor
 
 
 @contextmanager
@@ -82,7 +91,7 @@ def principal_axes(features_ND: NDArray[np.float32], split: Split) -> Axes:
     kept = variance > 1e-10 * variance[-1].clamp_min(1e-300)
     axes_DR = axes_DR[:, kept]
     train_NR, validation_NR, test_NR = (side @ axes_DR for side in sides)
-    return Axes(train_NR, validation_NR, test_NR, variance[kept])
+    return Axes(train_NR, validation_NR, test_NR, variance[kept], mean_D, inverse_D, axes_DR)
 
 
 def eigh(symmetric: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,4 +120,6 @@ def fit_ridge(
         scores_NT=(axes.test_NR @ weights_RT + mean_T).numpy(),
         penalties=tuple(penalties_P[best_T].tolist()),
         validation_loss=float((error_PT.amin(dim=0) / train_NT.var(dim=0, correction=0).clamp_min(1e-300)).mean()),
+        weights_RT=weights_RT.numpy(),
+        intercept_T=mean_T.numpy(),
     )

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
-from orthrus.probe import linear, logistic, metrics
-from orthrus.probe.metrics import Floats, SeedScores
+from orthrus.probe import linear, logistic
+from orthrus.probe.metrics import Floats, SeedScores, score
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target, Task
 
@@ -33,7 +33,7 @@ def seed_scores(
     penalties: tuple[float, ...] = (),
 ) -> SeedScores:
     """Scores of predictions for the test rows of one split; raises InputError if these can score no label."""
-    of_label = score(target, split, predicted_NT)
+    of_label = score(target.task, target.values[split.test], predicted_NT)
     scored = np.isfinite(next(iter(of_label.values())))
     if not scored.any():
         raise InputError(
@@ -57,20 +57,15 @@ def probe_readouts(readouts: Mapping[str, NDArray[np.float32]], target: Target, 
 
 def fit_features(features_MD: NDArray[np.float32], target: Target, split: Split) -> linear.Fit:
     """The linear model of the task: ridge, logistic of each label, or multinomial for several classes."""
-    axes = linear.principal_axes(features_MD, split)
+    return fit_on_axes(linear.principal_axes(features_MD, split), target, split)
+
+
+def fit_on_axes(axes: linear.Axes, target: Target, split: Split) -> linear.Fit:
+    """:func:`fit_features` of features that are in principal axes already."""
     if target.task is Task.REGRESSION:
         return linear.fit_ridge(axes, target.values, split)
     several_classes = target.task is Task.CLASSIFICATION and target.values.shape[1] > 1
     return (logistic.fit_softmax if several_classes else logistic.fit_logistic)(axes, target.values, split)
-
-
-def score(target: Target, split: Split, predicted_NT: Floats) -> dict[str, Floats]:
-    """Every metric of each target or label on the test rows, (T,); NaN for a label that they cannot score."""
-    truth_NT = target.values[split.test]
-    if target.task is not Task.REGRESSION:
-        return metrics.label_scores(truth_NT, predicted_NT)
-    by_target = [metrics.regression_scores(*pair) for pair in zip(truth_NT.T, predicted_NT.T, strict=True)]
-    return {metric: np.array([scores[metric] for scores in by_target]) for metric in metrics.REGRESSION_METRICS}
 
 
 def probe_shuffled(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:

@@ -1,65 +1,74 @@
-"""The probe's picture: bars from chance to each feature set's mean, with 95 % intervals, and the seeds as dots."""
+"""The probe's picture: bars from chance to each feature set's mean, with 95 % intervals, and the splits as dots.
 
-from collections.abc import Mapping
+One drawing, for ``bars.png`` and for the page of a run.
+"""
+
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
+import altair as alt
+import pandas as pd
 
+from orthrus.charts import GREY, INK, PALETTE, SOFT, write_png
+from orthrus.probe.document import ProbeDocument
 from orthrus.probe.metrics import TITLES
 
-EMBEDDING_BLUE, CONTROL_GREY = "#0072B2", "#B6BDC5"  # told apart by every kind of colour vision, and in grey
-INK, SOFT, GRID = "#1C2530", "#5A6672", "#E4E7EA"
+ROW = 40  # height of a feature set's row
+EXPLANATION = "bars from chance to the mean, whiskers its 95 % interval over splits, dots the splits"
 
 
-def draw_bars(document: Mapping[str, Any], path: Path) -> None:
-    """Draw the scores in ``document`` (what ``metrics.json`` holds) to a PNG, one panel a metric."""
-    names = document["metrics"]
-    n_sets = len(document["feature_sets"])
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06)
-    figure = Figure(figsize=(1.6 + 3.0 * len(names), 1.3 + 0.62 * n_sets), dpi=200, layout=layout)
-    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
-    for metric, panel in zip(names, panels, strict=True):
-        _draw_panel(document, metric, panel)
-    panels[0].set_yticks(range(n_sets), list(document["feature_sets"]), fontsize=10, color=INK)
-    panels[0].set_ylim(n_sets - 0.42, -0.5)
-    unit = "family" if "family_id" in document["grouped_by"] else "gene"
-    figure.suptitle(
-        f"{document['target']} ({document['task']}), {document['counts']['rows']:,} transcripts,"
-        f" {len(document['seeds'])} {unit}-disjoint splits",
-        fontsize=11.5, fontweight="bold", color=INK, x=0.012, ha="left",
-    )  # fmt: skip
-    figure.supxlabel(
-        "bars from chance to the mean, whiskers its 95 % interval over splits, dots the splits",
-        fontsize=8, color=SOFT, x=0.012, ha="left",
-    )  # fmt: skip
-    figure.savefig(path)
-
-
-def _draw_panel(document: Mapping[str, Any], metric: str, panel: Axes) -> None:
-    chance = document["chance"][metric]
-    for row, feature_set in enumerate(document["feature_sets"].values()):
-        scores = feature_set["scores"][metric]
-        mean, points = scores["mean"], scores["per_seed"]
-        low, high = scores["interval95"] or (mean, mean)
-        colour = EMBEDDING_BLUE if row == 0 else CONTROL_GREY
-        panel.barh(row, mean - chance, left=chance, height=0.46, color=colour)
-        panel.errorbar(mean, row, xerr=[[mean - low], [high - mean]], color=INK, capsize=2.5, linewidth=1.3)
-        panel.scatter(points, [row + 0.36] * len(points), s=5, color=SOFT, alpha=0.6, linewidths=0)
-        panel.annotate(
-            f"{mean:.3f}", (max(mean, high), row), (6, 0), textcoords="offset points", va="center",
-            fontsize=9.5, color=INK, fontweight="bold" if row == 0 else "normal",
+def bar_chart(document: ProbeDocument, metric: str) -> Any:
+    """The layered chart of a probe's scores on a metric, a row a feature set."""
+    chance, sets = document.chance[metric], document.feature_sets
+    rows = []
+    for i, (name, feature_set) in enumerate(sets.items()):
+        scores = feature_set.scores[metric]
+        low, high = scores.interval95 or (None, None)
+        rows.append(
+            {"features": name, "mean": scores.mean, "chance": chance, "low": low, "high": high,
+             "end": max(scores.mean, scores.mean if high is None else high), "ours": i == 0,
+             "splits": len(scores.per_seed)}
         )  # fmt: skip
-    panel.axvline(chance, color=SOFT, linewidth=1.1, linestyle=(0, (1, 2)))
-    panel.set_title(f"{TITLES[metric]}   (chance {chance:.2f})", fontsize=9.5, color=SOFT, loc="left")
-    panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    panel.tick_params(axis="x", labelsize=8, labelcolor=SOFT, length=0)
-    panel.tick_params(axis="y", length=0)
-    panel.grid(axis="x", color=GRID, linewidth=0.8)
-    panel.set_axisbelow(True)
-    low, high = panel.get_xlim()
-    panel.set_xlim(low, high + 0.16 * (high - low))  # room for the last number
-    panel.spines[:].set_visible(False)
+    dots = [
+        {"features": name, "score": score, "seed": str(seed)}
+        for name, each in sets.items()
+        for seed, score in zip(document.seeds, each.scores[metric].per_seed, strict=True)
+    ]
+    values = [chance, *(row[name] for row in rows for name in ("mean", "low", "high")), *(dot["score"] for dot in dots)]
+    known = [value for value in values if value is not None]
+    low, high = min(known), max(known)
+    room = 0.2 * ((high - low) or 1)  # for the numbers
+    y = alt.Y("features:N", sort=list(sets), title=None).axis(
+        grid=False, labelColor=INK, labelFontSize=12, labelLimit=190
+    )
+    x = (
+        alt.X("mean:Q", title=f"{TITLES[metric]}, chance {chance:.2f} dotted")
+        .scale(domain=[low, high + room], nice=False)
+        .axis(tickCount=4)
+    )
+    hover = [
+        alt.Tooltip("features:N"), alt.Tooltip("mean:Q", format=".4f"), alt.Tooltip("low:Q", format=".4f"),
+        alt.Tooltip("high:Q", format=".4f"), alt.Tooltip("splits:Q"),
+    ]  # fmt: skip
+    base = alt.Chart(pd.DataFrame(rows)).encode(y=y)
+    colour = alt.condition("datum.ours", alt.value(PALETTE[0]), alt.value(GREY))
+    bars = base.mark_bar(height=18, cornerRadius=2).encode(x=x, x2="chance:Q", color=colour, tooltip=hover)
+    whiskers = base.mark_rule(strokeWidth=1.6, color=INK).encode(x="low:Q", x2="high:Q").transform_filter(
+        "isValid(datum.low)"
+    )  # fmt: skip
+    numbers = base.mark_text(align="left", dx=6, color=INK).encode(
+        x="end:Q", text=alt.Text("mean:Q", format=".3f")
+    )  # fmt: skip
+    seeds = alt.Chart(pd.DataFrame(dots)).mark_circle(size=9, color=SOFT, yOffset=14).encode(
+        y=y, x="score:Q", tooltip=["features:N", "seed:N", alt.Tooltip("score:Q", format=".4f")]
+    )  # fmt: skip
+    line = alt.Chart(pd.DataFrame([{"chance": chance}])).mark_rule(color=SOFT, strokeDash=[2, 3]).encode(x="chance:Q")
+    return alt.layer(bars, line, whiskers, seeds, numbers).properties(height=ROW * len(sets))
+
+
+def draw_bars(document: ProbeDocument, path: Path) -> None:
+    """Draw the scores of a probe to a PNG, one panel a metric, titled by the split that was made."""
+    title = f"{document.target} ({document.task}), {document.counts['rows']:,} transcripts, {document.splits}"
+    panels = [bar_chart(document, metric).properties(width=300) for metric in document.metrics]
+    whole = alt.hconcat(*panels, spacing=30, title=alt.TitleParams(title, subtitle=EXPLANATION))
+    write_png(whole.properties(padding=16), path)

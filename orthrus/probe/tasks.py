@@ -68,8 +68,8 @@ def metrics_of(task: Task) -> tuple[str, ...]:
 def read_task(path: str | Path, **changes: Any) -> TaskSpec:
     """Read a task's file, or the shipped one of that name.
 
-    ``changes`` (fields of TaskSpec that are not None) replace what it says. Raises InputError naming an unknown or missing key, with the nearest known one, a value that does not fit, or a file
-    that is not there.
+    ``changes`` (fields of TaskSpec that are not None) replace what it says. Raises InputError naming an unknown or
+    missing key, with the nearest known one, a value that does not fit, or a file that is not there.
     """
     path = find_recipe(path)
     where = str(path)

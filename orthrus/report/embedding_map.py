@@ -17,24 +17,20 @@ from orthrus.embedding.file import Embeddings
 
 MAX_POINTS = 3000
 MIN_POINTS = 10
-N_FAMILIES = 10
 SEED = 0
 
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """``points`` (n, 2) of the transcripts in ``rows``; ``species`` and ``family`` of each, "" where unknown.
+    """``points`` (n, 2) of the transcripts in ``rows``.
 
-    ``largest`` are the families with most points, with a readable name each; ``same_family`` and ``same_species`` are
-    the shares of transcripts whose nearest neighbour by cosine in the full space, among those shown, is of their
-    family (of transcripts with one there) or species, each with what a random neighbour would give.
+    ``same_family`` and ``same_species`` are the shares of transcripts whose nearest neighbour by cosine in the full
+    space, among those shown, is of their family (of transcripts with one there) or species, each with what a random
+    neighbour would give.
     """
 
     points: NDArray[np.float64]
     rows: NDArray[np.int64]
-    species: tuple[str, ...]
-    family: tuple[str, ...]
-    largest: dict[str, str]
     same_family: tuple[float, float] | None
     same_species: tuple[float, float] | None
 
@@ -53,16 +49,8 @@ def map_embedding(embeddings: Embeddings) -> EmbeddingMap | str:
     reduced = PCA(min(50, *matrix.shape), random_state=SEED).fit_transform(matrix)
     perplexity = min(30.0, (len(rows) - 1) / 3)
     points = TSNE(perplexity=perplexity, init="pca", random_state=SEED).fit_transform(reduced)
-    chosen_species = tuple(species[row] for row in rows)
-    chosen_family = tuple(family[row] for row in rows)
-    return EmbeddingMap(
-        points.astype(np.float64),
-        rows,
-        chosen_species,
-        chosen_family,
-        _largest(embeddings, rows, chosen_family),
-        *_neighbour_shares(matrix, chosen_family, chosen_species),
-    )
+    shares = _neighbour_shares(matrix, [family[row] for row in rows], [species[row] for row in rows])
+    return EmbeddingMap(points.astype(np.float64), rows, *shares)
 
 
 def _whole_families(family: Sequence[str]) -> NDArray[np.int64]:
@@ -73,18 +61,6 @@ def _whole_families(family: Sequence[str]) -> NDArray[np.int64]:
     order = np.random.default_rng(SEED).permutation(len(names))
     rows = np.argsort(order.argsort()[number], kind="stable")[: min(n, MAX_POINTS)]
     return np.sort(rows).astype(np.int64)
-
-
-def _largest(embeddings: Embeddings, rows: NDArray[np.int64], family: Sequence[str]) -> dict[str, str]:
-    counts = Counter(name for name in family if name)
-    largest = [name for name, count in counts.most_common(N_FAMILIES) if count > 1]
-    if embeddings.gene_name is None:
-        return {name: name for name in largest}
-    readable = {}
-    for name in largest:
-        genes = Counter(embeddings.gene_name[row] for row, each in zip(rows, family, strict=True) if each == name)
-        readable[name] = genes.most_common(1)[0][0] or name
-    return readable
 
 
 def _neighbour_shares(

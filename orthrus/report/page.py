@@ -1,48 +1,30 @@
 """One self-contained HTML page of a run: what was trained, curves, a map of the embedding, probes beside controls.
 
-A run's folder in, a page out that asks nothing of the network: style and drawings are inside. A few hundred kB;
-nearly all of the time (about 20 s) goes into the map.
+A run's folder in, a page out that asks nothing of the network: style, data and the library that draws the charts
+(Vega-Lite, 0.9 MB) are inside. Nearly all of the time (about 20 s) goes into the map.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
+from orthrus.errors import InputError
 from orthrus.output import hold, write_text
+from orthrus.probe.document import Difference
 from orthrus.probe.metrics import TITLES
-from orthrus.probe.summary import subject
+from orthrus.report.curves import curve_figures
 from orthrus.report.embedding_map import EmbeddingMap, map_embedding
+from orthrus.report.figures import Figure
+from orthrus.report.html import render_page
+from orthrus.report.map_chart import colourings, map_chart, map_table
 from orthrus.report.probes import aggregate_z, checkpoint_figures, latest, probe_section, write_tables
 from orthrus.report.run_folder import Curves, RunFolder, read_run_folder
-from orthrus.report.svg import Cloud, Figure, Line, line_chart, point_map
+from orthrus.store import TranscriptStore
 
-MAX_CURVE_POINTS = 200
-
-_CURVES = (
-    ("Partner retrieval", "share of held-out transcripts whose nearest neighbour is their partner",
-     {"val/retrieval_top1": "all", "val/retrieval_top1_splice": "splice", "val/retrieval_top1_ortholog": "ortholog",
-      "val/retrieval_chance": "chance"}),
-    ("Loss", "the objective as a whole", {"train/loss": "train", "val/loss": "val"}),
-    ("Contrastive loss", "lower: partners closer than the rest",
-     {"train/contrastive": "train", "val/contrastive": "val"}),
-    ("Masked-base loss", "nats a base; ln 4 = 1.386 knows nothing", {"train/mlm": "train", "val/mlm": "val"}),
-    ("Masked-base accuracy", "share of masked bases predicted",
-     {"train/mlm_accuracy": "train", "val/mlm_accuracy": "val"}),
-    ("Alignment", "squared distance of partners; lower is closer",
-     {"val/alignment": "all", "val/alignment_splice": "splice", "val/alignment_ortholog": "ortholog"}),
-    ("Uniformity", "lower: embeddings fill the sphere more evenly", {"val/uniformity": "val"}),
-    ("Effective rank", "dimensions in use; a fall warns of collapse", {"val/effective_rank": "val"}),
-    ("Throughput", "nucleotides a second", {"perf/nt_per_s": "nt/s"}),
-)  # fmt: skip
-_STYLES = {"train": "grey", "val": "c0", "all": "c0", "splice": "c1", "ortholog": "c2", "chance": "grey dashed"}
 _TRAINER_KEYS = ("max_steps", "max_epochs", "precision", "devices", "num_nodes", "gradient_clip_val")
 
 
@@ -51,7 +33,6 @@ class Tile:
     """A headline figure."""
 
     title: str
-    before: str
     value: str
     note: str
 
@@ -79,20 +60,16 @@ def _write(run: RunFolder, output: Path, notes: Sequence[str], sections: Sequenc
     if isinstance(embedding_map, str):
         missing.append(f"Map of embeddings: {embedding_map}.")
         embedding_map = None
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("orthrus.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    page = environment.get_template("report.html.jinja").render(
+    page = render_page(
+        "orthrus.report",
+        "report.html.jinja",
         name=run.path.resolve().name,
-        written=datetime.now().astimezone().strftime("%d %B %Y, %H:%M"),
         run=run,
         tiles=list(_tiles(run)),
         settings=_settings(run),
-        curves=[*_curve_figures(run.curves), *_online_probes(run.curves)],
+        curves=list(curve_figures(run.curves)),
         ends=list(_validation_ends(run.curves)),
-        map=embedding_map,
-        map_figures=list(_map_figures(embedding_map)) if embedding_map else [],
+        map=_map(run, embedding_map) if embedding_map else None,
         probes=[probe_section(name, document) for name, document in run.probes.items()],
         aggregate=aggregate_z(run.probes),
         checkpoint_curves=list(checkpoint_figures(run.probes)),
@@ -108,47 +85,67 @@ def _write(run: RunFolder, output: Path, notes: Sequence[str], sections: Sequenc
 
 def headlines(run_folder: Path) -> list[str]:
     """The page's headline figures as lines of text, for the terminal. Raises InputError as :func:`write_report`."""
-    return [
-        f"{tile.title}: {tile.before + ' → ' if tile.before else ''}{tile.value} ({tile.note})"
-        for tile in _tiles(read_run_folder(Path(run_folder)))
+    return [f"{tile.title}: {tile.value} ({tile.note})" for tile in _tiles(read_run_folder(Path(run_folder)))]
+
+
+@dataclass(frozen=True)
+class _Map:
+    """The map on the page: its figure, the colourings to choose from, and how many transcripts it shows."""
+
+    figure: Figure
+    colours: dict[str, Any]
+    n_points: int
+
+
+def _map(run: RunFolder, shown: EmbeddingMap) -> _Map:
+    assert run.embeddings is not None
+    table = map_table(run.embeddings, shown, _store(run))
+    colours = colourings(table)
+    sentences = [
+        _neighbour_sentence(what, shares)
+        for what, shares in (("species", shown.same_species), ("family", shown.same_family))
+        if shares
     ]
+    title = f"{len(table):,} embeddings in two dimensions"
+    figure = Figure(title, " ".join(sentences), f"{title}. {' '.join(sentences)}".strip(), map_chart(table))
+    return _Map(figure, colours, len(table))
+
+
+def _store(run: RunFolder) -> TranscriptStore | None:
+    """The store of the run, if it is still there and this version reads it."""
+    try:
+        return TranscriptStore.open(run.store_path) if run.store_path and run.store else None
+    except InputError:
+        return None
 
 
 def _tiles(run: RunFolder) -> Iterator[Tile]:
-    for metric, title in (
-        ("val/retrieval_top1", "Retrieval of partners"),
-        ("val/retrieval_top1_splice", "Retrieval of splice isoforms"),
-    ):
-        series = run.curves.get(metric)
+    for kind, title in (("splice", "Retrieval of splice isoforms"), ("ortholog", "Retrieval of orthologs")):
+        series = run.curves.get(f"val/retrieval_top1_{kind}")
         if series is not None:
-            chance = run.curves.get("val/retrieval_chance")
-            by_chance = f"; chance {chance.iloc[-1]:.0%}" if chance is not None else ""
-            yield Tile(
-                title,
-                f"{series.iloc[0]:.0%}",
-                f"{series.iloc[-1]:.0%}",
-                f"held-out families, {'untrained' if series.index[0] == 0 else f'step {series.index[0]:,}'}"
-                f" → step {series.index[-1]:,}{by_chance}",
-            )
+            chance = run.curves.get(f"val/retrieval_chance_{kind}", run.curves.get("val/retrieval_chance"))
+            beside = [f"chance {chance.iloc[-1]:.1%}"] if chance is not None else []
+            if series.index[0] == 0 and len(series) > 1:
+                beside.insert(0, f"untrained encoder {series.iloc[0]:.0%}")
+            note = f"of held-out families, step {series.index[-1]:,}; {', '.join(beside)}".removesuffix("; ")
+            yield Tile(title, f"{series.iloc[-1]:.0%}", note)
     for document in latest(run.probes).values():
-        metric = document["metrics"][0]
-        score = document["feature_sets"][subject(document)]["scores"][metric]
+        metric = document.headline
+        score = document.feature_sets[document.subject].scores[metric]
         verdicts = [
-            f"{_verdict(difference[metric])} {name} ({_signed(difference[metric]['mean'])})"
-            for name, difference in document["differences"].items()
+            f"{_verdict(difference[metric])} {name} ({_signed(difference[metric].mean)})"
+            for name, difference in document.differences.items()
         ]
-        yield Tile(
-            f"{document['target']}, {TITLES[metric]}", "", f"{score['mean']:.3f}", "; ".join(verdicts) or "no control"
-        )
+        yield Tile(f"{document.target}, {TITLES[metric]}", f"{score.mean:.3f}", "; ".join(verdicts) or "no control")
 
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def _verdict(difference: Mapping[str, Any]) -> str:
+def _verdict(difference: Difference) -> str:
     """The sign of a difference, if its 95 % interval leaves no doubt of it."""
-    low, high = difference["interval95"] or (-np.inf, np.inf)
+    low, high = difference.interval95 or (-np.inf, np.inf)
     return "above" if low > 0 else "below" if high < 0 else "not separable from"
 
 
@@ -177,73 +174,11 @@ def _flat(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, str(node)
 
 
-def _curve_figures(curves: Curves) -> Iterator[Figure]:
-    for title, caption, names in _CURVES:
-        lines = [
-            Line(label, *_thinned(curves[metric]), style=_STYLES.get(label, "c0"))
-            for metric, label in names.items()
-            if metric in curves
-        ]
-        if lines:
-            ends = ", ".join(f"{line.name} {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines)
-            yield Figure(title, caption, line_chart(lines, f"{title} over training steps: {ends}"))
-
-
-def _online_probes(curves: Curves) -> Iterator[Figure]:
-    """Probes of the encoder while it trained: probe/TASK/METRIC."""
-    tasks = dict.fromkeys(name.split("/")[1] for name in curves if name.startswith("probe/") and name.count("/") == 2)
-    for task in tasks:
-        names = {name: name.split("/")[2] for name in curves if name.startswith(f"probe/{task}/")}
-        lines = [Line(TITLES.get(metric, metric), *_thinned(curves[name]), style=f"c{i}")
-                 for i, (name, metric) in enumerate(names.items())]  # fmt: skip
-        ends = ", ".join(f"{line.name} {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in lines)
-        yield Figure(
-            f"Probe of {task}", "of the encoder as it trained", line_chart(lines, f"{task} over steps: {ends}")
-        )
-
-
-def _thinned(series: pd.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Steps and values, means of neighbours if there are more than 200, so that noise does not fill the drawing."""
-    x, y = series.index.to_numpy(dtype=np.float64), series.to_numpy(dtype=np.float64)
-    if len(x) <= MAX_CURVE_POINTS:
-        return x, y
-    parts = np.array_split(np.arange(len(x)), MAX_CURVE_POINTS)
-    return np.array([x[part].mean() for part in parts]), np.array([y[part].mean() for part in parts])
-
-
 def _validation_ends(curves: Curves) -> Iterator[tuple[str, int, str, int, str]]:
     """Name, first step and value, last step and value of every validation metric."""
     for name, series in curves.items():
         if name.startswith("val/"):
             yield name, series.index[0], f"{series.iloc[0]:.3f}", series.index[-1], f"{series.iloc[-1]:.3f}"
-
-
-def _map_figures(shown: EmbeddingMap) -> Iterator[Figure]:
-    species = Counter(name for name in shown.species if name)
-    if species:
-        names = [name for name, _ in species.most_common(8)]
-        clouds = _clouds(shown, shown.species, dict.fromkeys(names, ""))
-        legend = [(f"c{i}", f"{name} ({species[name]:,})") for i, name in enumerate(names)]
-        rest = len(shown.species) - sum(species[name] for name in names)
-        legend += [("grey", f"others ({rest:,})")] if rest else []
-        yield Figure(
-            "By species", _neighbour_sentence("species", shown.same_species),
-            point_map(clouds, f"Two-dimensional map of {len(shown.rows):,} embeddings by species"), legend,
-        )  # fmt: skip
-    if shown.largest:
-        clouds = _clouds(shown, shown.family, shown.largest)
-        yield Figure(
-            f"By family, the {len(shown.largest)} largest", _neighbour_sentence("family", shown.same_family),
-            point_map(clouds, f"Two-dimensional map of {len(shown.rows):,} embeddings by family"),
-            [(f"c{i}", name) for i, name in enumerate(shown.largest.values())],
-        )  # fmt: skip
-
-
-def _clouds(shown: EmbeddingMap, of_row: Sequence[str], labels: Mapping[str, str]) -> list[Cloud]:
-    number = {name: i for i, name in enumerate(labels)}
-    style = np.array([number.get(name, -1) for name in of_row])
-    clouds = [Cloud(shown.points[style == -1], "grey")] if (style == -1).any() else []
-    return clouds + [Cloud(shown.points[style == i], f"c{i}", labels[name]) for name, i in number.items()]
 
 
 def _neighbour_sentence(what: str, shares: tuple[float, float] | None) -> str:

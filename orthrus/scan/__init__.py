@@ -3,10 +3,10 @@
 B batch rows, L positions (nt), D channels, N states, K filter width. Activations are (B, L, D) with channels last,
 the layout that the matrix products around them leave, so that nothing is transposed.
 
-A backend is chosen by device and type, the fastest first: on a GPU ``cuda`` (mamba-ssm's kernels) where installed, then
-``triton``; on a CPU ``numba``; ``plain`` for all else, float64 too. A GPU backend is checked against ``plain`` on
-its first use. The argument ``backend`` or the environment variable ORTHRUS_SCAN forces one. Under torch.compile both
-functions run as they are, between compiled graphs.
+A backend is chosen by device and type, the fastest first: on a GPU ``nvrtc`` (CUDA C++ compiled at run time), then
+``cuda`` (mamba-ssm's kernels) where installed; on a CPU ``numba``; ``plain`` for all else, float64 too. A GPU backend
+is checked against ``plain`` on its first use. The argument ``backend`` or the environment variable ORTHRUS_SCAN forces
+one. Under torch.compile both functions run as they are, between compiled graphs.
 
 Both read rows forwards or, for the other direction of a bidirectional mixer, each from its own last position to its
 first: ``reversed_B`` then holds the rows' lengths, results lie where their inputs do, and padding gets no meaning.
@@ -52,8 +52,8 @@ _GPU, _CPU = frozenset({"cuda"}), frozenset({"cpu"})
 TOLERANCE = 1e-3
 
 BACKENDS = {  # in order of preference
+    "nvrtc": Backend("orthrus.scan.nvrtc_gpu", _GPU, _SINGLE, "nvrtc", checked=True),
     "cuda": Backend("orthrus.scan.mamba_ssm", _GPU, _SINGLE, "mamba_ssm", checked=True),
-    "triton": Backend("orthrus.scan.triton_gpu", _GPU, _SINGLE, "triton", checked=True),
     "numba": Backend("orthrus.scan.numba_cpu", _CPU, _SINGLE, "numba"),
     "plain": Backend("orthrus.scan.plain", None, None),
 }

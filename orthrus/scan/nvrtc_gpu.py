@@ -1,4 +1,4 @@
-"""GPU backend in CUDA C++, compiled at run time (:mod:`orthrus.scan.nvrtc`): no compiler, no build. Forward and backward.
+"""GPU backend in CUDA C++, compiled at run time (:mod:`orthrus.scan.nvrtc`): no compiler, no build.
 
 B batch rows, L positions (nt), D channels, N states (at most 32, else the definition is used), W filter width.
 
@@ -114,7 +114,7 @@ def _channel_blocks(channels: int, states: int) -> int:
 class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, keep: bool, lengths: Tensor | None, *inputs: Any) -> Tensor:
-        u, delta, B, C, A, D, bias, z = inputs
+        u, delta, B, C, A, _, _, z = inputs
         (rows, positions, channels), states = u.shape, A.shape[1]
         blocks, chunks = _channel_blocks(channels, states), -(-positions // CHUNK)
         y = _new(u, lengths)

@@ -1,19 +1,18 @@
 """What a store holds, and one transcript with its tracks, for people to read."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from Bio.Seq import translate
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orthrus.genome.codes import BASE_BITS, BASES, CDS_BIT, SPLICE_BIT, Codes
+from orthrus.genome.codes import BASE_BITS, BASES, SPLICE_BIT, Codes, codon_starts
+from orthrus.genome.genetic_code import amino_acids, codon_numbers
+from orthrus.genome.findings import shown
 from orthrus.store.pairs import PairIndex
 from orthrus.store.reader import TranscriptStore
-
-_translate: Callable[[str], str] = translate
 
 _LINE = 60
 _SPECIES_SHOWN = 12
@@ -37,6 +36,8 @@ def describe_store(store: TranscriptStore) -> RenderableType:
         _length_table(store),
         _family_table(store),
     ]
+    if "similar_sequences" in meta:
+        parts.append(Text(_similar_line(meta["similar_sequences"])))
     parts.extend(_dropped_tables(store))
     parts.extend(Text.assemble(("note  ", "yellow"), line) for line in meta.get("warnings", ()))
     if sources:
@@ -67,7 +68,7 @@ def describe_transcript(store: TranscriptStore, transcript_id: str) -> Renderabl
             facts,
             _interval_table("region", regions),
             _interval_table("exon", exons) if exons else Text("exons unknown: no splice track"),
-            _sequence(store.codes(i)),
+            _sequence(store.codes(i), end, row["genetic_code"]),
         ]
     )
 
@@ -117,6 +118,15 @@ def _family_table(store: TranscriptStore) -> Table:
     return _table("Families, the unit of every split", header, [row])
 
 
+def _similar_line(joined: Mapping[str, int]) -> str:
+    if not joined["genes"]:
+        return "No two families have transcripts that share most of their 21-mers."
+    return (
+        f"{joined['genes']:,} genes share most of a transcript's 21-mers with a gene of another family: joined into"
+        f" {joined['families']:,} families, {joined['fewer']:,} fewer than by names."
+    )
+
+
 def _dropped_tables(store: TranscriptStore) -> list[Table]:
     """Reasons, the most frequent first, each with its source or the number of them."""
     by_reason: dict[str, list[dict[str, Any]]] = {}
@@ -127,18 +137,20 @@ def _dropped_tables(store: TranscriptStore) -> list[Table]:
     for count, reason in counts[:_REASONS_SHOWN]:
         rows = by_reason[reason]
         source = rows[0]["source"].rpartition("/")[2] if len(rows) == 1 else f"{len(rows)} sources"
-        lines.append((count, reason, source, rows[0]["examples"][0]))
+        lines.append((count, reason, source, shown(rows[0]["examples"])))
     if rest := counts[_REASONS_SHOWN:]:
         lines.append((sum(count for count, _ in rest), f"({len(rest)} other reasons)", "dropped.parquet", ""))
     return [_table("Left out", ("transcripts", "why", "of", "for example"), lines)] if lines else []
 
 
-def _sequence(codes: Codes) -> Text:
+def _sequence(codes: Codes, cds_end: int, genetic_code: int) -> Text:
     """Lines of sequence; beneath, where there is any, the codons' amino acids and the exons' last bases."""
     letters = np.array(list(BASES))[codes & BASE_BITS]
     protein, splice = np.full(len(codes), " "), np.full(len(codes), " ")
-    codons = np.flatnonzero(codes & CDS_BIT)
-    protein[codons] = [_amino_acid("".join(letters[at : at + 3])) for at in codons.tolist()]
+    codons = codon_starts(codes)
+    protein[codons] = "."  # a CDS whose end is not known may end within a codon
+    whole = codons[codons + 3 <= cds_end]
+    protein[whole] = amino_acids(genetic_code)[codon_numbers(codes, whole)]
     splice[(codes & SPLICE_BIT) > 0] = "|"
     text = Text("Sequence; beneath it amino acids at codon starts, | at exons' last bases\n")
     for start in range(0, len(codes), _LINE):
@@ -150,10 +162,6 @@ def _sequence(codes: Codes) -> Text:
                 text.append(f"\n{'':9}{line}", style=style)
     text.no_wrap = True
     return text
-
-
-def _amino_acid(codon: str) -> str:
-    return _translate(codon) if len(codon) == 3 else "."  # a CDS whose end is not known may end within a codon
 
 
 def _interval_table(name: str, intervals: Iterable[tuple[str, int, int]]) -> Table:

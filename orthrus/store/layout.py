@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _COPIED_AT_ONCE = 1 << 30  # bytes
 _SAMPLES, _SAMPLE = 16, 1 << 16  # blocks of a file that is sampled, bytes of a block
@@ -21,6 +21,7 @@ TRANSCRIPT_SCHEMA = pa.schema(
     [
         ("transcript_id", _STRING),
         ("gene_id", _STRING),
+        ("gene_known", pa.bool_()),  # false: no source names the gene, and gene_id is a transcript's
         ("gene_name", _STRING),
         ("species", _STRING),
         ("biotype", _STRING),
@@ -30,6 +31,7 @@ TRANSCRIPT_SCHEMA = pa.schema(
         ("cds_end", pa.int32()),
         ("exon_ends", pa.list_(pa.int32())),  # empty: unknown
         ("source", _STRING),
+        ("genetic_code", pa.int8()),  # NCBI's number of the table that translates the CDS
     ]
 )
 ROW_SCHEMA = pa.schema([column for column in TRANSCRIPT_SCHEMA if column.name != "family_id"])

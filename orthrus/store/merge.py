@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
 from rich.progress import track
 
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
+from orthrus.messages import messages
 from orthrus.store.builder import StoreBuilder
 from orthrus.store.reader import TranscriptStore
 
@@ -22,8 +22,9 @@ from orthrus.store.reader import TranscriptStore
 def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -> TranscriptStore:
     """Join the stores at ``paths`` into one at ``output``, with progress.
 
-    Raises InputError if one of ``paths`` is no store of this format version or is given twice, if ``output`` exists and
-    ``overwrite`` is false, or if it cannot be written; ``output`` is then as it was.
+    Raises InputError if one of ``paths`` is no store of this format version or is given twice, if their codons begin by
+    different rules, if ``output`` exists and ``overwrite`` is false, or if it cannot be written; ``output`` is then as
+    it was.
     """
     resolved = [path.resolve() for path in paths]
     for path in resolved:
@@ -31,9 +32,15 @@ def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -
             what = "is also the output" if path == output.resolve() else "is given twice"
             raise InputError(f"{path} {what}; name each shard once, and another folder for the merged store.")
     shards = [TranscriptStore.open(path) for path in paths]
+    for shard in shards:
+        if shard.cds_frame != shards[0].cds_frame:
+            raise InputError(
+                f"{shard.path} has cds_frame {shard.cds_frame}, {shards[0].path} {shards[0].cds_frame}; prepare both with"
+                " the same."
+            )
     try:
         with StoreBuilder(output, overwrite=overwrite) as builder:
-            console = Console(stderr=True)
+            console = messages()
             for shard in track(shards, "merging", console=console):
                 builder.extend_from(shard)
             with console.status("families, tables, checksums"):
@@ -42,6 +49,7 @@ def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -
                     _together(shards, "homologs"),
                     findings=_findings(shards),
                     meta=_provenance(shards),
+                    join_similar=any("similar_sequences" in shard.meta for shard in shards),
                 )
     except OSError as error:
         raise InputError(f"the store {output} cannot be written ({error}); nothing is left of it.") from None
@@ -80,4 +88,9 @@ def _provenance(shards: list[TranscriptStore]) -> dict[str, Any]:
         kept = ("created_by", "species", "counts", "filters", "clustering", "sources")
         one = {"path": str(shard.path), **{name: shard.meta[name] for name in kept if name in shard.meta}}
         made += shard.meta.get("shards", [one])
-    return {"created_by": shards[0].meta.get("created_by", "unknown"), "sources": sources, "shards": made}
+    return {
+        "created_by": shards[0].meta.get("created_by", "unknown"),
+        "cds_frame": shards[0].cds_frame,
+        "sources": sources,
+        "shards": made,
+    }

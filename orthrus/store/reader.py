@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from orthrus.errors import InputError
 from orthrus.genome import codes as coding
-from orthrus.genome.codes import Codes
+from orthrus.genome.codes import CdsFrame, Codes
 from orthrus.genome.findings import Findings
 from orthrus.store.layout import FILES, FORMAT_VERSION, SMALL, map_names, sampled_sha256, sha256
 
@@ -121,6 +121,12 @@ class TranscriptStore:
         """The species, in the order in which they came."""
         names: list[str] = self.meta["species"]
         return names
+
+    @property
+    def cds_frame(self) -> CdsFrame:
+        """Where codons begin in this store: where the annotation says, or counted from the start of the CDS."""
+        frame: CdsFrame = self.meta["cds_frame"]
+        return frame
 
     @cached_property
     def family(self) -> NDArray[np.int32]:

@@ -251,11 +251,15 @@ def _component(class_path: str, **init_args: Any) -> Any:
     return namespace(class_path=class_path, init_args=namespace(**init_args))
 
 
-def run(args: list[str]) -> None:
-    """Parse ``args`` (``fit ...`` or ``validate ...``) and run; raises InputError for unusable input."""
+def run(args: list[str]) -> Trainer:
+    """Parse ``args`` (``fit ...`` or ``validate ...``) and run; the trainer afterwards.
+
+    Raises InputError for unusable input.
+    """
     try:
         with ready_to_leave(), ExitStack() as held:
-            OrthrusCLI(with_recipe_paths(args), held)
+            trainer: Trainer = OrthrusCLI(with_recipe_paths(args), held).trainer
+        return trainer
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus {args[0]} --help`") from None
     except ValueError as error:

@@ -34,8 +34,8 @@ SECTIONS: dict[str, dict[str, list[str] | str]] = {
     },
     "Probes": {"Linear probes of the frozen encoder": "^probe/"},
     "Throughput": {
-        "Positions a second": ["perf/nt_per_s"],
-        "Share of the device's peak": ["perf/peak_share"],
+        "Positions a second": ["train/nt_per_s"],
+        "Model FLOP utilisation": ["train/mfu"],
         "Waiting for batches": ["perf/loader_wait"],
         "Padding": ["perf/padding"],
         "Pairs a step": ["perf/pairs_per_step"],

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from orthrus.errors import InputError
 from orthrus.loading.batch import PairBatch
+from orthrus.loading.datamodule import PairDataModule
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import mean_pool
 from orthrus.nn.ranks import mean_over_ranks, share_of_mean
@@ -75,27 +76,41 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict, or whose predictions are not of the stem's tokens."""
+        """Raises InputError for a term that has nothing to predict, or that the encoder's tokens or direction do not fit."""
         data = getattr(self.trainer, "datamodule", None)
-        stem = self.encoder.embedding
+        if isinstance(data, PairDataModule):
+            self.encoder.cds_frame = data.cds_frame
         for name, term in self.objective.terms.items():
-            if isinstance(term, NextTokenTerm) and term.next_head.out_features != stem.n_words:
-                raise InputError(
-                    f"model.objective.{name} predicts one of {term.next_head.out_features} words, and the encoder's stem"
-                    f" {stem.name!r} has {stem.n_words}: make its n_words {stem.n_words}"
-                )
-            if not isinstance(term, PositionTerm) or term.asked_by is None:
-                continue
-            if stem.name != "base":
-                raise InputError(
-                    f"model.objective.{name} predicts single bases, and the encoder's stem is {stem.name!r}: use"
-                    " orthrus.objectives.NextTokenTerm, or stem: base"
-                )
-            if getattr(data, term.asked_by, None) == 0:
-                raise InputError(
-                    f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
-                    " or leave the term out"
-                )
+            if isinstance(term, NextTokenTerm):
+                self._check_next_token(name, term)
+            elif isinstance(term, PositionTerm):
+                self._check_hidden(name, term)
+
+    def _check_next_token(self, name: str, term: NextTokenTerm) -> None:
+        stem, n_words = self.encoder.embedding, term.next_head.out_features
+        if self.encoder.bidirectional:
+            raise InputError(
+                f"model.objective.{name} predicts the next token, which a bidirectional encoder has seen: make the"
+                " encoder causal, or use orthrus.objectives.MaskedLanguageTerm"
+            )
+        if n_words != stem.n_words:
+            raise InputError(
+                f"model.objective.{name} predicts one of {n_words} words, and the encoder's stem {stem.name!r} has"
+                f" {stem.n_words}: make its n_words {stem.n_words}"
+            )
+
+    def _check_hidden(self, name: str, term: PositionTerm) -> None:
+        stem, data = self.encoder.embedding, getattr(self.trainer, "datamodule", None)
+        if stem.name != "base":
+            raise InputError(
+                f"model.objective.{name} predicts single bases, and the encoder's stem is {stem.name!r}: use"
+                " orthrus.objectives.NextTokenTerm, or stem: base"
+            )
+        if getattr(data, term.asked_by, None) == 0:
+            raise InputError(
+                f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
+                " or leave the term out"
+            )
 
     def forward(self, batch: PairBatch) -> Encoded:
         """Both views of a batch, encoded, and read at single positions."""
@@ -116,10 +131,11 @@ class Pretraining(LightningModule):
 
     def _encode(self, codes_RL: Tensor, targets_RL: Tensor, lengths_R: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Representations (R, D) of some rows and the objective's sums over their positions."""
-        longest = int(lengths_R.max())
+        # On a GPU the padding stays: to know the longest the host would wait for the device.
+        longest = int(lengths_R.max()) if lengths_R.device.type == "cpu" else codes_RL.shape[1]
         tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
         hidden_RTD = self.encoder(tracks_RCL, lengths_R)
-        tokens_R = self.encoder.tokens(tracks_RCL, lengths_R).lengths_B
+        tokens_R = self.encoder.embedding.token_lengths(tracks_RCL, lengths_R)
         sums = self.objective.read(hidden_RTD, targets_RL[:, :longest], self.encoder.words(tracks_RCL, lengths_R))
         return mean_pool(hidden_RTD, tokens_R), sums
 
@@ -128,7 +144,7 @@ class Pretraining(LightningModule):
         encoded = self(batch)
         view0_ND, view1_ND = encoded.representation_VD.detach().chunk(2)
         hits_2N = retrieval_top1(view0_ND, view1_ND, encoded.family_N).float()
-        retrieval = share_of_mean(hits_2N.sum(), hits_2N.new_tensor(hits_2N.numel()))
+        retrieval = share_of_mean(hits_2N.sum(), hits_2N.new_full((), hits_2N.numel()))
         return self.objective(encoded, step) | {"retrieval_top1": retrieval}, encoded
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
@@ -188,5 +204,5 @@ class Pretraining(LightningModule):
             group["weight_decay"] = decay.get(group["name"], 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone."""
-        checkpoint["orthrus"] = {"encoder": self.encoder.config}
+        """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone, and the frame it has read."""
+        checkpoint["orthrus"] = {"encoder": self.encoder.config, "cds_frame": self.encoder.cds_frame}

@@ -68,6 +68,7 @@ class PairGeometry(Metric):
             chosen_M = kind_M == kind
             if chosen_M.any():
                 measures[f"retrieval_top1_{kind.label}"] = hit_M[chosen_M].float().mean()
+                measures[f"retrieval_chance_{kind.label}"] = (1 / candidates_M[chosen_M]).mean()
                 measures[f"alignment_{kind.label}"] = alignment(view0_MD[chosen_M], view1_MD[chosen_M])
         return measures
 

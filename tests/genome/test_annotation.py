@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orthrus.errors import InputError
@@ -16,6 +16,7 @@ from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, decode_bases, encode_bases
 from orthrus.genome.findings import Findings
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.splice import splice
+from tests.damage import quick
 from tests.genome.conftest import Read
 from tests.oracles import annotation as oracle
 from tests.oracles.annotation import Model
@@ -24,17 +25,24 @@ GENOME = {name: "".join(random.Random(name).choices("ACGTN", [5, 5, 5, 5, 1], k=
 
 
 @st.composite
-def models(draw: st.DrawFn) -> list[Model]:
+def models(draw: st.DrawFn, slips: bool = False, gap: int = 1, shortest: int = 1) -> list[Model]:
+    """Transcripts of two genes; exons are at least ``gap`` apart and ``shortest`` long, all CDS with ``slips`` do."""
     made = []
     for n in range(draw(st.integers(1, 5))):
-        n_exons = draw(st.integers(1, 4))
-        cuts = sorted(draw(st.sets(st.integers(0, 399), min_size=2 * n_exons, max_size=2 * n_exons)))
-        exons = tuple(zip(cuts[::2], cuts[1::2], strict=True))
+        at, exons = draw(st.integers(0, 100)), []
+        for _ in range(draw(st.integers(1, 4))):
+            end = at + draw(st.integers(shortest, 40))
+            exons.append((at, end))
+            at = end + draw(st.integers(gap, 30))
         length = sum(end - start for start, end in exons)
         start = draw(st.integers(0, length - 1))
         cds = (start, draw(st.integers(start + 1, length))) if draw(st.booleans()) else None
+        slip = None
+        if slips and cds and cds[1] - cds[0] > 12:
+            slip = (draw(st.integers(cds[0] + 3, cds[1] - 6)), draw(st.sampled_from([-1, 1, 2])))
         contig, strand = draw(st.sampled_from(sorted(GENOME))), draw(st.sampled_from("+-"))
-        made.append(Model(f"T{n}.1_PAR_Y", f"G{n % 2}", contig, strand, exons, cds))
+        lead = draw(st.integers(0, 2)) if cds and cds[1] - cds[0] > 5 else 0
+        made.append(Model(f"T{n}.1", f"G{n % 2}", contig, strand, tuple(exons), cds, lead, slip))
     return made
 
 
@@ -54,20 +62,69 @@ def spliced(models: TranscriptModels) -> dict[str, tuple[str, list[int], list[in
     return found
 
 
+def check(stated: list[Model], lines: list[str], read: Read, framed: bool = True) -> None:
+    got, findings = read(lines)
+    assert spliced(got) == {
+        m.transcript_id: (
+            m.sequence(GENOME),
+            m.codon_starts() if framed else m.published_codon_starts(),
+            m.exon_last_bases(),
+        )
+        for m in stated
+    }
+    assert spliced(got.in_published_frame()) == {
+        m.transcript_id: (m.sequence(GENOME), m.published_codon_starts(), m.exon_last_bases()) for m in stated
+    }
+    assert not findings.dropped.counts
+    assert not [note for note in findings.noted.counts if "contradict" in note]
+
+
 @pytest.mark.parametrize("write", oracle.FORMATS, ids=lambda f: f.__name__)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@quick
 def test_every_format_comes_back_to_the_mrna(
     write: Callable[[Model], list[str]], data: st.DataObject, read: Read
 ) -> None:
     stated = data.draw(models())
     lines = [line for model in stated for line in write(model)]
     data.draw(st.randoms()).shuffle(lines)
-    got, findings = read(lines)
-    assert spliced(got) == {
-        m.transcript_id: (m.sequence(GENOME), m.codon_starts(), m.exon_last_bases()) for m in stated
-    }
-    assert not findings.dropped.counts
+    check(stated, lines, read, framed=write in oracle.FRAMED)
+
+
+@pytest.mark.parametrize("write", oracle.GXF_FORMATS, ids=lambda f: f.__name__)
+@given(data=st.data())
+@quick
+def test_a_ribosome_that_slips_reads_on_where_each_row_says(
+    write: Callable[[Model], list[str]], data: st.DataObject, read: Read
+) -> None:
+    stated = data.draw(models(slips=True, shortest=3))
+    lines = [line for model in stated for line in write(model)]
+    data.draw(st.randoms()).shuffle(lines)
+    check(stated, lines, read)
+
+
+@pytest.mark.parametrize("write", [oracle.cds_and_utr_gff3, oracle.cds_and_utr_gtf], ids=lambda f: f.__name__)
+@given(data=st.data())
+@quick
+def test_without_exon_rows_exons_are_what_the_other_rows_cover(
+    write: Callable[[Model], list[str]], data: st.DataObject, read: Read
+) -> None:
+    stated = data.draw(models(gap=3).map(lambda some: [m for m in some if m.cds and m.cds[1] - m.cds[0] > 5]))
+    if stated:
+        lines = [line for model in stated for line in write(model)]
+        data.draw(st.randoms()).shuffle(lines)
+        check(stated, lines, read)
+
+
+@pytest.mark.parametrize("write", oracle.FORMATS, ids=lambda f: f.__name__)
+@given(data=st.data())
+@quick
+def test_rows_given_twice_say_nothing_new(
+    write: Callable[[Model], list[str]], data: st.DataObject, read: Read
+) -> None:
+    stated = data.draw(models())
+    lines = [line for model in stated for line in write(model)]
+    check(stated, lines + data.draw(st.lists(st.sampled_from(lines))), read, framed=write in oracle.FRAMED)
 
 
 def gtf(
@@ -116,12 +173,10 @@ def test_repeated_ids_are_kept_and_suffixed(read: Read) -> None:
     assert sorted(again.lengths.tolist()) == [10, 20, 30, 30, 50]
 
 
-def test_repeated_ids_without_transcript_rows_part_by_contig_and_strand(read: Read) -> None:
-    got, _ = read(
-        [gtf("exon", 1, 50), gtf("exon", 1, 30, contig="Y"), gtf("exon", 61, 70), gtf("exon", 1, 9, strand="-")]
-    )
-    assert got.transcript_id.to_pylist() == ["T", "T_dup1", "T_dup2"]
-    assert got.lengths.tolist() == [60, 30, 9]
+def test_repeated_ids_without_transcript_rows_part_by_contig(read: Read) -> None:
+    got, _ = read([gtf("exon", 1, 50), gtf("exon", 1, 30, contig="Y"), gtf("exon", 61, 70)])
+    assert got.transcript_id.to_pylist() == ["T", "T_dup1"]
+    assert got.lengths.tolist() == [60, 30]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +186,7 @@ def test_repeated_ids_without_transcript_rows_part_by_contig_and_strand(read: Re
         ([gtf("transcript", 1, 90), gtf("exon", 1, 50), gtf("exon", 61, 90, contig="7")], "two strands or contigs"),
         ([gtf("exon", 1, 50, strand=".")], "without a strand"),
         ([gtf("exon", 1, 50), gtf("exon", 50, 90)], "overlapping exons"),
-        ([gtf("exon", 1, 50), gtf("exon", 1, 50)], "overlapping exons"),
+        ([gtf("exon", 1, 50), gtf("exon", 61, 70, strand="-")], "two strands or contigs"),
         ([gtf("exon", 1, 50), gtf("exon", 61, 90), gtf("CDS", 40, 55)], "CDS outside"),
         ([gtf("exon", 11, 50), gtf("CDS", 5, 20)], "CDS outside"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from orthrus.errors import InputError
 from orthrus.loading.pack import group, pack
 from orthrus.loading.plan import BatchPlan, Planner
-from orthrus.loading.views import CodingOnly, DropUtrs, Graft, lengths
+from orthrus.loading.views import CodingOnly, DropUtrs, Graft, Window, lengths
 from orthrus.store import TranscriptStore
 from orthrus.store.pairs import PairIndex
 
@@ -43,6 +43,16 @@ def same(one: list[BatchPlan], other: list[BatchPlan]) -> bool:
 def positions(plan: BatchPlan) -> int:
     """Padded positions of both views."""
     return len(plan.parts_V42) * int(lengths(plan.parts_V42).max())
+
+
+def test_windows_let_a_budget_be_smaller_than_the_longest_transcripts(stores: dict[str, TranscriptStore]) -> None:
+    store = stores["wide"]
+    budget = 4 * int(store.lengths.max()) - 1
+    with pytest.raises(InputError, match="make orthrus.loading.Window the last of data.rearrangements"):
+        planner(store, budget)
+    plans = list(planner(store, budget, rearrangements=[Graft(), Window(budget // 4)]).epoch(0))
+    assert plans
+    assert all(positions(plan) <= budget for plan in plans)
 
 
 @settings(max_examples=60)

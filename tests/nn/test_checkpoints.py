@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from orthrus.errors import InputError
-from orthrus.nn.checkpoints import export_encoder, load_encoder, load_mlm_head, save_encoder
+from orthrus.nn.checkpoints import export_encoder, load_encoder, load_mlm_head, save_encoder, stored_readout
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import MaskedLanguageHead, Projector
+from orthrus.objectives import NextTokenTerm
 
 
 class Exploit:
@@ -49,6 +50,24 @@ def test_folder_round_trip(tmp_path: Path, bidirectional: bool) -> None:
     save_encoder(encoder, tmp_path / "deep" / "folder")
     assert_same(load_encoder(tmp_path / "deep" / "folder"), encoder)
     assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["folder"]
+
+
+def test_a_codon_encoder_and_its_own_readout_make_the_round_trip(tmp_path: Path) -> None:
+    encoder = MambaEncoder(6, 16, 2, stem="codon")
+    save_encoder(encoder, tmp_path / "first", readout="last.mean+lengths")
+    export_encoder(tmp_path / "first", tmp_path / "second")
+    assert_same(load_encoder(tmp_path / "second"), encoder)
+    assert stored_readout(tmp_path / "second") == "last.mean+lengths"
+    save_encoder(make_encoder(), tmp_path / "plain")
+    assert stored_readout(tmp_path / "plain") == "last.mean"
+
+
+def test_a_next_token_head_is_no_masked_base_head(tmp_path: Path) -> None:
+    encoder = make_encoder()
+    state = {f"encoder.{name}": x for name, x in encoder.state_dict().items()}
+    state |= {f"objective.terms.next.{name}": x for name, x in NextTokenTerm(16).state_dict().items()}
+    torch.save({"state_dict": state, "orthrus": {"encoder": encoder.config}}, tmp_path / "last.ckpt")
+    assert load_mlm_head(tmp_path / "last.ckpt") is None
 
 
 def test_our_lightning_checkpoint(tmp_path: Path) -> None:
@@ -177,6 +196,7 @@ def test_export_of_a_published_checkpoint(tmp_path: Path) -> None:
         "README.md",
         "config.json",
         "model.safetensors",
+        "modeling_orthrus.py",
     ]
     card = (tmp_path / "orthrus-small" / "README.md").read_text()
     assert "| weights from | epoch=3.ckpt |" in card

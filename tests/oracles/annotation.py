@@ -11,7 +11,11 @@ _COMPLEMENT = dict(zip("ACGTN", "TGCAN", strict=True))
 
 @dataclass(frozen=True)
 class Model:
-    """A transcript: exons as 0-based half-open intervals on the contig, CDS on the mRNA with its stop codon."""
+    """A transcript: exons as 0-based half-open intervals on the contig, CDS on the mRNA with its stop codon.
+
+    ``lead`` bases of the CDS come before the first whole codon. At ``slip``, a position on the mRNA and how far, the
+    ribosome jumps over bases (+1), or reads some again (-1).
+    """
 
     transcript_id: str
     gene_id: str
@@ -19,6 +23,8 @@ class Model:
     strand: str
     exons: tuple[tuple[int, int], ...]
     cds: tuple[int, int] | None
+    lead: int = 0
+    slip: tuple[int, int] | None = None
 
     def positions(self) -> list[int]:
         """The contig position of every base of the mRNA, 5'->3'."""
@@ -29,8 +35,32 @@ class Model:
         letters = [genome[self.contig][p].upper() for p in self.positions()]
         return "".join(letters if self.strand == "+" else [_COMPLEMENT[letter] for letter in letters])
 
+    def coding(self) -> list[tuple[int, int]]:
+        """The intervals of the mRNA that are read one after the other."""
+        if not self.cds:
+            return []
+        (start, end), (at, jump) = self.cds, self.slip or (self.cds[1], 0)
+        return [(start, at), (at + jump, end)] if self.slip else [(start, end)]
+
     def codon_starts(self) -> list[int]:
+        """The first base of each three that are read."""
+        return [p for start, end in self.coding() for p in range(start, end)][self.lead :: 3]
+
+    def published_codon_starts(self) -> list[int]:
         return list(range(self.cds[0], self.cds[1], 3)) if self.cds else []
+
+    def coding_rows(self, until: int = 0) -> list[tuple[tuple[int, int], int]]:
+        """Contig intervals of the CDS, less the last ``until`` bases, each with its phase: GFF3's column 8.
+
+        The phase is how many bases of the row come before the one at which the next codon begins.
+        """
+        rows, read = [], 0
+        for n, (start, end) in enumerate(self.coding(), start=1):
+            end -= until if n == len(self.coding()) else 0
+            for piece in self.pieces(start, end):
+                rows.append((piece, (self.lead - read) % 3))
+                read += piece[1] - piece[0]
+        return rows
 
     def exon_last_bases(self) -> list[int]:
         ordered = sorted(self.exons, reverse=self.strand == "-")
@@ -51,9 +81,9 @@ class Model:
         return pieces
 
 
-def _line(model: Model, kind: str, interval: tuple[int, int], attributes: str) -> str:
+def _line(model: Model, kind: str, interval: tuple[int, int], attributes: str, phase: int | str = ".") -> str:
     start, end = interval
-    return "\t".join([model.contig, "test", kind, str(start + 1), str(end), ".", model.strand, ".", attributes])
+    return "\t".join([model.contig, "test", kind, str(start + 1), str(end), ".", model.strand, str(phase), attributes])
 
 
 def _span(model: Model) -> tuple[int, int]:
@@ -70,7 +100,7 @@ def gtf(model: Model, transcript_row: bool = True, stop_codon: bool = True) -> l
     if model.cds:
         start, end = model.cds
         stop = max(start, end - 3) if stop_codon else end
-        lines += [_line(model, "CDS", piece, attributes) for piece in model.pieces(start, stop)]
+        lines += [_line(model, "CDS", piece, attributes, phase) for piece, phase in model.coding_rows(end - stop)]
         lines += [_line(model, "stop_codon", piece, attributes) for piece in model.pieces(stop, end)]
         lines.append(_line(model, "start_codon", model.pieces(start, end)[0], attributes))
     return lines
@@ -86,7 +116,7 @@ def ensembl_gff3(model: Model) -> list[str]:
     lines += [_line(model, "exon", exon, f"Parent={transcript};Name=E") for exon in model.exons]
     if model.cds:
         protein = f"ID=CDS:P{model.transcript_id};Parent={transcript};protein_id=P{model.transcript_id}"
-        lines += [_line(model, "CDS", piece, protein) for piece in model.pieces(*model.cds)]
+        lines += [_line(model, "CDS", piece, protein, phase) for piece, phase in model.coding_rows()]
     return lines
 
 
@@ -105,7 +135,7 @@ def refseq_gff3(model: Model) -> list[str]:
         lines.append(_line(model, "exon", exon, f"ID=exon-{model.transcript_id}-{n};Parent={transcript};{common}"))
     if model.cds:
         protein = f"ID=cds-{model.transcript_id};Parent={transcript};{common};protein_id=NP_{model.transcript_id}"
-        lines += [_line(model, "CDS", piece, protein) for piece in model.pieces(*model.cds)]
+        lines += [_line(model, "CDS", piece, protein, phase) for piece, phase in model.coding_rows()]
     return lines
 
 
@@ -114,8 +144,8 @@ def bare_gff3(model: Model) -> list[str]:
     lines = [_line(model, "mRNA", _span(model), f"ID={model.transcript_id}")]
     lines += [_line(model, "exon", exon, f"Parent={model.transcript_id}") for exon in model.exons]
     if model.cds:
-        for n, piece in enumerate(model.pieces(*model.cds)):
-            lines.append(_line(model, "CDS", piece, f"ID=c{n}.{model.transcript_id};Parent={model.transcript_id}"))
+        for n, (piece, phase) in enumerate(model.coding_rows()):
+            lines.append(_line(model, "CDS", piece, f"ID=c{n}.{model.transcript_id};Parent={model.transcript_id}", phase))
     return lines
 
 
@@ -145,10 +175,7 @@ def gene_pred(model: Model) -> list[str]:
 def gene_pred_ext(model: Model) -> list[str]:
     """With the gene in name2, as `gtfToGenePred -genePredExt` writes it."""
     (row,) = gene_pred(model)
-    frames, done = {}, 0
-    for piece in model.pieces(*(model.cds or (0, 0))):  # in the order of transcription
-        frames[piece] = done % 3
-        done += piece[1] - piece[0]
+    frames = {piece: -phase % 3 for piece, phase in model.coding_rows()}
     by_exon = (
         next((frame for (a, b), frame in frames.items() if s <= a and b <= e), -1) for s, e in sorted(model.exons)
     )
@@ -184,5 +211,63 @@ def bed12(model: Model) -> list[str]:
     return ["\t".join([contig, start, end, name, "0", strand, cds_start, cds_end, "0", n, sizes, offsets])]
 
 
+def cds_and_utr_gff3(model: Model) -> list[str]:
+    """Without exon rows: the exons are what CDS and UTRs cover together."""
+    lines = [_line(model, "mRNA", _span(model), f"ID={model.transcript_id};Parent=gene:{model.gene_id}")]
+    start, end = model.cds or (0, 0)
+    for piece, phase in model.coding_rows():
+        lines.append(_line(model, "CDS", piece, f"ID=c.{model.transcript_id};Parent={model.transcript_id}", phase))
+    for kind, interval in (("five_prime_UTR", (0, start)), ("three_prime_UTR", (end, len(model.positions())))):
+        lines += [_line(model, kind, piece, f"Parent={model.transcript_id}") for piece in model.pieces(*interval)]
+    return lines
+
+
+def cds_and_utr_gtf(model: Model) -> list[str]:
+    """As GTF 2.2 names them, the stop codon apart."""
+    attributes = f'gene_id "{model.gene_id}"; transcript_id "{model.transcript_id}";'
+    start, end = model.cds or (0, 0)
+    lines = [_line(model, "CDS", piece, attributes, phase) for piece, phase in model.coding_rows(3)]
+    lines += [_line(model, "stop_codon", piece, attributes) for piece in model.pieces(end - 3, end)]
+    for kind, interval in (("5UTR", (0, start)), ("3UTR", (end, len(model.positions())))):
+        lines += [_line(model, kind, piece, attributes) for piece in model.pieces(*interval)]
+    return lines
+
+
+def augustus_gtf(model: Model) -> list[str]:
+    """Rows of genes and transcripts have a bare id, the stop codon is in the CDS and has rows of its own, too."""
+    attributes = f'transcript_id "{model.transcript_id}"; gene_id "{model.gene_id}";'
+    lines = [_line(model, "gene", _span(model), model.gene_id)]
+    lines.append(_line(model, "transcript", _span(model), model.transcript_id))
+    lines += [_line(model, "CDS", piece, attributes, phase) for piece, phase in model.coding_rows()]
+    lines += [_line(model, "exon", exon, attributes) for exon in model.exons]
+    if model.cds:
+        stop = max(model.cds[0], model.cds[1] - 3)
+        lines += [_line(model, "stop_codon", piece, attributes, 0) for piece in model.pieces(stop, model.cds[1])]
+    return lines
+
+
+def gffread_gff3(model: Model) -> list[str]:
+    """No gene rows: the gene is the transcript's ``geneID``; CDS rows without an ID."""
+    lines = [_line(model, "mRNA", _span(model), f"ID={model.transcript_id};geneID={model.gene_id}")]
+    lines += [_line(model, "exon", exon, f"Parent={model.transcript_id}") for exon in model.exons]
+    lines += [_line(model, "CDS", piece, f"Parent={model.transcript_id}", phase) for piece, phase in model.coding_rows()]
+    return lines
+
+
+def wormbase_gff3(model: Model) -> list[str]:
+    gene, transcript = f"Gene:{model.gene_id}", f"Transcript:{model.transcript_id}"
+    lines = [_line(model, "mRNA", _span(model), f"ID={transcript};Parent={gene};Name={model.transcript_id}")]
+    lines += [_line(model, "exon", exon, f"Parent={transcript}") for exon in model.exons]
+    for piece, phase in model.coding_rows():
+        lines.append(_line(model, "CDS", piece, f"ID=CDS:P{model.transcript_id};Parent={transcript}", phase))
+    return lines
+
+
 UCSC_FORMATS = (gene_pred, gene_pred_ext, gene_pred_ext_bin, ref_flat, bed12)
-FORMATS = (gtf, gtf_without_transcript_rows, gtf_with_stop_in_cds, ensembl_gff3, refseq_gff3, bare_gff3, *UCSC_FORMATS)
+GXF_FORMATS = (
+    *(gtf, gtf_without_transcript_rows, gtf_with_stop_in_cds, augustus_gtf),
+    *(ensembl_gff3, refseq_gff3, bare_gff3, gffread_gff3, wormbase_gff3),
+)
+FORMATS = (*GXF_FORMATS, *UCSC_FORMATS)
+FRAMED = (*GXF_FORMATS, gene_pred_ext, gene_pred_ext_bin)
+"""Those that say where codons begin."""

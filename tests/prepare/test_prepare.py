@@ -259,7 +259,7 @@ def test_an_interrupt_leaves_no_store(folder: Path, number: signal.Signals, stat
     spec = folder / "spec.yaml"
     spec.write_text(yaml.safe_dump({"species": {"human": files}}))
     before = set(folder.parent.rglob("*"))
-    command = [sys.executable, "-m", "orthrus.cli", "prepare", "--config", str(spec)]
+    command = [sys.executable, "-m", "orthrus", "prepare", "--config", str(spec)]
     process = subprocess.Popen([*command, "--output", str(folder.parent / "store")], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(folder.parent.glob(".store.partial/new/codes.u8")) and time.monotonic() < deadline:

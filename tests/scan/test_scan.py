@@ -20,9 +20,9 @@ Inputs = dict[str, Tensor]
 
 
 def make_inputs(
-    rows: int, positions: int, channels: int, states: int = 16, dtype: torch.dtype = torch.float32
+    rows: int, positions: int, channels: int, states: int = 16, dtype: torch.dtype = torch.float32, rank: int = 3
 ) -> Inputs:
-    """As a mixer makes them: u and z are halves of one tensor, B and C slices of another."""
+    """As a mixer makes them: u and z are halves of one tensor, B and C what follows ``rank`` numbers in another."""
     generator = torch.Generator().manual_seed(positions * channels + states)
 
     def normal(*shape: int) -> Tensor:
@@ -32,7 +32,7 @@ def make_inputs(
         "uz": normal(rows, positions, 2 * channels),
         "delta": normal(rows, positions, channels) - 3,
         "A": -16 * torch.rand(channels, states, generator=generator).to(dtype),
-        "BC": normal(rows, positions, 3 + 2 * states),
+        "BC": normal(rows, positions, rank + 2 * states),
         "D": normal(channels),
         "bias": normal(channels),
         "weight": normal(channels, 4),

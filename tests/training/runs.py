@@ -35,7 +35,7 @@ def fit(run: Path, store: Path, *args: str, recipe: str = "conf/fit/demo.yaml") 
 
 
 def command(run: Path, store: Path, *args: str) -> list[str]:
-    return [sys.executable, "-m", "orthrus.cli", *arguments(run, store, *args)]
+    return [sys.executable, "-m", "orthrus", *arguments(run, store, *args)]
 
 
 def start(run: Path, store: Path, *args: str, **env: str) -> subprocess.Popen[str]:
@@ -86,6 +86,6 @@ def all_values(run: Path) -> dict[tuple[str, str], set[str]]:
     for path in (run / "metrics").glob("version_*/metrics.csv"):
         for row in metrics(run, int(path.parent.name.removeprefix("version_"))):
             for name, value in row.items():
-                if value and name not in ("step", "epoch") and not name.startswith("perf/"):
+                if value and name not in ("step", "epoch", "train/nt_per_s", "train/mfu") and name[:5] != "perf/":
                     found.setdefault((name, row["step"]), set()).add(value)
     return found

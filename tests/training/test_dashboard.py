@@ -37,5 +37,5 @@ def test_every_metric_of_a_run_is_on_the_dashboard(tmp_path: Path, store: Path) 
     patterns = [panel for panel in shown if isinstance(panel, str)]
     missing = {name for name in logged - named if not any(re.search(pattern, name) for pattern in patterns)}
     assert missing == {"val/contrastive", "val/mlm"}  # beside train's in the loss
-    assert named - logged == {"perf/peak_share"}  # of a GPU
+    assert named <= logged
     assert all(key.startswith("media/") for key in MEDIA)

@@ -39,7 +39,14 @@ def test_a_run_leaves_configuration_metrics_and_checkpoints_that_load_as_weights
     names = set(metrics(tmp_path / "run")[0])
     for kind in ("splice", "ortholog"):
         assert {f"val/retrieval_top1_{kind}", f"val/alignment_{kind}"} <= names
-    assert {"val/effective_rank", "val/retrieval_chance", "val/mlm_accuracy", "perf/nt_per_s", "perf/padding"} <= names
+    assert {
+        "val/effective_rank",
+        "val/retrieval_chance",
+        "val/mlm_accuracy",
+        "train/nt_per_s",
+        "train/mfu",
+        "perf/padding",
+    } <= names
     assert (tmp_path / "run" / "config.yaml").is_file()
     for name in ("last.ckpt", "best.ckpt"):
         torch.load(tmp_path / "run" / "checkpoints" / name, weights_only=True)

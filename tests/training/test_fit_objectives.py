@@ -82,12 +82,39 @@ def test_terms_log_under_their_names(tmp_path: Path, store: Path) -> None:
     assert {"train/retrieval_top1", "val/retrieval_top1"} <= names
 
 
+@pytest.mark.parametrize("stem", ["base", "codon"])
+def test_the_next_token_is_predicted_beside_the_pairs_with_a_memory_through_a_resumption(
+    stem: str, tmp_path: Path, store: Path
+) -> None:
+    words = {"base": 4, "codon": 64}[stem]
+    joint = [
+        f"--model.encoder.init_args.stem={stem}",
+        "--data.augmentations=[]",
+        "--data.mlm_fraction=0",
+        "--model.objective={next: {class_path: orthrus.objectives.NextTokenTerm, init_args: {n_words: %d}},"
+        " contrastive: {class_path: orthrus.objectives.ContrastiveTerm, init_args: {memory: 16}}}" % words,
+        "--trainer.max_steps=6",
+    ]
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    assert fit(whole, store, *joint) == 0
+    stop = ["--trainer.callbacks+=tests.training.stop.StopAt", "--trainer.callbacks.step=4"]
+    assert fit(halved, store, *joint, *stop) == 0
+    assert fit(halved, store, *joint, "--resume=auto") == 0
+    for name in ("train/loss", "train/next", "train/contrastive"):
+        assert column(halved, name) | column(halved, name, version=1) == column(whole, name)
+
+
 @pytest.mark.parametrize(
     ("arg", "message"),
     [
         (f"{WEIGHT}=-1", "must be 0 or more, got -1"),
         (f"{WEIGHT}=orthrus.objectives.WarmUp {WEIGHT}.value=1 {WEIGHT}.steps=0", "must be at least 1, got 0"),
         ("--data.mlm_fraction=0", "model.objective.mlm predicts what data.mlm_fraction hides, which is 0"),
+        ("--model.encoder.init_args.stem=codon", "model.objective.mlm predicts single bases, and the encoder's stem is"),
+        ("--model.objective.next=orthrus.objectives.NextTokenTerm --model.objective.next.n_words=64",
+         "model.objective.next predicts one of 64 words, and the encoder's stem 'base' has 4: make its n_words 4"),
+        ("--model.objective.next=orthrus.objectives.NextTokenTerm --model.encoder.init_args.bidirectional=true",
+         "model.objective.next predicts the next token, which a bidirectional encoder has seen"),
         ("--model.objective={}", "an objective needs at least one term"),
         ("--model.objective.mlm=orthrus.objectives.Nothing", "orthrus.objectives.Nothing"),
         ("--model.chunk_rows=0", "model.chunk_rows must be at least 1"),

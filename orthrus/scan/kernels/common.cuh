@@ -16,7 +16,7 @@ __device__ inline void narrow(float x, float16& to) { to.bits = float_to_half(x)
 template <typename S>
 struct alignas(2 * sizeof(S)) Pair { S first, second; };
 
-constexpr float LOG2_E = 1.44269504f, LN_2 = 0.693147181f;
+constexpr float LOG2_E = 1.44269504f;
 
 __device__ inline float sigmoid(float x) { return reciprocal(1 + exp2_fast(-LOG2_E * x)); }
 

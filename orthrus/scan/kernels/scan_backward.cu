@@ -10,6 +10,7 @@
 // for every SEGMENT of a row (rows, segments, ...), so that no sum in float runs over many terms.
 
 constexpr int SPAN = LANES > 4 ? LANES : 4, SEGMENT = 16 * CHUNK, SLOTS = WARPS * PAIRS / OWN;
+constexpr float LN_2 = 0.693147181f;
 static_assert(PAIRS >= OWN && SPAN % LANES == 0);
 
 struct Gradients {

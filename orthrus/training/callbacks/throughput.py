@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,19 +28,21 @@ PEAK_FLOPS = {
 class Throughput(Callback):
     """Logs rates at every logging step, over whole steps, loading included and validation excluded.
 
-    - ``perf/nt_per_s``: real positions of all ranks;
+    - ``train/nt_per_s``: real positions of all ranks;
+    - ``train/mfu``, model FLOP utilisation (Chowdhery et al. 2022, arXiv 2204.02311, appendix B): matrix products of
+      the encoder, forward and backward, on real positions, as a share of what the device can do
+      (:func:`peak_flops`); nothing is counted for the scan or for what is done again to save memory;
     - ``perf/pairs_per_step``: of all ranks;
     - ``perf/padding``: the share of positions that are padding;
-    - ``perf/loader_wait``: the share of time spent waiting for a batch;
-    - ``perf/peak_share``: matrix products of the encoder, forward and backward, on real positions, as a share of what
-      the device's data sheet allows in bfloat16; where that is known.
+    - ``perf/loader_wait``: the share of time spent waiting for a batch.
     """
 
     def __init__(self) -> None:
         self._since: float | None = None
         self._waiting_since: float | None = None
         self._wait = 0.0
-        self._nt = self._positions = self._pairs = self._steps = 0
+        self._nt = torch.zeros((), dtype=torch.int64)
+        self._positions = self._pairs = self._steps = 0
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: PairBatch, batch_idx: int) -> None:
         """Start the clock at the first step after a pause; end the wait for the batch."""
@@ -58,23 +61,23 @@ class Throughput(Callback):
         batch_idx: int,
     ) -> None:
         """Count the batch; log at logging steps."""
-        self._nt += int(batch.lengths_V.sum())
+        self._nt = self._nt.to(batch.lengths_V.device) + batch.lengths_V.sum()  # read at logging steps alone
         self._positions += batch.codes_VL.numel()
         self._pairs += len(batch.pair_kind_N)
         self._steps += 1
-        now = self._waiting_since = time.perf_counter()
+        self._waiting_since = time.perf_counter()
         if not is_logging_step(trainer) or self._since is None:
             return
-        seconds = now - self._since
-        rate = self._nt / seconds
-        module.log("perf/nt_per_s", rate * trainer.world_size, prog_bar=True)
-        module.log("perf/padding", 1 - self._nt / self._positions)
+        nt = int(self._nt)  # on a GPU, the host waits here for the steps that it has started
+        now = time.perf_counter()
+        rate = nt / (now - self._since)
+        encoder: Any = module.encoder
+        module.log("train/nt_per_s", rate * trainer.world_size, prog_bar=True)
+        peak = peak_flops(trainer.strategy.root_device, _dtype(str(trainer.precision)))
+        module.log("train/mfu", rate * training_flops(encoder) / peak)
+        module.log("perf/padding", 1 - nt / self._positions)
         module.log("perf/pairs_per_step", self._pairs * trainer.world_size / self._steps)
-        module.log("perf/loader_wait", self._wait / seconds)
-        peak = peak_flops(trainer.strategy.root_device)
-        if peak is not None:
-            encoder: Any = module.encoder
-            module.log("perf/peak_share", rate * training_flops(encoder) / peak)
+        module.log("perf/loader_wait", self._wait / (now - self._since))
         self._reset()
         self._since = self._waiting_since = now
 
@@ -89,7 +92,8 @@ class Throughput(Callback):
     def _reset(self) -> None:
         self._since = self._waiting_since = None
         self._wait = 0.0
-        self._nt = self._positions = self._pairs = self._steps = 0
+        self._nt = torch.zeros((), dtype=torch.int64)
+        self._positions = self._pairs = self._steps = 0
 
 
 def training_flops(encoder: nn.Module) -> int:
@@ -98,9 +102,26 @@ def training_flops(encoder: nn.Module) -> int:
     return 6 * sum(weight.numel() for weight in weights)
 
 
-def peak_flops(device: torch.device) -> float | None:
-    """bfloat16 FLOP/s of a GPU whose data sheet is known, None of any other device."""
-    if device.type != "cuda":
-        return None
-    name = torch.cuda.get_device_name(device)
-    return next((flops for part, flops in PEAK_FLOPS.items() if part in name), None)
+def _dtype(precision: str) -> torch.dtype:
+    """Of matrix products, by Lightning's name of a precision."""
+    return {"bf16": torch.bfloat16, "16": torch.float16}.get(precision.partition("-")[0], torch.float32)
+
+
+@cache
+def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of matrix products: by the data sheet for bfloat16 on GPUs that are known, else of one large product."""
+    if device.type == "cuda" and dtype == torch.bfloat16:
+        name = torch.cuda.get_device_name(device)
+        for part, flops in PEAK_FLOPS.items():
+            if part in name:
+                return flops
+    side = 8192 if device.type == "cuda" else 1024
+    square = torch.ones(side, side, device=device, dtype=dtype)
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        float((square @ square)[0, 0])  # waits for a device
+        return time.perf_counter() - started
+
+    seconds()
+    return 2 * side**3 / min(seconds() for _ in range(3))

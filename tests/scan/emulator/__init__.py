@@ -46,6 +46,6 @@ class Emulator:
             text.write_text(source(name, _HERE / "device.cuh") + call)
             assert COMPILER is not None
             defined = [f"-D{definition}" for definition in definitions]
-            options = ["-std=c++17", "-O1", "-shared", "-fPIC", "-Wno-unknown-pragmas", *defined]
+            options = ["-std=c++17", "-shared", "-fPIC", "-Wno-unknown-pragmas", *defined]
             subprocess.run([COMPILER, *options, str(text), "-o", str(path)], check=True)
         return ctypes.CDLL(str(path))

@@ -1,0 +1,7 @@
+"""``python -m orthrus``."""
+
+import sys
+
+from orthrus.cli import main
+
+sys.exit(main())

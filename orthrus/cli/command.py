@@ -1,0 +1,113 @@
+"""What a command is: its name, help, group, arguments, examples and the function that does it, as data.
+
+The parser, the help, the completion scripts and the JSON on stdout are all made from the table of commands
+(:mod:`orthrus.cli.table`); a command's own module says what is particular to it.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rich.console import RenderableType
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from orthrus.store import TranscriptStore
+
+
+class Argument(NamedTuple):
+    """The flags and the keyword arguments of argparse's ``add_argument``."""
+
+    flags: tuple[str, ...]
+    options: dict[str, Any]
+
+
+class OneOf(NamedTuple):
+    """Arguments of which exactly one is to be given."""
+
+    arguments: tuple[Argument, ...]
+
+
+def argument(*flags: str, **options: Any) -> Argument:
+    """An argument as argparse's ``add_argument`` takes it."""
+    return Argument(flags, options)
+
+
+@dataclass
+class Result:
+    """What a command did: the files and folders it wrote, its figures (fit for JSON), and what a person is shown."""
+
+    outputs: list[Path] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    shown: list[RenderableType] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the table.
+
+    ``lightning`` ones parse their arguments themselves, by LightningCLI: of its hundreds of settings, ``arguments`` are
+    those that are changed most, for help and completion.
+    """
+
+    name: str
+    group: str
+    help: str
+    run: Callable[[argparse.Namespace], Result]
+    arguments: tuple[Argument | OneOf, ...] = ()
+    examples: tuple[str, ...] = ()
+    lightning: bool = False
+
+
+MODEL = argument(
+    "--model", "--checkpoint", dest="model", metavar="MODEL",
+    help="encoder: a name (`orthrus models`), an exported folder, a .ckpt file, or owner/name on Hugging Face"
+    " (default: the shipped model)",
+)  # fmt: skip
+DEVICE = argument("--device", default="cuda-if-available", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
+OVERWRITE = argument("--overwrite", action="store_true", help="replace an existing output")
+READOUT = argument(
+    "--readout", nargs="+", metavar="LAYER.POOL",
+    help="last, average or layerN with mean, max, cds or regions, or lengths; joined by +, side by side; several in one"
+    " pass (default: the model's own, else last.mean)",
+)  # fmt: skip
+TOKEN_BUDGET = argument(
+    "--token-budget", type=int, default=65_536, metavar="NT", help="padded nt of a batch (default: %(default)s)"
+)
+BESIDE_INPUT = (
+    argument(
+        "--coordinates", type=Path, metavar="TABLE",
+        help="CDS and exons of the FASTA's mRNAs: a table (docs/formats.md), GTF or GFF3",
+    ),
+    argument("--genome", type=Path, help="genome of the annotation (FASTA or 2bit)"),
+    argument(
+        "--cds", default="longest-orf", metavar="longest-orf|none",
+        choices=("longest-orf", "none"),
+        help="of sequences whose CDS nothing states: their longest open reading frame, or none (default: %(default)s)",
+    ),
+)  # fmt: skip
+INPUT = (
+    argument("--input", type=Path, required=True, help="a store, an mRNA FASTA, a data frame, or an annotation"),
+    *BESIDE_INPUT,
+)
+
+
+def open_input(path: Path, options: argparse.Namespace) -> "AbstractContextManager[TranscriptStore]":
+    """The transcripts of ``path``, read as :data:`BESIDE_INPUT` says."""
+    from orthrus.prepare import open_or_prepare
+
+    return open_or_prepare(
+        path, genome=options.genome, coordinates=options.coordinates, find_orfs=options.cds == "longest-orf"
+    )
+
+
+def chosen_device(options: argparse.Namespace) -> str:
+    """The name of the device to compute on."""
+    import torch
+
+    if options.device != "cuda-if-available":
+        return str(options.device)
+    return "cuda" if torch.cuda.is_available() else "cpu"

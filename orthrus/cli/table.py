@@ -1,0 +1,15 @@
+"""The commands of ``orthrus``, all of them, in the order in which help lists them."""
+
+from orthrus.cli import applications, data, encoder, evaluation, probing, shell, studying, training
+from orthrus.cli.command import Command
+
+COMMANDS: tuple[Command, ...] = (
+    *applications.COMMANDS,
+    *encoder.COMMANDS,
+    *data.COMMANDS,
+    *training.COMMANDS,
+    *probing.COMMANDS,
+    *evaluation.COMMANDS,
+    *studying.COMMANDS,
+    *shell.COMMANDS,
+)

@@ -1,0 +1,128 @@
+"""Vectors of whatever holds transcripts, in one call: sequences, files, data frames, stores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from orthrus.embedding.embed import check_device, warn_of_bare_transcripts
+from orthrus.embedding.embed import embed as embed_rows
+from orthrus.errors import InputError
+from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, annotate, encode_bases
+from orthrus.genome.orfs import longest_orf
+from orthrus.models import find_model
+from orthrus.nn.checkpoints import load_encoder, stored_readout
+from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.readouts import LAST_MEAN
+from orthrus.prepare import open_or_prepare
+from orthrus.store import TranscriptStore
+
+
+class _Listed:
+    """Transcripts in memory."""
+
+    def __init__(self, codes: Sequence[Codes]) -> None:
+        self._codes = codes
+        self.lengths = np.array([len(each) for each in codes], dtype=np.int64)
+
+    def codes(self, i: int) -> Codes:
+        return self._codes[i]
+
+
+def embed(
+    transcripts: str | Path | Sequence[str] | pd.DataFrame | TranscriptStore,
+    model: str | Path | MambaEncoder | None = None,
+    *,
+    readout: str | None = None,
+    coordinates: str | Path | None = None,
+    genome: str | Path | None = None,
+    cds: str = "longest-orf",
+    device: str | None = None,
+    token_budget: int = 65_536,
+) -> Any:
+    """One vector a transcript, with a progress bar.
+
+    Args:
+        transcripts: sequences, 5' to 3', in A, C, G, T, U and N; or the path of an mRNA FASTA, an annotation (with
+            ``genome``) or a store; or an open store; or a data frame with a column ``sequence`` and, where known,
+            ``cds_start`` and ``cds_end`` (0-based, half-open, with the stop codon) and ``exon_ends`` (ascending,
+            half-open, the last one the length), or the tracks ``cds`` and ``splice`` as mRNABench has them.
+        model: as :func:`orthrus.load_model` takes it, or an encoder; by default the shipped model.
+        readout: layer and pool (:mod:`orthrus.nn.readouts`); by default the model's own.
+        coordinates: CDS and exons of the FASTA's mRNAs.
+        genome: genome of the annotation, FASTA or 2bit.
+        cds: of sequences whose CDS nothing states: ``longest-orf`` (:func:`orthrus.genome.orfs.longest_orf`) or
+            ``none``.
+        device: such as ``cpu`` or ``cuda:1``; by default a GPU if there is one.
+        token_budget: padded positions (nt) of a batch.
+
+    Returns:
+        float32 (n, D) for sequences; for all else a data frame of n rows and D columns, whose index is the transcripts'
+        ids (that of a given frame, in its order).
+
+    Raises:
+        InputError: for transcripts, a model, a readout or a device that cannot be used.
+    """
+    if cds not in ("longest-orf", "none"):
+        raise InputError(f"cds is {cds!r}; expected 'longest-orf' or 'none'")
+    place = check_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if isinstance(model, MambaEncoder):
+        encoder, readout = model.to(place).eval(), readout or LAST_MEAN
+    else:
+        path = find_model(model)
+        encoder, readout = load_encoder(path, place), readout or stored_readout(path)
+
+    def vectors(store: Any, n: int) -> NDArray[np.float32]:
+        return embed_rows(encoder, store, range(n), token_budget, readouts=[readout])
+
+    if isinstance(transcripts, pd.DataFrame):
+        listed = [_codes_of_row(row, cds) for row in transcripts.to_dict("records")]
+        return pd.DataFrame(vectors(_Listed(listed), len(listed)), index=transcripts.index)
+    if isinstance(transcripts, TranscriptStore):
+        return _frame(transcripts, vectors(transcripts, len(transcripts)))
+    if isinstance(transcripts, Path) or (isinstance(transcripts, str) and not _is_sequence(transcripts)):
+        beside = {name: Path(x) if x else None for name, x in (("genome", genome), ("coordinates", coordinates))}
+        with open_or_prepare(Path(transcripts), **beside, find_orfs=cds == "longest-orf") as store:
+            warn_of_bare_transcripts(encoder, store)
+            return _frame(store, vectors(store, len(store)))
+    sequences = [transcripts] if isinstance(transcripts, str) else list(transcripts)
+    if not sequences:
+        raise InputError("there is no sequence to embed; expected at least one")
+    listed = [_codes_of_row({"sequence": each, "name": f"sequence {n}"}, cds) for n, each in enumerate(sequences)]
+    return vectors(_Listed(listed), len(listed))
+
+
+def _is_sequence(text: str) -> bool:
+    return len(text) > 0 and not set(text.upper()) - set("ACGTUN") and not Path(text[:255]).exists()
+
+
+def _frame(store: TranscriptStore, vectors: NDArray[np.float32]) -> pd.DataFrame:
+    return pd.DataFrame(vectors, index=pd.Index(store.column("transcript_id"), name="transcript_id"))
+
+
+def _codes_of_row(row: dict[str, Any], cds: str) -> Codes:
+    """Codes of one sequence with what its row says of it."""
+    name = str(row.get("transcript_id", row.get("name", "a row of the data frame")))
+    if not isinstance(row.get("sequence"), str) or not row["sequence"]:
+        raise InputError(f"{name}: sequence is {row.get('sequence')!r}; expected bases, in a column 'sequence'")
+    bases = encode_bases(row["sequence"], name)
+    if "cds" in row or "splice" in row:
+        codes = bases.copy()
+        for track, bit in (("cds", CDS_BIT), ("splice", SPLICE_BIT)):
+            if row.get(track) is not None:
+                if len(row[track]) != len(codes):
+                    raise InputError(f"{name}: track {track} has {len(row[track])} positions for {len(codes)} bases")
+                codes[np.asarray(row[track]) > 0] |= bit
+        return codes
+    ends = row.get("exon_ends")
+    exon_ends = np.array([] if ends is None else ends, dtype=np.int32)
+    if "cds_start" in row:
+        start, end = int(row["cds_start"]), int(row["cds_end"])
+        if start >= 0 and not start < end <= len(bases):
+            raise InputError(f"{name}: CDS {start}-{end} does not lie in its {len(bases)} nt")
+        return annotate(bases, (start, end) if start >= 0 else None, exon_ends)
+    return annotate(bases, longest_orf(bases) if cds == "longest-orf" else None, exon_ends)

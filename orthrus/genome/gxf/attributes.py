@@ -1,0 +1,94 @@
+"""The ninth column of GTF (``key "value"; key value``) and GFF3 (``key=value;key=value``), by regular expression."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one of the two formats writes an attribute, and by which one (``parent``) an exon names its transcript.
+
+    Formatted with a key, all patterns find its ``value``, ``general`` perhaps as ``bare``. ``first`` and ``usual`` are
+    what nearly every file has, and quicker: the regular expression engine searches for their literal beginning.
+    """
+
+    name: str
+    parent: str
+    first: str
+    usual: str
+    general: str
+
+
+# The lazy prefix steps over quoted values whole, so that a `;` or a key inside one is not taken for a real one.
+GTF = Dialect(
+    name="GTF",
+    parent="transcript_id",
+    first=r'^{key} "(?P<value>[^"]+)"',
+    usual=r'; {key} "(?P<value>[^"]+)"',
+    general=r'^(?:[^"]|"[^"]*")*?(?:^|;)\s*{key}\s+(?:"(?P<value>[^"]*)"|(?P<bare>[^";\s]+))',
+)
+GFF3 = Dialect(
+    name="GFF3",
+    parent="Parent",
+    first=r"^{key}=(?P<value>[^;]+)",
+    usual=r";{key}=(?P<value>[^;]+)",
+    general=r"(?:^|;)\s*{key}=(?P<value>)(?P<bare>[^;]*)",
+)
+
+
+def dialect_of(attributes: str) -> Dialect | None:
+    """The dialect that a ninth column is in; None if that cannot be said of it."""
+    if re.match(r"\s*[^\s=\";]+=", attributes):
+        return GFF3
+    if re.match(r"\s*[^\s=\";]+\s+\S", attributes):
+        return GTF
+    return None
+
+
+def attribute(column: pa.ChunkedArray, dialect: Dialect, *keys: str) -> pa.StringArray:
+    """The value of the first of ``keys`` that each row has, null without one or where it is empty."""
+    texts = column.combine_chunks()
+    found = pa.nulls(len(texts), pa.string())
+    for key in keys:
+        if found.null_count:
+            found = pc.coalesce(found, _values(texts, dialect, key))
+    return found
+
+
+def _values(texts: pa.StringArray, dialect: Dialect, key: str) -> pa.StringArray:
+    value = pa.nulls(len(texts), pa.string())
+    for pattern in (dialect.first, dialect.usual, dialect.general):
+        if value.null_count:
+            absent = pc.is_null(value)
+            match = pc.extract_regex(texts.filter(absent), pattern.format(key=key))
+            found = pc.struct_field(match, ["value"])
+            if pattern is dialect.general:
+                found = pc.if_else(pc.equal(found, ""), pc.struct_field(match, ["bare"]), found)
+            value = pc.replace_with_mask(value, absent, pc.if_else(pc.equal(found, ""), None, found))
+    return value
+
+
+def bare_id(column: pa.ChunkedArray) -> pa.StringArray:
+    """The id that is all there is in a ninth column, as AUGUSTUS writes it in rows of genes and transcripts."""
+    match = pc.extract_regex(column.combine_chunks(), r'^\s*(?P<id>[^\s=";]+)\s*;?\s*$')
+    found = pc.struct_field(match, ["id"])
+    return pc.if_else(pc.equal(found, "."), None, found)
+
+
+def gene_number(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """NCBI's GeneID in a GFF3 ``Dbxref``, null without one."""
+    pattern = r"(?:^|;)\s*[Dd]bxref=(?:[^;]*,)?GeneID:(?P<id>\d+)"
+    return pc.struct_field(pc.extract_regex(column, pattern), ["id"])
+
+
+def unescaped(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """GFF3's values (or a dictionary of them) with %3B and the like as the characters that they stand for."""
+    if isinstance(texts, pa.DictionaryArray):
+        return pa.DictionaryArray.from_arrays(texts.indices, unescaped(texts.dictionary))
+    if not pc.any(pc.match_substring(texts, "%")).as_py():
+        return texts
+    return pa.array([None if text is None else unquote(text) for text in texts.to_pylist()], pa.string())

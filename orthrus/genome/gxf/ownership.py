@@ -1,0 +1,199 @@
+"""Which rows make which transcript.
+
+P parts (exon, CDS, stop_codon and UTR rows), N nodes (rows of transcripts and genes), T transcripts. What is common is
+done on whole columns; only ids that several rows have are gone through one by one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from orthrus.genome.gxf.attributes import GFF3
+from orthrus.genome.gxf.rows import CDS, EXON, GxfRows
+from orthrus.genome.models import Rows
+
+GENE_TYPE = r"^(.*_)?(gene|pseudogene)$"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where rows lie: contig number (one numbering for all tables), strand, interval, row in the file."""
+
+    contig: Rows
+    strand: Rows
+    start: Rows
+    end: Rows
+    row: Rows
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """``owner`` (P,): the transcript of each part. ``node`` (T,): its row in ``nodes`` + ``witnesses``, end to end.
+
+    ``first_part`` (T,): its first part in the file, which tells its contig and strand. ``witness`` (T,): the row of its
+    key in ``witnesses``. ``protein`` (T,): of a coding sequence that is a transcript of its gene, beside others, its
+    id; else null.
+    """
+
+    owner: Rows
+    node: Rows
+    first_part: Rows
+    witness: Rows
+    protein: pa.Array
+
+
+def places(tables: list[pa.Table]) -> list[Places]:
+    """Places of the rows of each table."""
+    contigs = pa.concat_tables([table.select(["contig"]) for table in tables]).unify_dictionaries()["contig"]
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in contigs.chunks] or [np.empty(0, np.int32)])
+    bounds = np.cumsum([0] + [len(table) for table in tables])
+    return [
+        Places(
+            codes[a:b].astype(np.int64),
+            *(table[name].to_numpy().astype(np.int64, copy=False) for name in ("strand", "start", "end", "row")),
+        )
+        for table, a, b in zip(tables, bounds[:-1], bounds[1:], strict=True)
+    ]
+
+
+def distinct_nodes(rows: GxfRows) -> GxfRows:
+    """The rows without nodes that say again what one before them said, or that are a further part of one feature.
+
+    GFF3 parts a feature (``part=1/2``) over several rows of one ID, as of trans-spliced genes.
+    """
+    nodes = rows.nodes
+    if pc.count_distinct(nodes["key"]).as_py() == len(nodes):
+        return rows
+    (place,) = places([nodes])
+    facts = np.stack([_numbers(nodes["key"]), place.contig, place.strand, place.start, place.end])
+    facts[1:, np.asarray(nodes["in_parts"])] = -1
+    _, first = np.unique(facts, axis=1, return_index=True)
+    return GxfRows(**{**vars(rows), "nodes": nodes.take(pa.array(np.sort(first)))})
+
+
+def assign_parts(rows: GxfRows) -> Ownership:
+    """Give each part to a transcript: that of its key, or, of several rows with that key, the one it lies in.
+
+    A key without a row of its own makes a transcript for each contig and gene that it occurs on. A gene that has
+    coding sequences and nothing else makes one for each of them. Transcripts are in the order of the file.
+    """
+    part, node = places([rows.parts, rows.nodes])
+    keys = rows.parts["key"].combine_chunks().dictionary_encode()
+    key = keys.indices.to_numpy().astype(np.int64)
+    node_key = _index_in(rows.nodes["key"], keys.dictionary)
+    with_parts = np.flatnonzero(node_key >= 0)
+    nodes_of_key = np.bincount(node_key[with_parts], minlength=len(keys.dictionary))
+    first_node = np.full(len(keys.dictionary), -1)
+    first_node[node_key[with_parts[::-1]]] = with_parts[::-1]
+    chosen = first_node[key]
+    repeated = np.flatnonzero(nodes_of_key[key] > 1)
+    for p, n in _among_repeated(
+        repeated, key, with_parts[nodes_of_key[node_key[with_parts]] > 1], node_key, part, node
+    ):
+        chosen[p] = n
+
+    n_nodes = len(rows.nodes)
+    witness_of_key = _index_in(keys.dictionary, rows.witnesses["key"])
+    attributes = np.arange(n_nodes)  # of each transcript made so far, its row in nodes + witnesses
+    orphan = np.flatnonzero(chosen < 0)
+    group, group_of_part = np.unique(
+        np.stack([key[orphan], part.contig[orphan], _genes(rows, key)[orphan]]), axis=1, return_inverse=True
+    )
+    chosen[orphan] = n_nodes + group_of_part.reshape(-1)
+    attributes = np.concatenate([attributes, n_nodes + witness_of_key[group[0]]])
+    proteins = pa.nulls(len(attributes), pa.string())
+    split = np.flatnonzero(_is_of_several_proteins(rows, chosen))
+    if len(split):
+        cds_id = rows.parts["cds_id"].combine_chunks().take(pa.array(split)).dictionary_encode()
+        each, each_of_part = np.unique(
+            np.stack([chosen[split], cds_id.indices.to_numpy()]), axis=1, return_inverse=True
+        )
+        chosen[split] = len(attributes) + each_of_part.reshape(-1)
+        attributes = np.concatenate([attributes, each[0]])
+        proteins = pa.concat_arrays([proteins, cds_id.dictionary.take(pa.array(each[1]))])
+
+    transcript, first_part, owner = np.unique(chosen, return_index=True, return_inverse=True)
+    has_row = transcript < n_nodes
+    row = part.row[first_part]
+    row[has_row] = node.row[transcript[has_row]]
+    order = np.argsort(row, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return Ownership(
+        owner=rank[owner],
+        node=attributes[transcript[order]],
+        first_part=first_part[order],
+        witness=witness_of_key[key[first_part[order]]],
+        protein=proteins.take(pa.array(transcript[order])),
+    )
+
+
+def _among_repeated(
+    parts: Rows, key: Rows, nodes: Rows, node_key: Rows, part: Places, node: Places
+) -> Iterator[tuple[int, int]]:
+    """For each of ``parts``, whose keys several of ``nodes`` have, the one it belongs to.
+
+    That is one on its contig and strand, around it, and the last such before it in the file.
+    """
+    candidates: dict[int, list[int]] = {}
+    for n in nodes.tolist():
+        candidates.setdefault(int(node_key[n]), []).append(n)
+    for p in parts.tolist():
+
+        def fit(n: int, p: int = p) -> tuple[bool, bool, bool, int]:
+            before = bool(node.row[n] < part.row[p])
+            return (
+                bool(node.contig[n] == part.contig[p] and node.strand[n] == part.strand[p]),
+                bool(node.start[n] <= part.start[p] and part.end[p] <= node.end[n]),
+                before,
+                int(node.row[n]) * (1 if before else -1),
+            )
+
+        yield p, max(candidates[int(key[p])], key=fit)
+
+
+def _genes(rows: GxfRows, key: Rows) -> Rows:
+    """A number of the gene that each part names; of one that names none, the first of its key, or -1."""
+    gene = _numbers(rows.parts["gene_id"])
+    named = np.flatnonzero(gene >= 0)[::-1]
+    if len(named) < len(gene):
+        of_key = np.full(key.max() + 1, -1)
+        of_key[key[named]] = gene[named]
+        gene = np.where(gene >= 0, gene, of_key[key])
+    return gene
+
+
+def _is_of_several_proteins(rows: GxfRows, chosen: Rows) -> NDArray[np.bool_]:
+    """Of GFF3, the parts of genes that have several coding sequences and neither exons nor transcripts, bool (P,)."""
+    nothing = np.zeros(len(chosen), dtype=bool)
+    if rows.dialect is not GFF3:
+        return nothing
+    types = rows.nodes["type"].cast(pa.string())
+    candidates = np.asarray(pc.match_substring_regex(types, GENE_TYPE))
+    candidates &= ~np.asarray(pc.is_in(rows.nodes["key"], value_set=rows.nodes["parent"].combine_chunks()))
+    kind, protein = rows.parts["kind"].to_numpy(), _numbers(rows.parts["cds_id"])
+    owner = np.minimum(chosen, len(candidates))
+    barred = np.bincount(owner[(kind == EXON) | ((kind == CDS) & (protein < 0))], minlength=len(candidates) + 1) > 0
+    candidates = np.append(candidates, False) & ~barred
+    mine = np.flatnonzero(candidates[owner] & (protein >= 0))
+    low, high = np.full(len(candidates), protein.max(initial=0) + 1), np.full(len(candidates), -1)
+    np.minimum.at(low, owner[mine], protein[mine])
+    np.maximum.at(high, owner[mine], protein[mine])
+    several: NDArray[np.bool_] = (low < high)[owner] & (protein >= 0)
+    return several
+
+
+def _numbers(column: pa.ChunkedArray) -> Rows:
+    """A number of each distinct value, -1 for null."""
+    codes = column.combine_chunks().dictionary_encode().indices
+    return np.asarray(pc.fill_null(codes, -1), dtype=np.int64)
+
+
+def _index_in(values: pa.Array, among: pa.Array) -> Rows:
+    """Where each of ``values`` first occurs ``among``, -1 where it does not."""
+    index: Rows = np.asarray(pc.fill_null(pc.index_in(values, value_set=among), -1), dtype=np.int64)
+    return index

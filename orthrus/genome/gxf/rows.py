@@ -1,0 +1,311 @@
+"""Rows of a GTF or GFF3 file, in columns, through pyarrow's CSV reader.
+
+The file is read in blocks of 16 MB, of which only the rows and attributes that make transcripts are kept. Against
+pyranges in one run: ``benchmarks/annotation.py``.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from orthrus.errors import InputError
+from orthrus.genome.files import open_bytes
+from orthrus.genome.gxf.attributes import GFF3, Dialect, attribute, bare_id, gene_number, unescaped
+from orthrus.genome.gxf.lines import (
+    BLOCK,
+    COLUMNS,
+    MAX_POSITION,
+    STRANDS,
+    blocks,
+    dialect_of_file,
+    first_fault,
+    is_cut,
+    truncated,
+)
+from orthrus.genome.reading_frame import phases
+
+EXON, CDS, STOP_CODON, UTR = range(4)
+_KINDS = {
+    **{"exon": EXON, "CDS": CDS, "stop_codon": STOP_CODON},
+    **dict.fromkeys(("five_prime_UTR", "three_prime_UTR", "five_prime_utr", "three_prime_utr", "UTR"), UTR),
+    **dict.fromkeys(("5UTR", "3UTR", "5'UTR", "3'UTR", "5'-UTR", "3'-UTR", "utr", "utr5", "utr3", "UTR5", "UTR3"), UTR),
+}
+_KIND_OF_TYPE = pa.array(list(_KINDS.values()), pa.int8())
+
+_TRANSCRIPT_TYPES_GTF = ("transcript", "mRNA")
+_NO_NODES_GFF3 = (
+    *(*_KINDS, "start_codon", "intron", "stop_codon_redefined_as_selenocysteine"),
+    *("match", "cDNA_match", "biological_region"),
+    *("region", "chromosome", "contig", "supercontig", "scaffold", "plasmid"),
+)
+
+_SCAFFOLDS = ("scaffold", "supercontig")
+_UNPLACED = ("Unknown", "Un")
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_PLACE = ("contig", "strand", "start", "end", "row")
+
+
+@dataclass(frozen=True)
+class GxfRows:
+    """The rows that make transcripts; coordinates 0-based, half-open, strand +1, -1 or 0, ``row`` orders the file.
+
+    Args:
+        parts: exon, CDS, stop_codon and UTR rows; ``kind`` says which, ``key`` names the transcript (null: it has
+            none), ``gene_id`` the gene (of GTF), ``cds_id`` the protein; ``phase`` is that of column 8 of a CDS row,
+            -1 where it says nothing (:mod:`orthrus.genome.reading_frame`).
+        nodes: rows of transcripts, genes and whatever else may be a parent, with their attributes.
+        witnesses: for each key a first part, as a node, for files without transcript rows.
+        gene_rows: the ids of the genes that have a row of their own (of GTF; in GFF3 they are nodes).
+        chromosomes: what the file's rows of whole contigs say each is.
+        circular: contigs said to be circular.
+        dialect: GTF or GFF3.
+    """
+
+    parts: pa.Table
+    nodes: pa.Table
+    witnesses: pa.Table
+    gene_rows: pa.ChunkedArray
+    chromosomes: dict[str, str]
+    circular: frozenset[str]
+    dialect: Dialect
+
+
+@dataclass
+class _Contigs:
+    """What rows of whole contigs say."""
+
+    chromosomes: dict[str, str] = field(default_factory=dict)
+    circular: set[str] = field(default_factory=set)
+
+    def read(self, table: pa.Table) -> None:
+        """Which chromosome a contig is: a chromosome's or its own name, "" if it is a scaffold; whether it is circular.
+
+        NCBI's rows are of the type ``region`` and say ``genome=chromosome;chromosome=2``; of a scaffold that belongs to
+        chromosome 2 ``genome=genomic;chromosome=2``, and of others ``chromosome=Unknown``. Ensembl's are of the type
+        ``chromosome`` or ``scaffold``. ``Is_circular`` may stand in a row of any type.
+        """
+        circular = pc.match_substring_regex(table["attributes"], r"(?i)\bis_circular[= ]\"?true")
+        self.circular.update(table.filter(circular)["contig"].to_pylist())
+        kinds = table["type"].cast(pa.string())
+        rows = table.filter(pc.is_in(kinds, pa.array(["region", "chromosome", *_SCAFFOLDS])))
+        columns = (rows[name].to_pylist() for name in ("contig", "type", "attributes"))
+        for contig, kind, text in zip(*columns, strict=True):
+            fields = dict(each.strip().partition("=")[::2] for each in text.split(";"))
+            genome, chromosome = fields.get("genome"), fields.get("chromosome")
+            if kind in _SCAFFOLDS or genome == "genomic" or chromosome in _UNPLACED:
+                self.chromosomes[contig] = ""
+            elif genome == "mitochondrion":
+                self.chromosomes[contig] = "MT"
+            elif kind == "chromosome" or genome or chromosome:  # a chromosome, a chloroplast, a plasmid
+                self.chromosomes[contig] = chromosome or contig
+
+
+def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
+    """Read a GTF or GFF3 file, plain, gzip or bgzip, CRLF or LF; the two are told apart by their attributes.
+
+    Raises InputError, naming the line, if it cannot be read or breaks off in its last line.
+    """
+    dialect = dialect or dialect_of_file(path)
+    tables: dict[str, list[pa.Table]] = {"parts": [], "nodes": [], "witnesses": [], "gene_rows": []}
+    contigs = _Contigs()
+    n_rows = 0
+    last = before = b""
+    with open_bytes(path) as stream:
+        for block in blocks(stream, path):
+            table = _parse(block, path, dialect)
+            if not len(table):
+                continue
+            if dialect is None:
+                raise InputError(
+                    f"{path}: attributes {table['attributes'][0].as_py()[:60]!r} are neither GTF (gene_id \"X\";) nor"
+                    " GFF3 (ID=X); expected one of them."
+                )
+            contigs.read(table)
+            table = table.append_column("row", pa.array(np.arange(n_rows, n_rows + len(table))))
+            n_rows += len(table)
+            parts, witnesses = _parts(table, dialect)
+            tables["parts"].append(parts)
+            tables["witnesses"].append(witnesses)
+            tables["nodes"].append(_nodes(table, dialect))
+            tables["gene_rows"].append(_gene_rows(table, dialect))
+            *_, before_here, last = [before, *block[-BLOCK // 64 :].splitlines(keepends=True)]
+            before = last if last.endswith(b"\n") else before_here
+    if dialect is None or not n_rows:
+        fault = first_fault(path)
+        raise fault or InputError(f"{path} has no annotation rows; expected a GTF or GFF3 file with exon rows.")
+    whole = {name: pa.concat_tables(some).unify_dictionaries().combine_chunks() for name, some in tables.items()}
+    gene_rows = whole.pop("gene_rows")["gene_id"]
+    rows = GxfRows(
+        **whole, gene_rows=gene_rows, chromosomes=contigs.chromosomes,
+        circular=frozenset(contigs.circular), dialect=dialect,
+    )  # fmt: skip
+    if not last.endswith(b"\n") and not last.startswith(b"#"):
+        if is_cut(last, before, dialect) or _lacks_parent(rows, n_rows - 1):
+            raise truncated(path)
+    return rows
+
+
+def _parse(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
+    """The rows of a block: contig, source, type, start, end, strand, frame, attributes."""
+    if not block.strip():
+        return pa.table({})
+    kept = [name for name in COLUMNS if name != "score"]
+    types = {name: pa.int64() if name in ("start", "end") else _TEXT for name in kept}
+    try:
+        block.decode()  # quick, and the row handler below must not meet what is no text
+        table = csv.read_csv(
+            pa.BufferReader(block),
+            csv.ReadOptions(column_names=COLUMNS, block_size=BLOCK // 4),
+            csv.ParseOptions(
+                delimiter="\t",
+                quote_char=False,
+                double_quote=False,
+                invalid_row_handler=lambda row: "skip" if not row.text.strip() or row.text[0] == "#" else "error",
+            ),
+            csv.ConvertOptions(column_types=types | {"attributes": pa.string()}, include_columns=kept, null_values=[]),
+        )
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        rows = b"\n".join(line for line in block.split(b"\n") if not line.startswith(b"#"))
+        if len(rows) < len(block):  # a comment with tabs in it may look like a row
+            return _parse(rows, path, dialect)
+        raise first_fault(path) or InputError(
+            f"{path} cannot be read as GTF or GFF3 ({' '.join(str(error).split())})."
+        ) from None
+    table = table.filter(pc.invert(pc.starts_with(table["contig"].cast(pa.string()), "#")))
+    sound = pc.and_(pc.greater_equal(table["start"], 1), pc.greater_equal(table["end"], table["start"]))
+    sound = pc.and_(sound, pc.less(table["end"], MAX_POSITION))
+    known_strand = pc.is_in(table["strand"].cast(pa.string()), pa.array(list(STRANDS)))
+    if not pc.all(pc.and_(sound, known_strand), min_count=0).as_py():
+        raise first_fault(path) or AssertionError("a bad row that the line-by-line check does not see")
+    sign = pc.subtract(
+        pc.equal(table["strand"].cast(pa.string()), "+").cast(pa.int8()),
+        pc.equal(table["strand"].cast(pa.string()), "-").cast(pa.int8()),
+    )
+    columns = {"strand": sign, "start": pc.subtract(table["start"], 1)}
+    if dialect is GFF3:
+        columns["contig"] = pa.chunked_array([unescaped(chunk) for chunk in table["contig"].chunks], _TEXT)
+    for name, column in columns.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _parts(table: pa.Table, dialect: Dialect) -> tuple[pa.Table, pa.Table]:
+    """The exon, CDS, stop_codon and UTR rows, one for each transcript that they name, and the first one of each."""
+    type_number = pc.index_in(table["type"].cast(pa.string()), pa.array(list(_KINDS)))
+    kind = _KIND_OF_TYPE.take(type_number.combine_chunks())
+    table = table.append_column("kind", kind).filter(pc.is_valid(kind))
+    is_coding = pc.is_in(table["kind"], pa.array([CDS, STOP_CODON], pa.int8())).combine_chunks()
+    is_cds = np.asarray(pc.equal(table["kind"], CDS))
+    coding = table.filter(is_coding)
+    protein = attribute(coding["attributes"], dialect, "protein_id")
+    key = attribute(table["attributes"], dialect, dialect.parent)
+    gene = pa.nulls(len(table), pa.string())
+    if dialect is GFF3:
+        own_id = pc.if_else(
+            pc.equal(coding["kind"].combine_chunks(), CDS), attribute(coding["attributes"], dialect, "ID"), None
+        )
+        protein = pc.coalesce(protein, own_id)
+        key = pc.coalesce(key, _scattered(own_id, is_coding))
+    else:
+        gene = attribute(table["attributes"], dialect, "gene_id")
+    columns = {
+        "key": key,
+        "gene_id": gene,
+        "cds_id": _scattered(protein, is_coding),
+        "phase": np.where(is_cds, phases(table["frame"]), -1).astype(np.int8),
+    }
+    for name, column in columns.items():
+        table = table.append_column(name, pa.array(column) if isinstance(column, np.ndarray) else column)
+    if dialect is GFF3:
+        table = _one_of_each_parent(table)
+    codes = table["key"].combine_chunks().dictionary_encode().indices.drop_null().to_numpy()
+    named = table.filter(pc.is_valid(table["key"]))
+    witnesses = named.take(pa.array(np.unique(codes, return_index=True)[1]))
+    return (
+        table.select([*columns, "kind", *_PLACE]),
+        _with_attributes(witnesses, dialect, witnesses["key"], pa.nulls(len(witnesses), pa.string())),
+    )
+
+
+def _one_of_each_parent(table: pa.Table) -> pa.Table:
+    """Rows of GFF3 with several parents, once for each; keys without their escapes, which commas between them are."""
+    key = table["key"].combine_chunks()
+    if pc.any(pc.match_substring(key, ",")).as_py():
+        parents = pc.split_pattern(pc.fill_null(key, ""), ",")
+        table = table.take(pc.list_parent_indices(parents))
+        key = pc.list_flatten(parents)
+        key = pc.if_else(pc.equal(key, ""), None, key)
+    return table.set_column(table.column_names.index("key"), "key", unescaped(key))
+
+
+def _scattered(values: pa.StringArray, mask: pa.BooleanArray) -> pa.StringArray:
+    """``values`` in the places that ``mask`` marks, null elsewhere."""
+    return pc.replace_with_mask(pa.nulls(len(mask), pa.string()), mask, values)
+
+
+def _nodes(table: pa.Table, dialect: Dialect) -> pa.Table:
+    """The rows that may be transcripts or their genes."""
+    types = table["type"].cast(pa.string())
+    if dialect is GFF3:
+        table = table.filter(pc.invert(pc.is_in(types, pa.array(_NO_NODES_GFF3))))
+        key = unescaped(attribute(table["attributes"], dialect, "ID"))
+        parent = pc.replace_substring_regex(attribute(table["attributes"], dialect, "Parent"), ",.*", "")
+        parent = unescaped(parent)
+    else:
+        table = table.filter(pc.is_in(types, pa.array(_TRANSCRIPT_TYPES_GTF)))
+        key = pc.coalesce(attribute(table["attributes"], dialect, "transcript_id"), bare_id(table["attributes"]))
+        parent = pa.nulls(len(table), pa.string())
+    nodes = _with_attributes(table, dialect, key, parent)
+    return nodes.filter(pc.is_valid(nodes["key"]))
+
+
+def _gene_rows(table: pa.Table, dialect: Dialect) -> pa.Table:
+    """The ids of GTF's rows of genes."""
+    genes = table.filter(pc.equal(table["type"].cast(pa.string()), "gene"))
+    ids = pa.array([], pa.string())
+    if dialect is not GFF3:
+        ids = pc.coalesce(attribute(genes["attributes"], dialect, "gene_id"), bare_id(genes["attributes"]))
+    return pa.table({"gene_id": ids.drop_null()})
+
+
+def _with_attributes(table: pa.Table, dialect: Dialect, key: pa.Array, parent: pa.Array) -> pa.Table:
+    """``table`` with what its attributes say of a transcript or gene."""
+    attributes = table["attributes"]
+    absent = pa.nulls(len(table), pa.string())
+    columns = {
+        "key": key,
+        "parent": parent,
+        "transcript_id": attribute(attributes, dialect, "transcript_id"),
+        "gene_id": pc.coalesce(
+            attribute(attributes, dialect, "gene_id", "geneID"),
+            gene_number(attributes) if dialect is GFF3 else absent,
+        ),
+        "locus": attribute(attributes, dialect, "locus_tag", "gene") if dialect is GFF3 else absent,
+        "gene_name": attribute(attributes, dialect, "gene_name", "gene"),
+        "name": attribute(attributes, dialect, "Name") if dialect is GFF3 else absent,
+        "biotype": attribute(attributes, dialect, "transcript_type", "transcript_biotype", "biotype"),
+        "gene_biotype": attribute(attributes, dialect, "gene_type", "gene_biotype"),
+        "in_parts": pc.match_substring_regex(attributes, r"exception[= ]\"?trans-splicing|(?:^|;)\s*part[= ]\"?\d"),
+    }
+    return pa.table(columns | {name: table[name] for name in ("type", "source", *_PLACE)})
+
+
+def _lacks_parent(rows: GxfRows, last: int) -> bool:
+    """Whether the row numbered ``last`` names no transcript, or, unlike other rows, one that is not in the file."""
+    for table, column in ((rows.parts, "key"), (rows.nodes, "parent")):
+        mine = pc.equal(table["row"], last)
+        names = table.filter(mine)[column]
+        if not len(names) or (column == "parent" and names.null_count):
+            continue
+        if names.null_count:
+            return True
+        known = rows.nodes["key"]
+        if not pc.all(pc.is_in(names, value_set=known)).as_py():
+            others = table.filter(pc.invert(mine))[column]
+            return bool(pc.any(pc.is_in(others.drop_null(), value_set=known), min_count=0).as_py())
+    return False
