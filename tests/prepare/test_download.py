@@ -250,3 +250,16 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         load_sources(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize("name", ["../outside.gz", "a/../../outside.gz", "/etc/outside.gz", "..\\outside.gz", "C:/x"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(name: str, tmp_path: Path) -> None:
+    fields = "title: t\n  version: '1'\n  homepage: h\n  licence: l\n  url: http://127.0.0.1:9/v1\n"
+    for text in (f"x:\n  {fields}  files: ['{name}']\n", f"'{name}':\n  {fields}  files: [a.gz]\n"):
+        (tmp_path / "sources.yaml").write_text(text)
+        with pytest.raises(InputError, match="leads out of the folder"):
+            load_sources(tmp_path / "sources.yaml")
+    source = DownloadSource("x", "t", "1", "h", "l", "http://127.0.0.1:9/v1", ("a.gz",), folders=True)
+    with pytest.raises(InputError, match="leads out of the folder"):
+        download(source, tmp_path / "out", [name])
+    assert not (tmp_path / "out").exists()
