@@ -75,7 +75,7 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict, or that the encoder's tokens or direction do not fit."""
+        """Raises InputError for a term that has nothing to predict, or that does not fit the encoder."""
         for name, term in self.objective.terms.items():
             if isinstance(term, NextTokenTerm):
                 self._check_next_token(name, term)
