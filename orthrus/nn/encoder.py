@@ -61,7 +61,7 @@ class MambaEncoder(nn.Module):
     values of the published one (bioRxiv 2024.10.10.617658). Padding is on the right and has no effect; NaN in a row's
     tracks gives NaN in that row alone. Raises InputError for sizes that are not positive.
 
-    ``stem`` says what a token is: ``base`` (published), or, with 6 tracks, ``codon``: three bases in frame with the CDS.
+    ``stem`` says what a token is: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
     ``mixer`` builds the layers' mixers: the class Mamba, Mamba2, or in a recipe their ``class_path`` and ``init_args``.
     ``gradient_checkpointing`` trades a second forward pass for the memory of the layers' activations.
     """
