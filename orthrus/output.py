@@ -32,7 +32,7 @@ _LOCK, _HOLDER, _NEW, _OLD = "lock", "holder", "new", "old"
 _PROMPT = 0.5  # seconds in which the lock of a dead process of this machine is taken over
 _UNWRITABLE = {
     getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EFBIG", "EIO", "ENOTDIR", "ENAMETOOLONG", "ESTALE")
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EFBIG", "EIO", "ENOTDIR", "ENAMETOOLONG", "ESTALE", "EEXIST")
     if hasattr(errno, name)
 }
 

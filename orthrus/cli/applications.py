@@ -2,8 +2,10 @@
 
 import argparse
 import logging
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -16,13 +18,44 @@ from orthrus.cli.command import (
     OVERWRITE,
     TOKEN_BUDGET,
     Command,
+    OneOf,
     Result,
     argument,
     chosen_device,
     open_input,
 )
+from orthrus.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from orthrus.embedding.genomic import Projected
+    from orthrus.embedding.variant_file import Variant
+    from orthrus.store import TranscriptStore
 
 logger = logging.getLogger(__name__)
+
+
+def _predict(options: argparse.Namespace) -> Result:
+    import pyarrow as pa
+
+    from orthrus.output import reserve_file, write_table
+    from orthrus.probe.predict import head_for, predict
+
+    with reserve_file(options.output, options.overwrite):
+        head, model = head_for(options.task, options.model)
+        with open_input(options.input, options) as store:
+            n = len(store)
+            frame = predict(
+                store, options.task, model, level=options.level, device=chosen_device(options),
+                token_budget=options.token_budget,
+            )  # fmt: skip
+        write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), options.output)
+    about = head.description
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in about.scores.items())
+    told = f"{about.target}, held-out {scores} ({about.rows['test']:,} transcripts, split by {about.split})"
+    figures = {"transcripts": n, "task": about.target, "scores": about.scores, "licence": about.licence}
+    return Result([options.output], figures, [told, f"{n:,} transcripts predicted: {options.output}"])
 
 
 def _neighbours(options: argparse.Namespace) -> Result:
@@ -105,21 +138,92 @@ def _variant(options: argparse.Namespace) -> Result:
         variants = read_variants(options.variants, left_out)
         for line in left_out.lines():
             logger.warning("%s: %s", options.variants, line)
+        genomic = options.annotation is not None
         device, model = check_device(chosen_device(options)), find_model(options.model)
         encoder, head = load_encoder(model, device), load_mlm_head(model, device)
-        with open_input(options.input, options) as store:
+        projected = _on_transcripts(variants, options) if genomic else None
+        with _transcripts(options, projected) as store:
+            if projected is not None:
+                known = set(store.column("transcript_id"))
+                projected = [each for each in projected if each.on_transcript.transcript_id in known]
+                variants = [each.on_transcript for each in projected]
             table = score_variants(
                 encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
             )
+        if projected is not None:
+            table = _with_genome(table, projected)
         write_table(table, options.output)
     shown = [] if head else [f"mlm_log_ratio is empty: {model} has no masked-base head (a training checkpoint may)"]
     shown.append(f"{len(table):,} variants scored: {options.output}")
     return Result([options.output], {"variants": len(table)}, [*shown])
 
 
+def _on_transcripts(variants: "Sequence[Variant]", options: argparse.Namespace) -> "list[Projected]":
+    """Variants of a genome on the transcripts that hold them."""
+    from orthrus.embedding.genomic import project
+    from orthrus.genome.annotation import read_annotation
+    from orthrus.genome.findings import Findings, Tally
+
+    left_out = Tally()
+    found = project(variants, read_annotation(options.annotation, Findings()), left_out)
+    for line in left_out.lines():
+        logger.warning("%s: %s", options.variants, line)
+    return found
+
+
+def _transcripts(
+    options: argparse.Namespace, projected: "Sequence[Projected] | None"
+) -> "AbstractContextManager[TranscriptStore]":
+    """The transcripts that variants lie in."""
+    from orthrus.prepare import open_or_prepare
+
+    if projected is None:
+        return open_input(options.input, options)
+    if options.genome is None:
+        raise InputError("variants of a genome need its sequence: pass --genome FASTA beside --annotation")
+    hit = {each.on_transcript.transcript_id for each in projected}
+    return open_or_prepare(options.annotation, genome=options.genome, only=hit)
+
+
+def _with_genome(table: "pa.Table", projected: "Sequence[Projected]") -> "pa.Table":
+    """The scores with the variants as the genome has them in front."""
+    import pyarrow as pa
+
+    columns = {
+        "chrom": [each.genomic.transcript_id for each in projected],
+        "genomic_pos": pa.array([each.genomic.pos for each in projected], pa.int64()),
+        "genomic_ref": [each.genomic.ref for each in projected],
+        "genomic_alt": [each.genomic.alt for each in projected],
+    }
+    return pa.table({**columns, **{name: table[name] for name in table.column_names}})
+
+
 _GROUP = "Answers"
 
 COMMANDS = (
+    Command(
+        "predict", _GROUP, "Predict a property such as half-life: value, interval, percentile.", _predict,
+        (
+            *INPUT,
+            argument(
+                "--task", required=True, metavar="TASK",
+                help="a head that comes with the model (`orthrus models`), or a folder that `orthrus probe` left",
+            ),
+            MODEL,
+            argument("--output", type=Path, required=True, metavar="P.tsv", help="table: .tsv, .csv or .parquet"),
+            argument(
+                "--level", type=float, default=0.9, metavar="SHARE",
+                help="of like transcripts that the interval covers (default: %(default)s)",
+            ),
+            OVERWRITE,
+            TOKEN_BUDGET,
+            DEVICE,
+        ),
+        (
+            "orthrus predict --input my.fa --task half_life --output half_life.tsv",
+            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine/head --output mine.tsv",
+        ),
+    ),
     Command(
         "neighbours", _GROUP, "Find the nearest transcripts of queries among embedded ones.", _neighbours,
         (
@@ -145,11 +249,15 @@ COMMANDS = (
     Command(
         "variant", _GROUP, "Score substitutions and indels in transcripts, without training.", _variant,
         (
-            *INPUT,
+            OneOf((
+                argument("--input", type=Path, help="a store, an mRNA FASTA or an annotation: variants in transcripts"),
+                argument("--annotation", type=Path, help="with --genome: variants of the genome, in a VCF"),
+            )),
+            *BESIDE_INPUT,
             argument(
                 "--variants", type=Path, required=True, metavar="V",
                 help="columns transcript_id, pos (from 1, on the transcript), ref, alt; or a VCF whose contigs are"
-                " transcripts",
+                " transcripts, or with --annotation those of the genome",
             ),
             MODEL,
             argument("--output", type=Path, required=True, metavar="S.tsv", help="table, .tsv or .parquet"),
@@ -157,6 +265,9 @@ COMMANDS = (
             TOKEN_BUDGET,
             DEVICE,
         ),
-        ("orthrus variant --input stores/demo --variants variants.tsv --output scores.tsv",),
+        (
+            "orthrus variant --input stores/demo --variants variants.tsv --output scores.tsv",
+            "orthrus variant --annotation human.gtf.gz --genome human.fa.gz --variants patient.vcf --output scores.tsv",
+        ),
     ),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 Both are streams: one contig, or one mRNA, is in memory at a time, beside the annotation's table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +60,7 @@ def annotated_contigs(
     format: str | None = None,
     genes: Path | None = None,
     cds_frame: CdsFrame = "annotated",
+    only: Set[str] | None = None,
 ) -> Iterator[tuple[TranscriptModels, Codes]]:
     """The transcripts of an annotation that ``filters`` keep, contig by contig, with the bases of the contig.
 
@@ -73,6 +74,7 @@ def annotated_contigs(
         format: as in :func:`read_annotation`.
         genes: as in :func:`read_annotation`.
         cds_frame: where codons begin.
+        only: ids of the transcripts that are wanted; None: all.
 
     Raises:
         InputError: as :func:`read_annotation` and :func:`read_genome` do, and if more than :data:`MOST_BEYOND` of the
@@ -89,6 +91,8 @@ def annotated_contigs(
         contigs=models.contig.to_pylist(),
         chromosomes=models.chromosomes,
     )
+    if only is not None:
+        rows = rows[[name in only for name in models.transcript_id.take(pa.array(rows)).to_pylist()]]
     if not len(rows):
         return
     models = models.take(rows)

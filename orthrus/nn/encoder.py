@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from orthrus.errors import InputError
+from orthrus.genome.codes import CdsFrame
 from orthrus.nn.mamba import Mamba
 from orthrus.nn.mamba2 import Mamba2
 from orthrus.nn.pieces import PIECE, go_on
@@ -84,6 +85,8 @@ class MambaEncoder(nn.Module):
             raise InputError(f"stem is {stem!r}; expected {' or '.join(STEMS)}")
         self.n_tracks, self.d_model, self.n_layers, self.bidirectional = n_tracks, d_model, n_layers, bidirectional
         self.gradient_checkpointing = gradient_checkpointing
+        self.cds_frame: CdsFrame = "annotated"
+        """Where codons begin in the transcripts that it was trained on; not of its shape, so not in :attr:`config`."""
         self.embedding = STEMS[stem](n_tracks, d_model)
         self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
         self.norm_f = nn.LayerNorm(d_model)
