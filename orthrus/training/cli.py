@@ -29,6 +29,7 @@ from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients
+from orthrus.training.callbacks.presence import Presence
 from orthrus.training.callbacks.random_states import RandomStates
 from orthrus.training.callbacks.throughput import Throughput
 from orthrus.training.checkpoint_files import newest_valid
@@ -133,6 +134,8 @@ class OrthrusCLI(LightningCLI):
         parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_lightning_class_args(Gradients, "gradients")
         parser.link_arguments("trainer.default_root_dir", "gradients.run_folder")
+        parser.add_lightning_class_args(Presence, "presence")
+        parser.link_arguments("trainer.default_root_dir", "presence.run_folder")
         parser.add_lightning_class_args(CollapseMonitor, "collapse")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL, SIGSTOP
 
 import pytest
 import torch
@@ -201,3 +202,23 @@ def test_more_ranks_than_families_is_said(tmp_path: Path) -> None:
     few = build_store(tmp_path / "few", n_genes=3).path
     process = start(tmp_path / "run", few, *TWO_RANKS, "--data.val_fraction=0.5")
     assert process.wait(timeout=300) == 2, said(tmp_path / "run")
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+def test_a_rank_that_freezes_is_named_when_the_others_time_out(tmp_path: Path, store: Path) -> None:
+    run = tmp_path / "run"
+    strategy = [
+        "--trainer.devices=2",
+        "--trainer.strategy.class_path=lightning.pytorch.strategies.DDPStrategy",
+        "--trainer.strategy.init_args.timeout=0:00:15",
+    ]
+    strike = ["--trainer.callbacks.step=3", "--trainer.callbacks.rank=1", f"--trainer.callbacks.number={SIGSTOP}"]
+    process = start(run, store, *strategy, STRIKE, *strike, "--trainer.max_steps=8")
+    try:
+        assert process.wait(timeout=300) not in (0, 2), said(run)
+    finally:
+        frozen = int(said(run).split("began batch")[1].split("process ")[1].split()[0])
+        os.kill(frozen, SIGKILL)
+    assert f"rank 1 was not there: it began batch 3 last (process {frozen} on" in " ".join(said(run).split())
+    assert archive_fault(run / "checkpoints" / "last.ckpt") is None
