@@ -13,6 +13,7 @@ from rich.table import Table
 from orthrus.cli.command import (
     BESIDE_INPUT,
     DEVICE,
+    INPUT,
     MODEL,
     OVERWRITE,
     TOKEN_BUDGET,
@@ -33,6 +34,28 @@ if TYPE_CHECKING:
     from orthrus.store import TranscriptStore
 
 logger = logging.getLogger(__name__)
+
+
+def _predict(options: argparse.Namespace) -> Result:
+    import pyarrow as pa
+
+    from orthrus.output import reserve_file, write_table
+    from orthrus.probe.predict import head_for, predict
+
+    with reserve_file(options.output, options.overwrite):
+        head, model = head_for(options.task, options.model)
+        with open_input(options.input, options) as store:
+            n = len(store)
+            frame = predict(
+                store, options.task, model, level=options.level, device=chosen_device(options),
+                token_budget=options.token_budget,
+            )  # fmt: skip
+        write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), options.output)
+    about = head.description
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in about.scores.items())
+    told = f"{about.target}, held-out {scores} ({about.rows['test']:,} transcripts, split by {about.split})"
+    figures = {"transcripts": n, "task": about.target, "scores": about.scores, "licence": about.licence}
+    return Result([options.output], figures, [told, f"{n:,} transcripts predicted: {options.output}"])
 
 
 def _neighbours(options: argparse.Namespace) -> Result:
@@ -178,6 +201,29 @@ def _with_genome(table: "pa.Table", projected: "Sequence[Projected]") -> "pa.Tab
 _GROUP = "Answers"
 
 COMMANDS = (
+    Command(
+        "predict", _GROUP, "Predict a property such as half-life: value, interval, percentile.", _predict,
+        (
+            *INPUT,
+            argument(
+                "--task", required=True, metavar="TASK",
+                help="a head that comes with the model (`orthrus models`), or a folder that `orthrus probe` left",
+            ),
+            MODEL,
+            argument("--output", type=Path, required=True, metavar="P.tsv", help="table: .tsv, .csv or .parquet"),
+            argument(
+                "--level", type=float, default=0.9, metavar="SHARE",
+                help="of like transcripts that the interval covers (default: %(default)s)",
+            ),
+            OVERWRITE,
+            TOKEN_BUDGET,
+            DEVICE,
+        ),
+        (
+            "orthrus predict --input my.fa --task half_life --output half_life.tsv",
+            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine/head --output mine.tsv",
+        ),
+    ),
     Command(
         "neighbours", _GROUP, "Find the nearest transcripts of queries among embedded ones.", _neighbours,
         (

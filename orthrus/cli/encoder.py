@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from rich.console import RenderableType
 from rich.table import Table
 
 from orthrus.cli.command import (
@@ -50,17 +51,21 @@ def _export(options: argparse.Namespace) -> Result:
 
 
 def _models(options: argparse.Namespace) -> Result:
-    from orthrus.models import known_models
+    from orthrus.models import known_models, shipped_heads
 
     models = known_models()
+    heads = {each.name: shipped_heads(each.folder) if each.folder else [] for each in models}
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("name", "where", "parameters", "tracks", "licence", "trained on"):
-        table.add_column(name, header_style="dim", no_wrap=name == "name")
+    for name in ("name", "where", "parameters", "tracks", "licence"):
+        table.add_column(name, header_style="dim", no_wrap=True)
+    lines: list[RenderableType] = []
     for each in models:
-        trained_on = each.trained_on + (f" ({each.note})" if each.note else "")
-        table.add_row(each.name, each.place, f"{each.parameters:,}", str(each.tracks), each.licence, trained_on)
-    figures = [{**vars(each), "folder": each.folder and str(each.folder)} for each in models]
-    return Result(figures={"models": figures}, shown=[table])
+        table.add_row(each.name, each.place, f"{each.parameters:,}", str(each.tracks), each.licence)
+        note = f" ({each.note})" if each.note else ""
+        tasks = f"; predicts {', '.join(heads[each.name])}" if heads[each.name] else ""
+        lines.append(f"{each.name}: {each.trained_on}{note}{tasks}")
+    figures = [{**vars(each), "folder": each.folder and str(each.folder), "heads": heads[each.name]} for each in models]
+    return Result(figures={"models": figures}, shown=[table, "", *lines])
 
 
 _GROUP = "Encoders"

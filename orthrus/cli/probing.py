@@ -71,7 +71,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     """The labelled transcripts of the store, embedded by the model that the options name."""
     from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
     from orthrus.embedding.file import Embeddings
-    from orthrus.models import find_model
+    from orthrus.models import find_model, model_name
     from orthrus.nn.checkpoints import load_encoder, stored_readout
     from orthrus.probe.labels import read_labels
 
@@ -88,7 +88,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     readout = options.readout or stored_readout(model)
     metadata = {
         "encoder": encoder.config,
-        "checkpoint": str(model.absolute()),
+        "checkpoint": model_name(model),
         "checkpoint_sha256": checkpoint_sha256(model),
         "readouts": [readout],
     }

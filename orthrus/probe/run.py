@@ -132,7 +132,7 @@ def run_probe(
         with atomic_folder(output) as folder:
             write_result(document, folder)
             head.save(folder / HEAD_FOLDER)
-    print_table(document, Console())
+    print_table(document, Console(markup=False, emoji=False))
     return document
 
 
@@ -211,7 +211,7 @@ def _probe_all(
         both = [partial(probe_beside, member, codon_MC, rows.target) for member in readouts[EMBEDDING]]
         probes = {EMBEDDING: probes[EMBEDDING], EMBEDDING_AND_CODON: both, **probes}
     probes[LABEL_SHUFFLE] = [partial(probe_shuffled, first, rows.target)]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("probing", total=len(rows.splits) * sum(map(len, probes.values())))
         results: dict[str, list[list[SeedScores]]] = {name: [[] for _ in members] for name, members in probes.items()}
