@@ -18,7 +18,8 @@ demo: install clean-demo
 	$(BIN)/orthrus prepare --config prepare/demo --output stores/demo --overwrite
 	$(BIN)/orthrus fit --config fit/demo
 	$(BIN)/orthrus embed --checkpoint $(DEMO)/checkpoints/last.ckpt --input stores/demo --output $(DEMO)/embeddings.parquet
-	$(BIN)/orthrus probe --embeddings $(DEMO)/embeddings.parquet --labels data/demo/human_short.tsv.gz \
+	$(BIN)/orthrus embed --input stores/demo --output $(DEMO)/shipped.parquet
+	$(BIN)/orthrus probe --embeddings $(DEMO)/embeddings.parquet --compare shipped=$(DEMO)/shipped.parquet --labels data/demo/human_short.tsv.gz \
 	  --target localization --task multilabel --store stores/demo --output $(DEMO)/probe/localization
 	$(BIN)/orthrus report $(DEMO)
 

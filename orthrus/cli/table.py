@@ -1,6 +1,6 @@
 """The commands of ``orthrus``, all of them, in the order in which help lists them."""
 
-from orthrus.cli import agents, applications, data, effects, encoder, evaluation, probing, shell, training
+from orthrus.cli import agents, applications, data, effects, encoder, evaluation, probing, shell, studying, training
 from orthrus.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -12,5 +12,6 @@ COMMANDS: tuple[Command, ...] = (
     *training.COMMANDS,
     *probing.COMMANDS,
     *evaluation.COMMANDS,
+    *studying.COMMANDS,
     *shell.COMMANDS,
 )

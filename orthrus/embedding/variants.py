@@ -21,7 +21,7 @@ from torch import nn
 from orthrus.embedding.embed import batches, embed, encode, progress_bar
 from orthrus.embedding.variant_file import Variant
 from orthrus.errors import InputError
-from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, encode_bases
+from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, encode_bases, in_published_frame
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
 from orthrus.genome.hgvs import hgvs
 from orthrus.genome.splice import Mrna
@@ -91,7 +91,8 @@ def score_variants(
             effects[batch] = [
                 consequence(mrnas[placed[v].row], placed[v].edit, mrna) for v, mrna in zip(batch, edited, strict=True)
             ]
-            before, after = reference_RD[reference_V[batch]], encode(encoder, [mrna.codes for mrna in edited], readouts)
+            before = reference_RD[reference_V[batch]]
+            after = encode(encoder, [_seen(encoder, mrna) for mrna in edited], readouts)
             width = encoder.d_model  # of the first readout
             for name, values in distances(before[:, :width], after[:, :width]).items():
                 moved[name][batch] = values
@@ -179,6 +180,11 @@ def _mrna(store: TranscriptStore, row: int) -> Mrna:
     return Mrna(codes, (start, end) if start >= 0 else None, exon_ends, genetic_code)
 
 
+def _seen(encoder: MambaEncoder, mrna: Mrna) -> Codes:
+    """The codes of an mRNA with codons where those began that the encoder was trained on."""
+    return mrna.codes if encoder.cds_frame == "annotated" else in_published_frame(mrna.codes, mrna.cds)
+
+
 def _fill_log_ratios(
     ratios_V: NDArray[np.float64],
     encoder: MambaEncoder,
@@ -197,7 +203,8 @@ def _fill_log_ratios(
         task = progress.add_task("likelihoods", total=len(keys))
         for batch in batches(np.array([len(mrnas[row].codes) for row, _, _ in keys], dtype=np.int64), token_budget):
             chosen = [keys[i] for i in batch]
-            logs = _hidden_base_logs(encoder, head, [(mrnas[row].codes, start, end) for row, start, end in chosen])
+            hidden = [(_seen(encoder, mrnas[row]), start, end) for row, start, end in chosen]
+            logs = _hidden_base_logs(encoder, head, hidden)
             for key, log_P4 in zip(chosen, logs, strict=True):
                 row, start, end = key
                 at = np.arange(end - start)

@@ -81,4 +81,4 @@ def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | Non
     )
     with atomic_folder(root / "result") as folder:
         write_result(document, folder)
-    print_table(document, Console())
+    print_table(document, Console(markup=False, emoji=False))

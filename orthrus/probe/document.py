@@ -124,9 +124,14 @@ class Shared(_Part):
 
 
 class Leaks(_Part):
-    """What test rows share with training and validation rows, and with pretraining, by what is shared."""
+    """What test rows share with training and validation rows, and with pretraining, by what is shared.
+
+    ``unknown_genes`` are the rows, of all sides, of which nothing names the gene: with any, no split is known to keep
+    genes or families apart.
+    """
 
     test_rows: float
+    unknown_genes: int = 0
     training: dict[str, Shared]
     pretraining: dict[str, Shared]
     not_checked: dict[str, str]
@@ -198,7 +203,8 @@ class ProbeDocument(_Part):
     def splits(self) -> str:
         """How many splits there are and what they keep apart, as a title says it: ``10 family-disjoint splits``."""
         unit = "gene" if self.split == "family" and "family_id" not in self.grouped_by else self.split
-        kind = {"random": "random splits", "folds": "given folds"}.get(unit, f"{unit}-disjoint splits")
+        disjoint = f"splits by {unit}" if self.leaks.unknown_genes else f"{unit}-disjoint splits"
+        kind = {"random": "random splits", "folds": "given folds"}.get(unit, disjoint)
         return f"{len(self.seeds)} {kind}"
 
     @property

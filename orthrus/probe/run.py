@@ -134,7 +134,7 @@ def run_probe(
         with atomic_folder(output) as folder:
             write_result(document, folder)
             head.save(folder / HEAD_FOLDER)
-    print_table(document, Console())
+    print_table(document, Console(markup=False, emoji=False))
     return document
 
 
@@ -197,7 +197,7 @@ def _probe_all(
     readouts: Mapping[str, Sequence[Readouts]], rows: ProbeRows, console: Console
 ) -> dict[str, list[list[SeedScores]]]:
     """Scores by feature set, member and seed; the last set is the embedding on shuffled labels."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         n_probes = sum(map(len, readouts.values())) + 1
         bar = progress.add_task("probing", total=len(rows.splits) * n_probes)

@@ -19,7 +19,7 @@ Rows = list[tuple[str, tuple[int, int] | None]]
 
 
 def batch(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tracks of sequences with their CDS, right-padded with 7 positions more than the longest has; exons end anywhere."""
+    """Tracks of sequences with their CDS, 7 positions longer than the longest; exons end anywhere."""
     codes = []
     for n, (sequence, cds) in enumerate(rows):
         exon_ends = np.unique([len(sequence), 1 + n % len(sequence)])
