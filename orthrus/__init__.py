@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.nn.pretrained import PretrainedEncoder
     from orthrus.objectives import DecoupledContrastiveLoss
+    from orthrus.probe.predict import predict
 
 __version__ = package_version()
 
@@ -32,6 +33,7 @@ __all__ = [
     "embed",
     "load_encoder",
     "load_model",
+    "predict",
     "read_embeddings",
     "write_embeddings",
 ]
@@ -44,6 +46,7 @@ _WHEN_USED = {
     "embed": "orthrus.embedding.from_python",
     "load_encoder": "orthrus.nn.checkpoints",
     "load_model": "orthrus.models",
+    "predict": "orthrus.probe.predict",
     "read_embeddings": "orthrus.embedding.file",
     "write_embeddings": "orthrus.embedding.file",
 }

@@ -1,7 +1,6 @@
-"""Commands that put a pretrained encoder to use: neighbours, variant."""
+"""Commands that answer questions about transcripts: predict, neighbours."""
 
 import argparse
-import logging
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,7 +21,27 @@ from orthrus.cli.command import (
     open_input,
 )
 
-logger = logging.getLogger(__name__)
+
+def _predict(options: argparse.Namespace) -> Result:
+    import pyarrow as pa
+
+    from orthrus.output import reserve_file, write_table
+    from orthrus.probe.predict import head_for, predict
+
+    with reserve_file(options.output, options.overwrite):
+        head, model = head_for(options.task, options.model)
+        with open_input(options.input, options) as store:
+            n = len(store)
+            frame = predict(
+                store, options.task, model, level=options.level, device=chosen_device(options),
+                token_budget=options.token_budget,
+            )  # fmt: skip
+        write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), options.output)
+    about = head.description
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in about.scores.items())
+    told = f"{about.target}, held-out {scores} ({about.rows['test']:,} transcripts, split by {about.split})"
+    figures = {"transcripts": n, "task": about.target, "scores": about.scores, "licence": about.licence}
+    return Result([options.output], figures, [told, f"{n:,} transcripts predicted: {options.output}"])
 
 
 def _neighbours(options: argparse.Namespace) -> Result:
@@ -91,35 +110,32 @@ def _retrieval_table(metrics: dict[str, dict[str, float]]) -> RenderableType:
     return table
 
 
-def _variant(options: argparse.Namespace) -> Result:
-    from orthrus.embedding.embed import check_device
-    from orthrus.embedding.variant_file import read_variants
-    from orthrus.embedding.variants import score_variants
-    from orthrus.genome.findings import Tally
-    from orthrus.models import find_model
-    from orthrus.nn.checkpoints import load_encoder, load_mlm_head
-    from orthrus.output import reserve_file, write_table
-
-    with reserve_file(options.output, options.overwrite):
-        left_out = Tally()
-        variants = read_variants(options.variants, left_out)
-        for line in left_out.lines():
-            logger.warning("%s: %s", options.variants, line)
-        device, model = check_device(chosen_device(options)), find_model(options.model)
-        encoder, head = load_encoder(model, device), load_mlm_head(model, device)
-        with open_input(options.input, options) as store:
-            table = score_variants(
-                encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
-            )
-        write_table(table, options.output)
-    shown = [] if head else [f"mlm_log_ratio is empty: {model} has no masked-base head (a training checkpoint may)"]
-    shown.append(f"{len(table):,} variants scored: {options.output}")
-    return Result([options.output], {"variants": len(table)}, [*shown])
-
-
 _GROUP = "Answers"
 
 COMMANDS = (
+    Command(
+        "predict", _GROUP, "Predict a property such as half-life: value, interval, percentile.", _predict,
+        (
+            *INPUT,
+            argument(
+                "--task", required=True, metavar="TASK",
+                help="a head that comes with the model (`orthrus models`), or a folder that `orthrus probe` left",
+            ),
+            MODEL,
+            argument("--output", type=Path, required=True, metavar="P.tsv", help="table: .tsv, .csv or .parquet"),
+            argument(
+                "--level", type=float, default=0.9, metavar="SHARE",
+                help="of like transcripts that the interval covers (default: %(default)s)",
+            ),
+            OVERWRITE,
+            TOKEN_BUDGET,
+            DEVICE,
+        ),
+        (
+            "orthrus predict --input my.fa --task half_life --output half_life.tsv",
+            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine/head --output mine.tsv",
+        ),
+    ),
     Command(
         "neighbours", _GROUP, "Find the nearest transcripts of queries among embedded ones.", _neighbours,
         (
@@ -141,22 +157,5 @@ COMMANDS = (
             DEVICE,
         ),
         ("orthrus neighbours --query my.fa --embeddings human.parquet --output neighbours.tsv --k 5",),
-    ),
-    Command(
-        "variant", _GROUP, "Score substitutions and indels in transcripts, without training.", _variant,
-        (
-            *INPUT,
-            argument(
-                "--variants", type=Path, required=True, metavar="V",
-                help="columns transcript_id, pos (from 1, on the transcript), ref, alt; or a VCF whose contigs are"
-                " transcripts",
-            ),
-            MODEL,
-            argument("--output", type=Path, required=True, metavar="S.tsv", help="table, .tsv or .parquet"),
-            OVERWRITE,
-            TOKEN_BUDGET,
-            DEVICE,
-        ),
-        ("orthrus variant --input stores/demo --variants variants.tsv --output scores.tsv",),
     ),
 )  # fmt: skip

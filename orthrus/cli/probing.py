@@ -71,7 +71,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     """The labelled transcripts of the store, embedded by the model that the options name."""
     from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
     from orthrus.embedding.file import Embeddings
-    from orthrus.models import find_model
+    from orthrus.models import find_model, model_name
     from orthrus.nn.checkpoints import load_encoder, stored_readout
     from orthrus.probe.labels import read_labels
 
@@ -88,7 +88,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     readout = options.readout or stored_readout(model)
     metadata = {
         "encoder": encoder.config,
-        "checkpoint": str(model.absolute()),
+        "checkpoint": model_name(model),
         "checkpoint_sha256": checkpoint_sha256(model),
         "readouts": [readout],
     }
@@ -197,7 +197,7 @@ COMMANDS = (
                 "--labels", type=Path, metavar="L.tsv", help="transcript_id and target columns, without a YAML"
             ),
             argument("--target", metavar="COLUMN", help="what to predict, without a YAML"),
-            argument("--id", metavar="COLUMN", help="the labels' column of ids (default: transcript_id, or the task's)"),
+            argument("--id", metavar="COLUMN", help="the labels' ids (default: transcript_id, or the task's)"),
             argument("--output", type=Path, required=True, metavar="DIR", help="folder to make"),
             argument("--store", type=Path, help="gives families, and the sequences that the controls need"),
             argument("--split", choices=_SPLITS, help="what never straddles sides (default: the task's, or family)"),

@@ -21,9 +21,10 @@ from orthrus.embedding.file import read_embeddings, write_content
 from orthrus.embedding.formats import check_format
 from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
-from orthrus.genome.codes import Codes, check_n_tracks
+from orthrus.genome.codes import Codes, check_n_tracks, in_published_frame
 from orthrus.loading.batch import pad
 from orthrus.messages import messages
+from orthrus.models import model_name
 from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
@@ -40,6 +41,10 @@ class HasCodes(Protocol):
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Lengths in nt, int64 (n,)."""
+
+    @property
+    def cds(self) -> NDArray[np.int32]:
+        """Start and end of each CDS, int32 (n, 2), -1 without one."""
 
     def codes(self, i: int) -> Codes:
         """Codes of transcript ``i``, uint8 (L,)."""
@@ -64,7 +69,7 @@ def embed(
     with progress_bar() as progress:
         task = progress.add_task(description, total=len(chosen))
         for rows in batches(store.lengths[chosen], token_budget):
-            vectors[rows] = encode(encoder, [store.codes(int(i)) for i in chosen[rows]], readouts)
+            vectors[rows] = encode(encoder, [in_frame_of(encoder, store, int(i)) for i in chosen[rows]], readouts)
             progress.advance(task, len(rows))
     return vectors
 
@@ -107,9 +112,10 @@ def embed_to_file(
         readouts = readouts or [stored_readout(checkpoint)]
         check_readouts(encoder, readouts)
         warn_of_bare_transcripts(encoder, store)
+        warn_of_frame(encoder, store)
         metadata = {
             "encoder": encoder.config,
-            "checkpoint": str(checkpoint.absolute()),  # read from other folders too
+            "checkpoint": model_name(checkpoint),
             "checkpoint_sha256": checkpoint_sha256(checkpoint),
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,
@@ -138,12 +144,29 @@ def embed_to_file(
     return len(store)
 
 
+def in_frame_of(encoder: MambaEncoder, store: HasCodes, i: int) -> Codes:
+    """Codes of transcript ``i``, uint8 (L,), with codons where those began that the encoder was trained on."""
+    codes, (start, end) = store.codes(i), store.cds[i]
+    if encoder.cds_frame == "annotated":
+        return codes
+    return in_published_frame(codes, (int(start), int(end)) if start >= 0 else None)
+
+
 def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> None:
     """Log that the encoder reads an annotation which no transcript of the store has."""
     if encoder.n_tracks > 4 and (store.cds[:, 0] < 0).all():
         logger.warning(
             "warning: this encoder reads the CDS and no transcript has one: the vectors are those of un-annotated"
             " transcripts, which compare with their like alone; give --coordinates, or an annotation with --genome"
+        )
+
+
+def warn_of_frame(encoder: MambaEncoder, store: TranscriptStore) -> None:
+    """Log that the store counts codons from the start of the CDS and the encoder was trained on the annotated frame."""
+    if encoder.cds_frame == "annotated" and store.cds_frame == "published":
+        logger.warning(
+            "warning: this encoder was trained on codons as annotated and this store has cds_frame: published, so that"
+            " of incomplete coding sequences it sees others; prepare the store with cds_frame: annotated"
         )
 
 
@@ -163,7 +186,10 @@ def _vectors(
 ) -> NDArray[np.float32]:
     """Vectors of a part, float32 (n, D), in the store's order."""
     of_batches = list(batches(store.lengths[part.start : part.stop], token_budget))
-    found = [_encode(encoder, [store.codes(part.start + int(i)) for i in rows], readouts) for rows in of_batches]
+    found = [
+        _encode(encoder, [in_frame_of(encoder, store, part.start + int(i)) for i in rows], readouts)
+        for rows in of_batches
+    ]
     vectors = np.empty((len(part), sum(widths(encoder, readouts))), dtype=np.float32)
     vectors[np.concatenate(of_batches)] = torch.cat(found).cpu().numpy()
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
@@ -215,7 +241,7 @@ def checkpoint_sha256(checkpoint: Path) -> str:
 def progress_bar(unit: str = "transcripts") -> Progress:
     """A bar that counts in ``unit``."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),

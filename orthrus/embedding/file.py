@@ -193,6 +193,8 @@ def _read_parquet(path: Path) -> Embeddings:
 def of_store(store: TranscriptStore, matrix: NDArray[np.float32]) -> Embeddings:
     """Vectors (N, D) of a store's transcripts, with what the store says of them."""
     columns: dict[str, Any] = {name: tuple(store.column(name)) for name in TEXT_COLUMNS}
+    known = store.transcripts["gene_known"]
+    columns["gene_id"] = tuple(pc.if_else(known, store.transcripts["gene_id"], None).to_pylist())
     columns["length"] = tuple(store.lengths.tolist())
     columns["cds_length"] = tuple((store.cds[:, 1] - store.cds[:, 0]).tolist())
     return Embeddings(tuple(store.column("transcript_id")), matrix, **columns)

@@ -34,7 +34,7 @@ def regions(codes: Codes) -> Regions:
 
 
 def codon_counts(codes: Codes) -> NDArray[np.int64]:
-    """How often each codon of :data:`orthrus.genome.genetic_code.CODONS` begins at a CDS bit of codes (L,), int64 (64,).
+    """How often each codon begins at a CDS bit of codes (L,), int64 (64,).
 
     Codons with an N, or cut by the end of the codes, do not count.
     """

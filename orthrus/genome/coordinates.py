@@ -64,7 +64,9 @@ def read_coordinates(path: Path, species: str, fasta: Path) -> Coordinates:
     length = _numbers(pc.fill_null(stated, ""), "length", path)
     if stated.null_count:
         found = {name: len(sequence) for name, sequence in read_fasta(fasta)}
-        unread = np.array([max(int(end), *ends[-1:], 1) for end, ends in zip(numbers["cds_end"], exon_ends, strict=True)])
+        unread = np.array(
+            [max(int(end), *ends[-1:], 1) for end, ends in zip(numbers["cds_end"], exon_ends, strict=True)]
+        )
         names = table["transcript_id"].to_pylist()
         known = [found.get(name, n) for name, n in zip(names, unread.tolist(), strict=True)]
         length = np.where(np.asarray(pc.is_null(stated)), known, length)

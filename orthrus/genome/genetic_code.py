@@ -70,3 +70,6 @@ class GeneticCodes:
         known = {plain_contig(name): table for name, table in self.of_contig.items()}
         names = (contig, plain_contig(contig), plain_contig(chromosomes.get(contig) or contig))
         return next((known[name] for name in names if name in known), self.default)
+
+
+STANDARD_ONLY = GeneticCodes()

@@ -7,13 +7,11 @@ code. Coordinates are 0-based, half-open, on the mRNA, the stop codon included, 
 import numpy as np
 from numpy.typing import NDArray
 
-from orthrus.genome.codes import BASE_BITS, Codes
+from orthrus.genome.codes import Codes
+from orthrus.genome.genetic_code import CODONS, codon_numbers, is_stop
 
 MIN_CODONS = 100
 """The shortest open reading frame that is taken for a CDS, the stop codon left out: TransDecoder's default."""
-
-_START = (1 * 8 + 4) * 8 + 3  # ATG
-_STOPS = ((4 * 8 + 1) * 8 + 1, (4 * 8 + 1) * 8 + 3, (4 * 8 + 3) * 8 + 1)  # TAA, TAG, TGA
 
 
 def longest_orf(codes: Codes, min_codons: int = MIN_CODONS) -> tuple[int, int] | None:
@@ -26,9 +24,8 @@ def longest_orf(codes: Codes, min_codons: int = MIN_CODONS) -> tuple[int, int] |
     Returns:
         Its start and end, with the stop codon; None if there is none so long.
     """
-    base_L = (codes & BASE_BITS).astype(np.int64)
-    codon = (base_L[:-2] * 8 + base_L[1:-1]) * 8 + base_L[2:]
-    starts, stops = np.flatnonzero(codon == _START), np.flatnonzero(np.isin(codon, _STOPS))
+    codon = codon_numbers(codes, np.arange(max(len(codes) - 2, 0)))
+    starts, stops = np.flatnonzero(codon == CODONS.index("ATG")), np.flatnonzero(is_stop()[codon])
     frames = [orf for frame in range(3) if (orf := _longest(starts, stops, frame)) is not None]
     found = min(frames, key=lambda orf: (orf[0] - orf[1], orf[0]), default=None)
     return found if found is not None and found[1] - found[0] >= 3 * (min_codons + 1) else None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from orthrus.errors import InputError
+from orthrus.genome.codes import CdsFrame
 from orthrus.loading.augment import Augmentation, MaskBases, MaskTracks
 from orthrus.loading.batch import PairBatch, PairDataset
 from orthrus.loading.draws import check_fraction
@@ -99,6 +100,12 @@ class PairDataModule(LightningDataModule):
         if self._store is None:
             self._store = TranscriptStore.open(self._store_path)
             self._index = PairIndex(self._store)
+
+    @property
+    def cds_frame(self) -> CdsFrame:
+        """Where codons begin in the store."""
+        assert self._store is not None
+        return self._store.cds_frame
 
     def train_dataloader(self) -> DataLoader[PairBatch]:
         """Endless batches of training families; raises InputError if a checkpoint's were drawn from something else."""
@@ -184,6 +191,8 @@ class PairDataModule(LightningDataModule):
             )
         except InputError as error:
             fractions = f"data.val_fraction {self.val_fraction}, data.test_fraction {self.test_fraction}"
+            if side != "train" and getattr(self, f"{side}_fraction") == 0:
+                error = InputError(f"0 transcripts of 0 families; raise data.{side}_fraction to, say, 0.1")
             raise InputError(f"{side} side of {self._store.path} split by families ({fractions}): {error}") from None
 
     def _one_epoch(self, side: Split, limit: float | None) -> list[Any]:

@@ -10,7 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from safetensors import safe_open
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from orthrus.errors import InputError
+from orthrus.genome.codes import CdsFrame
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import N_BASES, MaskedLanguageHead, PublishedSequenceHead
 from orthrus.nn.integrity import DIGEST, archive_fault, digest, refuse_not_finite, refuse_other_sizes
@@ -54,7 +55,17 @@ def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch
         _refuse_misfit(encoder_class.from_config(config).state_dict(), weights, path)
     encoder = encoder_class.from_config(config)
     encoder.load_state_dict(weights)
+    encoder.cds_frame = _stored_cds_frame(content, path)
     return encoder.to(device).eval()
+
+
+def _stored_cds_frame(content: Mapping[str, Any], path: Path) -> CdsFrame:
+    """Where codons began in training; as published where nothing says it, in others' weights and in our first ones."""
+    stored = content.get("orthrus")
+    frame: CdsFrame = stored.get("cds_frame", "published") if isinstance(stored, Mapping) else "published"
+    if frame not in get_args(CdsFrame):
+        raise InputError(f"{path} names the cds_frame {frame!r}; expected one of {', '.join(get_args(CdsFrame))}")
+    return frame
 
 
 def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> nn.Module | None:
@@ -148,7 +159,7 @@ def write_files(
         "architectures": ["OrthrusModel"],
         "auto_map": {"AutoConfig": f"{_MODELLING}.OrthrusConfig", "AutoModel": f"{_MODELLING}.OrthrusModel"},
         "hidden_size": encoder.d_model,
-        "orthrus": {"encoder": encoder.config, "readout": readout},
+        "orthrus": {"encoder": encoder.config, "cds_frame": encoder.cds_frame, "readout": readout},
     }
     if mlm_head is not None:
         config["auto_map"] |= {"AutoModelForMaskedLM": f"{_MODELLING}.OrthrusForMaskedLM"}

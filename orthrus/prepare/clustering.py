@@ -51,9 +51,9 @@ def cluster_genes(
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Groups of homologous genes, columns as in HOMOLOG_SCHEMA, and what ``meta.json`` says of how they were made.
 
-    ``genes`` are species, gene id, the codes of a CDS and its genetic code. Temporary files go to ``folder``. A group is named after its
-    first member in MMseqs2's output, so that groups of several stores stay apart. Raises InputError if MMseqs2 is not
-    installed or fails.
+    ``genes`` are species, gene id, the codes of a CDS and its genetic code. Temporary files go to ``folder``. A group
+    is named after its first member in MMseqs2's output, so that groups of several stores stay apart. Raises InputError
+    if MMseqs2 is not installed or fails.
     """
     program, started = require_mmseqs(), time.monotonic()
     names: list[tuple[str, str]] = []

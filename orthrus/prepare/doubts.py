@@ -20,8 +20,8 @@ from orthrus.store import Chunk
 NO_BASE = "transcripts without a known base, all N (is the genome hard-masked, or not this annotation's?)"
 FEW_BASES = "transcripts of which more than half of the bases are N"
 STOPS = (
-    "coding transcripts with a stop codon inside their CDS (is the genome another assembly's, or the genetic code another"
-    " one, which `genetic_code` in the spec would say?)"
+    "coding transcripts with a stop codon inside their CDS (is the genome another assembly's? is the genetic code not"
+    " the standard one, as in mitochondria? `genetic_code` in the spec would say it)"
 )
 NO_UTR = "coding transcripts whose CDS fills them from end to end, without a UTR (does the annotation know the CDS?)"
 
@@ -34,14 +34,12 @@ def doubting(chunks: Iterable[Chunk], findings: Findings, coding_only: bool = Fa
     """The same ``chunks``; once all have passed, what is implausible of them is in the notes of ``findings``.
 
     Transcripts with more N than bases are always told of; stop codons inside the CDS if more than 1 % of the coding
-    transcripts have some, a single TGA, which may stand for selenocysteine, not counted; a CDS as long as the transcript
-    if more than half have one, but not of ``coding_only`` sources, which have nothing else.
+    transcripts have some, a single TGA, which may stand for selenocysteine, not counted; a CDS as long as the
+    transcript if more than half have one, but not of ``coding_only`` sources, which have nothing else.
     """
     found, coding = Tally(), 0
     for chunk in chunks:
-        names, start, end, length = (
-            chunk.rows[name] for name in ("transcript_id", "cds_start", "cds_end", "length")
-        )
+        names, start, end, length = (chunk.rows[name] for name in ("transcript_id", "cds_start", "cds_end", "length"))
         start, end, length = (np.asarray(column, dtype=np.int64) for column in (start, end, length))
         codes, table = np.frombuffer(chunk.codes, np.uint8), np.asarray(chunk.rows["genetic_code"])
         tables, of_row = np.unique(table, return_inverse=True)

@@ -54,16 +54,12 @@ class Source:
     def _main(self) -> File:
         return self.files["annotation" if "annotation" in self.files else "transcripts"]
 
-    def chunks(
-        self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame
-    ) -> Iterator[Chunk]:
+    def chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
         """The source's transcripts, streamed; what is implausible of them goes to the notes of ``findings``."""
         chunks = self._chunks(filters, findings, splicer, cds_frame)
         return doubting(chunks, findings, coding_only=self.format == "toga")
 
-    def _chunks(
-        self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame
-    ) -> Iterator[Chunk]:
+    def _chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
         path = {key: file.path for key, file in self.files.items()}
         if "annotation" in path:
             contigs = annotated_contigs(

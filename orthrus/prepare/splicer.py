@@ -19,7 +19,7 @@ import numpy as np
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
-from orthrus.genome.genetic_code import STANDARD, GeneticCodes
+from orthrus.genome.genetic_code import STANDARD, STANDARD_ONLY, GeneticCodes
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.transcripts import Transcript, spliced_transcripts
 from orthrus.store import Chunk, ChunkWriter
@@ -81,7 +81,7 @@ class Splicer:
         contigs: Iterable[tuple[TranscriptModels, Codes]],
         species: str,
         source: str,
-        genetic_codes: GeneticCodes = GeneticCodes(),
+        genetic_codes: GeneticCodes = STANDARD_ONLY,
     ) -> Iterator[Chunk]:
         """The transcripts of ``contigs`` (models and bases of each), in order.
 

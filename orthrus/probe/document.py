@@ -62,7 +62,8 @@ class FeatureSet(_Part):
 
     ``n_features`` is the width of the readout that most splits chose. ``penalties_per_seed`` are those of each target
     or label, None for a label that the training rows hold one value of. ``readouts`` (name -> width) and
-    ``readout_per_seed`` are empty where there was nothing to choose, as are ``by_encoder`` for one encoder,
+    ``readout_per_seed`` are empty where there was nothing to choose (``last.mean × 0.3``: beside the codon control, its
+    features times 0.3, see :func:`orthrus.probe.one_split.probe_beside`), as are ``by_encoder`` for one encoder,
     ``per_label`` and ``labels_not_scored_per_seed`` for a single number.
     """
 
@@ -124,9 +125,14 @@ class Shared(_Part):
 
 
 class Leaks(_Part):
-    """What test rows share with training and validation rows, and with pretraining, by what is shared."""
+    """What test rows share with training and validation rows, and with pretraining, by what is shared.
+
+    ``unknown_genes`` are the rows, of all sides, of which nothing names the gene: with any, no split is known to keep
+    genes or families apart.
+    """
 
     test_rows: float
+    unknown_genes: int = 0
     training: dict[str, Shared]
     pretraining: dict[str, Shared]
     not_checked: dict[str, str]
@@ -198,7 +204,8 @@ class ProbeDocument(_Part):
     def splits(self) -> str:
         """How many splits there are and what they keep apart, as a title says it: ``10 family-disjoint splits``."""
         unit = "gene" if self.split == "family" and "family_id" not in self.grouped_by else self.split
-        kind = {"random": "random splits", "folds": "given folds"}.get(unit, f"{unit}-disjoint splits")
+        disjoint = f"splits by {unit}" if self.leaks.unknown_genes else f"{unit}-disjoint splits"
+        kind = {"random": "random splits", "folds": "given folds"}.get(unit, disjoint)
         return f"{len(self.seeds)} {kind}"
 
     @property

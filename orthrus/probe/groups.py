@@ -76,6 +76,26 @@ def family_keys(known: Relations) -> Keys:
     return keys
 
 
+def of_unknown_gene(known: Relations) -> NDArray[np.bool_]:
+    """Which of M rows are of a gene that nothing names, neither the transcript table nor the labels, bool (M,).
+
+    Transcripts of such a gene may lie in several families, and so on several sides of a split.
+    """
+    stated = known.of_table("gene_known")
+    named = [known.labels.gene_name[row] for row in known.rows] if known.labels.gene_name is not None else None
+    columns: list[Sequence[object] | None] = [named]
+    if stated is not None:
+        columns.append(stated)
+    else:
+        ids = known.of_table("gene_id")
+        columns += [known.of_table("gene_name"), known.of_table("family_id") if ids is None else ids]
+    unknown = np.ones(len(known.rows), dtype=np.bool_)
+    for column in columns:
+        if column is not None:
+            unknown &= np.array([not value or str(value).lower() == "nan" for value in column])
+    return unknown
+
+
 def unit_keys(unit: SplitUnit, known: Relations, groups: Path | None) -> Keys:
     """The keys of what a split by ``unit`` keeps together.
 

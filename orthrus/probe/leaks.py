@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from orthrus.genome.kmers import NEAR_IDENTICAL, Sketch, contained, similar_pairs, sketch, sketch_limit
 from orthrus.probe.document import Leaks, Shared
-from orthrus.probe.groups import Relations
+from orthrus.probe.groups import Relations, of_unknown_gene
 from orthrus.probe.rows import ProbeRows
 from orthrus.probe.splits import Split
 from orthrus.store import TranscriptStore
@@ -68,6 +68,7 @@ def leak_report(rows: ProbeRows, seen: Seen | None) -> Leaks:
         not_checked["pretraining"] = "no store of the pretraining is known: give --pretraining"
     return Leaks(
         test_rows=float(np.mean([len(split.test) for split in splits])),
+        unknown_genes=int(of_unknown_gene(rows.relations).sum()),
         training=training,
         pretraining={what: _count([found[split.test] for split in splits]) for what, found in (seen or {}).items()},
         not_checked=not_checked,
@@ -123,6 +124,11 @@ def _count(shared: Sequence[NDArray[np.bool_]]) -> Shared:
 def leak_lines(report: Leaks) -> list[str]:
     """The report in sentences."""
     lines = []
+    if report.unknown_genes:
+        lines.append(
+            f"NOT known to be disjoint by gene or family: nothing names the gene of {report.unknown_genes:,} rows, so"
+            " isoforms of one gene may be on two sides."
+        )
     for side, shared in (("training or validation", report.training), ("pretraining", report.pretraining)):
         found = [f"{what} {each.rows:,.0f} ({each.share:.1%})" for what, each in shared.items()]
         if found:

@@ -84,8 +84,8 @@ def _numbers(labels: Labels, rows: NDArray[np.int64], columns: Sequence[Sequence
     if len(too_large):
         row, column = too_large[0]
         raise InputError(
-            f"{labels.place(rows[row])}: {labels.targets[column]} is {columns[column][row]}, beyond ±{MAX_NUMBER:g}: its"
-            f" square cannot be summed ({len(too_large):,} such values); take logarithms or another unit."
+            f"{labels.place(rows[row])}: {labels.targets[column]} is {columns[column][row]}, beyond ±{MAX_NUMBER:g}:"
+            f" its square cannot be summed ({len(too_large):,} such values); take logarithms or another unit."
         )
     numbers = numbers[finite]
     constant = [

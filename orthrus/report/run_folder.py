@@ -41,7 +41,7 @@ def read_run_folder(path: Path) -> RunFolder:
     if not path.is_dir():
         raise InputError(f"no folder {path}; give the folder of a run (the one with config.yaml and checkpoints/).")
     config_text, config = read_config(path / "config.yaml")
-    curves = _read_curves(sorted(path.glob("metrics.csv")) + sorted(path.glob("*/*/metrics.csv"), key=_version))
+    curves = read_curves(path)
     files = sorted(path.glob("embeddings*.parquet"))
     probes = {
         str(file.parent.relative_to(path)): read_document(file)
@@ -99,8 +99,12 @@ def _version(path: Path) -> tuple[int, str]:
     return (int(number) if number.isdigit() else -1, str(path))
 
 
-def _read_curves(files: list[Path]) -> Curves:
-    """Values by step of every metric. A resumed run's later file replaces what the earlier one has from there on."""
+def read_curves(path: Path) -> Curves:
+    """Values by step of every metric of the run in a folder.
+
+    A resumed run's later file replaces what the earlier one has from there on.
+    """
+    files = sorted(path.glob("metrics.csv")) + sorted(path.glob("*/*/metrics.csv"), key=_version)
     whole = pd.DataFrame()
     for file in files:
         try:

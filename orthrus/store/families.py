@@ -1,7 +1,8 @@
 """Families: what never straddles a split and is never a negative of its own.
 
 A family is a connected component of genes under 'ortholog of', 'homolog of' and 'of similar sequence' (a gene's
-transcripts belong together by themselves). Splits hash the family's name, so a family stays on its side when other data is added.
+transcripts belong together by themselves). Splits hash the family's name, so a family stays on its side when other data
+is added.
 """
 
 import hashlib

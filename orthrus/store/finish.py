@@ -147,10 +147,10 @@ def _write_transcripts(
 
 
 def _write_findings(folder: Path, findings: Mapping[str, Findings]) -> dict[str, Any]:
-    """The tables ``dropped`` and ``noted``, and their totals over all sources."""
+    """The tables ``dropped`` and ``noted``, by source, and their totals over all sources."""
     totals = {}
     for name in ("dropped", "noted"):
-        tallies: dict[str, Tally] = {source: getattr(each, name) for source, each in findings.items()}
+        tallies: dict[str, Tally] = {source: getattr(findings[source], name) for source in sorted(findings)}
         rows = [
             {"source": source, "reason": reason, "count": count, "examples": tally.examples[reason]}
             for source, tally in tallies.items()

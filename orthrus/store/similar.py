@@ -77,7 +77,7 @@ def _candidates(genes: Members) -> Numbers:
 
 
 def _kmers_of_genes(genes: Members, low: int, high: int) -> tuple[Kmers, int]:
-    """Sampled k-mers with a hash from ``low`` to ``high``, each once a gene, (N,), ascending.
+    """Sampled k-mers of two genes or more with a hash from ``low`` to ``high``, each once a gene, (N,), ascending.
 
     The gene's number is in the lowest bits, of which the number is returned too; the hash is above it.
     """
@@ -89,19 +89,22 @@ def _kmers_of_genes(genes: Members, low: int, high: int) -> tuple[Kmers, int]:
     def part(first: int, last: int) -> Kmers:
         rows = slice(first, last)
         hashes, owner = _sampled(genes.codes, genes.start[rows], genes.length[rows], np.uint64(low), np.uint64(high))
-        return np.unique((hashes * np.uint64(EVERY) >> np.uint64(bits) << np.uint64(bits)) | gene[rows][owner])
+        kmers = (hashes * np.uint64(EVERY) >> np.uint64(bits) << np.uint64(bits)) | gene[rows][owner]
+        kmers.sort()
+        return kmers[np.concatenate([kmers[:1] == kmers[:1], kmers[1:] != kmers[:-1]])]
 
     with ThreadPoolExecutor() as pool:  # the work is done without the interpreter's lock
         parts = list(pool.map(part, cuts[:-1].tolist(), cuts[1:].tolist()))
     kmers = np.concatenate(parts)
     kmers.sort()
-    return kmers, bits
+    same = (kmers[1:] ^ kmers[:-1]) >> np.uint64(bits) == 0
+    return kmers[np.append(same, False) | np.insert(same, 0, False)], bits
 
 
 def _pairs_of(kmers: Kmers, gene_bits: int) -> Numbers:
     """The genes of every two that have one k-mer, or of many each and the next: a above bit 32, b below it, a < b."""
     kmer, gene = kmers >> np.uint64(gene_bits), (kmers & np.uint64((1 << gene_bits) - 1)).astype(np.int64)
-    begins = np.flatnonzero(np.concatenate([[True], kmer[1:] != kmer[:-1]]))
+    begins = np.flatnonzero(np.concatenate([kmer[:1] == kmer[:1], kmer[1:] != kmer[:-1]]))
     size = np.diff(np.append(begins, len(kmer)))
     shared = np.repeat(size, size)
     pairs = []

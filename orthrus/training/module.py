@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from orthrus.errors import InputError
 from orthrus.loading.batch import PairBatch
+from orthrus.loading.datamodule import PairDataModule
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import mean_pool
 from orthrus.nn.ranks import mean_over_ranks, share_of_mean
@@ -75,7 +76,10 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict, or that the encoder's tokens or direction do not fit."""
+        """Raises InputError for a term that has nothing to predict, or that does not fit the encoder."""
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, PairDataModule):
+            self.encoder.cds_frame = data.cds_frame
         for name, term in self.objective.terms.items():
             if isinstance(term, NextTokenTerm):
                 self._check_next_token(name, term)
@@ -200,5 +204,5 @@ class Pretraining(LightningModule):
             group["weight_decay"] = decay.get(group["name"], 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone."""
-        checkpoint["orthrus"] = {"encoder": self.encoder.config}
+        """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone, and the frame it has read."""
+        checkpoint["orthrus"] = {"encoder": self.encoder.config, "cds_frame": self.encoder.cds_frame}

@@ -37,7 +37,7 @@ def test_composition_of_a_region() -> None:
 
 
 def test_a_gene_counts_once(store: TranscriptStore) -> None:
-    rows, genetic_code = one_of_each_gene(store, store.species_names.index("human"), np.random.default_rng(0))
+    rows, _ = one_of_each_gene(store, store.species_names.index("human"), np.random.default_rng(0))
     genes = [store.column("gene_id")[row] for row in rows]
     assert len(genes) == len(set(genes)) == 40
     assert len({store.transcript_ids[int(row)].as_py().split(".")[1] for row in rows}) == 3  # any isoform may come

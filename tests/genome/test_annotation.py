@@ -41,7 +41,7 @@ def models(draw: st.DrawFn, slips: bool = False, gap: int = 1, shortest: int = 1
         if slips and cds and cds[1] - cds[0] > 12:
             slip = (draw(st.integers(cds[0] + 3, cds[1] - 6)), draw(st.sampled_from([-1, 1, 2])))
         contig, strand = draw(st.sampled_from(sorted(GENOME))), draw(st.sampled_from("+-"))
-        lead = draw(st.integers(0, min(2, cds[1] - cds[0] - 1))) if cds else 0
+        lead = draw(st.integers(0, 2)) if cds and cds[1] - cds[0] > 5 else 0
         made.append(Model(f"T{n}.1", f"G{n % 2}", contig, strand, tuple(exons), cds, lead, slip))
     return made
 

@@ -241,7 +241,8 @@ def augustus_gtf(model: Model) -> list[str]:
     lines += [_line(model, "CDS", piece, attributes, phase) for piece, phase in model.coding_rows()]
     lines += [_line(model, "exon", exon, attributes) for exon in model.exons]
     if model.cds:
-        lines += [_line(model, "stop_codon", piece, attributes, 0) for piece in model.pieces(*model.cds)[-1:]]
+        stop = max(model.cds[0], model.cds[1] - 3)
+        lines += [_line(model, "stop_codon", piece, attributes, 0) for piece in model.pieces(stop, model.cds[1])]
     return lines
 
 

@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from orthrus.embedding.file import of_store
 from orthrus.genome.codes import annotate
 from orthrus.probe.groups import Relations
 from orthrus.probe.labels import Labels
@@ -91,4 +94,28 @@ def test_what_cannot_be_checked_is_said():
     nothing = pa.table({"transcript_id": ["a", "b", "c"]})
     report = leak_report(rows_of(["a", "b", "c"], nothing, None, None, [split]), None)
     assert set(report.not_checked) == {FAMILY_OR_GENE, SEQUENCE, "pretraining"}
-    assert len(leak_lines(report)) == 3
+    assert report.unknown_genes == 3
+    assert len(leak_lines(report)) == 4
+
+
+@pytest.mark.parametrize("labels_name_it", [False, True])
+def test_rows_of_an_unknown_gene_leave_no_split_disjoint(tmp_path, labels_name_it):
+    with StoreBuilder(tmp_path / "s") as builder:
+        for i in range(3):
+            codes = np.full(60, i + 1, dtype=np.uint8)
+            builder.add(codes, transcript_id=f"t{i}", gene_id=f"t{i}", gene_known=i > 0, species="x")
+        builder.finish()
+    store = TranscriptStore.open(tmp_path / "s")
+    ids = store.column("transcript_id")
+    split = Split(0, np.array([0]), np.array([1]), np.array([2]))
+    families = group_rows(ids, [("family_id", store.column("family_id"))])
+    rows = rows_of(ids, store.transcripts, store, families, [split])
+    if labels_name_it:
+        named = dataclasses.replace(rows.relations.labels, columns={"gene_name": ("G", "", "nan")})
+        rows = dataclasses.replace(rows, relations=dataclasses.replace(rows.relations, labels=named))
+    report = leak_report(rows, None)
+    assert report.unknown_genes == (0 if labels_name_it else 1)
+    said = any("NOT known to be disjoint" in line and "1 rows" in line for line in leak_lines(report))
+    assert said is not labels_name_it
+    embedded = of_store(store, np.zeros((3, 2), np.float32)).transcripts  # without the store the embeddings tell
+    assert leak_report(rows_of(ids, embedded, None, families, [split]), None).unknown_genes == 1
