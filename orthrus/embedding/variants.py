@@ -182,7 +182,9 @@ def _fill_log_ratios(
         task = progress.add_task("likelihoods", total=len(keys))
         for batch in batches(np.array([len(mrnas[row].codes) for row, _, _ in keys], dtype=np.int64), token_budget):
             chosen = [keys[i] for i in batch]
-            logs = _hidden_base_logs(encoder, head, [(_seen(encoder, mrnas[row]), start, end) for row, start, end in chosen])
+            logs = _hidden_base_logs(
+                encoder, head, [(_seen(encoder, mrnas[row]), start, end) for row, start, end in chosen]
+            )
             for key, log_P4 in zip(chosen, logs, strict=True):
                 row, start, end = key
                 at = np.arange(end - start)

@@ -124,7 +124,9 @@ def save_encoder(
 def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None, readout: str = LAST_MEAN) -> None:
     """Configuration, weights and model card of an encoder called ``name`` into a folder that is there."""
     (folder / CONFIG_FILE).write_text(
-        json.dumps({"orthrus": {"encoder": encoder.config, "cds_frame": encoder.cds_frame, "readout": readout}}, indent=2)
+        json.dumps(
+            {"orthrus": {"encoder": encoder.config, "cds_frame": encoder.cds_frame, "readout": readout}}, indent=2
+        )
         + "\n"
     )
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}

@@ -102,4 +102,4 @@ def _run(command: list[str]) -> str:
 
 def protein_of(codes: Codes) -> str:
     """The protein of a CDS, uint8 (L,), by the standard code, without its stop codon; others are X, as unknown ones."""
-    return translate(codes).removesuffix("*").replace("*", "X")
+    return translate(codes).removesuffix("*").replace("*", "X") or "X"

@@ -51,9 +51,7 @@ class Source:
     def _main(self) -> File:
         return self.files["annotation" if "annotation" in self.files else "transcripts"]
 
-    def chunks(
-        self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame
-    ) -> Iterator[Chunk]:
+    def chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
         """The source's transcripts, streamed."""
         path = {key: file.path for key, file in self.files.items()}
         if "annotation" in path:

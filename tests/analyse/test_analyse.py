@@ -27,8 +27,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> TranscriptStore:
 
 
 def test_codons_are_counted_in_frame() -> None:
-    counts = codon_counts([encode_bases("ATGAAATAAG", "test"), encode_bases("ATGNAA", "test")])
-    assert {CODONS[i]: int(n) for i, n in enumerate(counts) if n} == {"ATG": 2, "AAA": 1, "TAA": 1}
+    coding = [
+        annotate(encode_bases(sequence, "test"), (0, len(sequence)), (), runs)
+        for sequence, runs in (
+            ("ATGAAATAAG", [(0, 10)]),
+            ("ATGNAA", [(0, 6)]),
+            ("CATGAAATAA", [(1, 10)]),  # the start is incomplete
+            ("ATGAATAA", [(0, 6), (5, 8)]),  # the ribosome slips back by a base
+        )
+    ]
+    counts = codon_counts(coding)
+    assert {CODONS[i]: int(n) for i, n in enumerate(counts) if n} == {"ATG": 4, "AAA": 2, "AAT": 1, "TAA": 3}
 
 
 def test_relative_usage_is_over_the_mean_of_synonyms() -> None:

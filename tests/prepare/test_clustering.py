@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from orthrus import TranscriptStore
 from orthrus.errors import InputError
-from orthrus.genome.codes import encode_bases
+from orthrus.genome.codes import annotate, encode_bases
 from orthrus.prepare import prepare
-from orthrus.prepare.clustering import Clustering, cluster_genes, translate
+from orthrus.prepare.clustering import Clustering, cluster_genes, protein_of
 
 with_mmseqs = pytest.mark.skipif(shutil.which("mmseqs") is None, reason="MMseqs2 is not installed")
 CODONS = [a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT" if a + b + c not in ("TAA", "TAG", "TGA")]
@@ -57,7 +57,8 @@ def test_translation_is_biopythons(sequence: str) -> None:
     protein = "".join("X" if "N" in c else str(Seq(c).translate()).replace("*", "X") for c in codons)
     if len(codons) > 1 and codons[-1] in ("TAA", "TAG", "TGA"):
         protein = protein[:-1]
-    assert translate(encode_bases(sequence, "test")).decode() == protein
+    codes = annotate(encode_bases(sequence, "test"), (0, len(sequence)), ())
+    assert protein_of(codes) == (protein or "X")
 
 
 @pytest.mark.slow
