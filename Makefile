@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: install demo test test-slow test-dist test-slurm test-gpu test-package check docs notebooks clean-demo
+.PHONY: install demo heads test test-slow test-dist test-slurm test-gpu test-package check docs notebooks clean-demo
 
 install: .venv/installed
 
@@ -18,13 +18,28 @@ demo: install clean-demo
 	$(BIN)/orthrus prepare --config prepare/demo --output stores/demo --overwrite
 	$(BIN)/orthrus fit --config fit/demo
 	$(BIN)/orthrus embed --checkpoint $(DEMO)/checkpoints/last.ckpt --input stores/demo --output $(DEMO)/embeddings.parquet
-	$(BIN)/orthrus probe --embeddings $(DEMO)/embeddings.parquet --labels data/demo/human_short.tsv.gz \
+	$(BIN)/orthrus embed --input stores/demo --output $(DEMO)/shipped.parquet
+	$(BIN)/orthrus probe --embeddings $(DEMO)/embeddings.parquet --compare shipped=$(DEMO)/shipped.parquet --labels data/demo/human_short.tsv.gz \
 	  --target localization --task multilabel --store stores/demo --output $(DEMO)/probe/localization
 	$(BIN)/orthrus report $(DEMO)
 
 # What the demo made before, so that it can run again; nothing else under runs/ is touched.
 clean-demo:
 	rm -rf $(DEMO)
+
+# The heads that come with the shipped model, for `orthrus predict`: to be made anew whenever its weights change.
+# ORTHRUS_SHARED names the folder of the labels.
+MODEL := orthrus-codon
+HEADS := half_life go_molecular_function localization
+heads: install
+	$(BIN)/orthrus prepare --config prepare/corpus --species human --output stores/human --overwrite
+	$(BIN)/orthrus embed --model $(MODEL) --input stores/human --output runs/heads/embeddings.parquet --overwrite
+	for task in $(HEADS); do \
+	  $(BIN)/orthrus probe --task probe/$$task --embeddings runs/heads/embeddings.parquet --store stores/human \
+	    --output runs/heads/$$task --overwrite && \
+	  rm -rf orthrus/models/$(MODEL)/heads/$$task && mkdir -p orthrus/models/$(MODEL)/heads && \
+	  cp -r runs/heads/$$task/head orthrus/models/$(MODEL)/heads/$$task || exit 1; \
+	done
 
 test: install
 	$(BIN)/pytest -n 2

@@ -4,11 +4,11 @@ Reading a store needs no PyTorch; what does is imported when first used.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from orthrus.errors import InputError
 from orthrus.store import TranscriptStore
+from orthrus.version import package_version
 
 if TYPE_CHECKING:
     from orthrus.embedding.file import Embeddings, read_embeddings, write_embeddings
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.nn.pretrained import PretrainedEncoder
     from orthrus.objectives import DecoupledContrastiveLoss
+    from orthrus.probe.predict import predict
 
-try:
-    __version__ = version("orthrus-mrna")
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "0"
+__version__ = package_version()
 
 __all__ = [
     "DecoupledContrastiveLoss",
@@ -35,6 +33,7 @@ __all__ = [
     "embed",
     "load_encoder",
     "load_model",
+    "predict",
     "read_embeddings",
     "write_embeddings",
 ]
@@ -47,6 +46,7 @@ _WHEN_USED = {
     "embed": "orthrus.embedding.from_python",
     "load_encoder": "orthrus.nn.checkpoints",
     "load_model": "orthrus.models",
+    "predict": "orthrus.probe.predict",
     "read_embeddings": "orthrus.embedding.file",
     "write_embeddings": "orthrus.embedding.file",
 }

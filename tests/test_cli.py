@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
 import orthrus
 from orthrus import MambaEncoder, TranscriptStore, load_encoder, scan
@@ -255,6 +256,22 @@ def test_every_command_has_examples_that_parse(capsys: pytest.CaptureFixture[str
             parser.parse_args([command.name, "--help"])
         shown = capsys.readouterr().out
         assert all(example in shown for example in command.examples)
+
+
+def test_the_help_of_fit_is_short_and_its_settings_are_lightnings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 60
+    assert "--help-all" in shown
+    (fit,) = (command for command in COMMANDS if command.name == "fit")
+    flags = [part.flags[0] for part in fit.arguments if part.flags[0].startswith(("--data", "--model", "--trainer"))]
+    values = {"--trainer.logger": "orthrus.training.wandb_run.WandbRun", "--model.learning_rate": "0.5"}
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config=fit/demo", *(f"{flag}={values.get(flag, 7)}" for flag in flags), "--print_config"])
+    assert stop.value.code == 0
+    recipe = yaml.safe_load(capsys.readouterr().out)
+    assert recipe["model"]["encoder"]["init_args"]["d_model"] == recipe["trainer"]["max_steps"] == 7
 
 
 @pytest.mark.parametrize(

@@ -16,20 +16,12 @@ from rich.progress import track
 from rich.table import Table
 
 from orthrus.analyse.compression import REFERENCE_TEXT, Sample, bases, compress, read_text
-from orthrus.analyse.content import (
-    AMINO_ACIDS,
-    CODONS,
-    REGIONS,
-    codon_counts,
-    composition,
-    one_of_each_gene,
-    regions,
-    relative_usage,
-    similarities,
-)
+from orthrus.analyse.content import REGIONS, composition, one_of_each_gene, relative_usage, similarities
 from orthrus.analyse.plots import draw
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
+from orthrus.genome.codons import codon_counts, regions
+from orthrus.genome.genetic_code import CODONS, amino_acids
 from orthrus.messages import messages
 from orthrus.output import atomic_folder, reserve_folder
 from orthrus.store import TranscriptStore
@@ -83,12 +75,13 @@ def _measure(
     tables["compression"] += _compression(ENGLISH, "text", english, generator)
     for species in track(chosen, "species", console=messages(), transient=True):
         name = store.species_names[species] or "unnamed species"
-        genes = [regions(store, row) for row in one_of_each_gene(store, species, generator)[:MAX_GENES].tolist()]
-        of_region = {region: [gene[region] for gene in genes] for region in REGIONS}
+        rows, genetic_code = one_of_each_gene(store, species, generator)
+        cut = (regions(store.codes(row)) for row in rows[:MAX_GENES].tolist())
+        of_region = dict(zip(REGIONS, zip(*cut, strict=True), strict=True))
         for region, parts in of_region.items():
             tables["composition"].append({"species": name, "region": region, **composition(parts)})
             tables["compression"] += _compression(name, region, Sample(_joined(parts, n_symbols), 4), generator)
-        tables["codons"] += _codons(name, of_region["CDS"])
+        tables["codons"] += _codons(name, of_region["CDS"], genetic_code)
     tables["similarity"] += similarities(store, pairs, generator)
     document = {
         "format_version": 1,
@@ -122,14 +115,14 @@ def _compression(species: str, region: str, sample: Sample, generator: np.random
     return [{"species": species, "region": region, "symbols": n, **row} for row in compress(sample, generator)]
 
 
-def _codons(species: str, coding: list[Codes]) -> list[dict[str, Any]]:
-    counts = codon_counts(coding)
-    usage = relative_usage(counts)
+def _codons(species: str, coding: Sequence[Codes], genetic_code: int) -> list[dict[str, Any]]:
+    counts = np.sum([codon_counts(codes) for codes in coding], axis=0)
+    usage = relative_usage(counts, genetic_code)
     return [
         {
             "species": species,
             "codon": CODONS[i],
-            "amino_acid": AMINO_ACIDS[i],
+            "amino_acid": str(amino_acids(genetic_code)[i]),
             "per_thousand": float(1000 * counts[i] / max(counts.sum(), 1)),
             "relative_usage": None if np.isnan(usage[i]) else float(usage[i]),
         }

@@ -1,36 +1,36 @@
 """What transcripts are made of, by species and region: lengths, GC, codons; and how alike related ones are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.genome.codes import BASE_BITS, Codes
-from orthrus.genome.genetic_code import CODONS, UNKNOWN, amino_acids, whole_codons
+from orthrus.genome.genetic_code import STANDARD, UNKNOWN, amino_acids
 from orthrus.store import TranscriptStore
 from orthrus.store.pairs import PairIndex, PairKind
 
 REGIONS = ("5'UTR", "CDS", "3'UTR")
-AMINO_ACIDS = tuple(amino_acids()[: len(CODONS)].tolist())
 SIMILARITY_K = 12
 
 
-def one_of_each_gene(store: TranscriptStore, species: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """A random transcript with a CDS of each gene of a species, in random order: isoforms would count a gene twice."""
+def one_of_each_gene(
+    store: TranscriptStore, species: int, generator: np.random.Generator
+) -> tuple[NDArray[np.int64], int]:
+    """A random transcript with a CDS of each gene of a species, in random order: isoforms would count a gene twice.
+
+    Of genes that the species' most frequent genetic code translates, which is returned too.
+    """
     rows = np.flatnonzero((store.species == species) & (store.cds[:, 0] >= 0))
-    rows = generator.permutation(rows)
+    codes = store.transcripts["genetic_code"].to_numpy()[rows]
+    code = int(np.bincount(codes, minlength=STANDARD + 1).argmax())
+    rows = generator.permutation(rows[codes == code])
     _, first = np.unique(store.array("gene")[rows], return_index=True)
-    return generator.permutation(rows[first])
+    return generator.permutation(rows[first]), code
 
 
-def regions(store: TranscriptStore, row: int) -> dict[str, Codes]:
-    """The codes of a coding transcript's 5'UTR, CDS and 3'UTR."""
-    codes, (start, end) = store.codes(row), store.cds[row]
-    return dict(zip(REGIONS, (codes[:start], codes[start:end], codes[end:]), strict=True))
-
-
-def composition(parts: list[Codes]) -> dict[str, Any]:
+def composition(parts: Sequence[Codes]) -> dict[str, Any]:
     """Of one region of several transcripts: how many have it, the median length, mean and quartiles of GC."""
     known = [part for part in parts if np.count_nonzero(part & BASE_BITS)]
     if not known:
@@ -51,20 +51,13 @@ def _gc(codes: Codes) -> float:
     return float((counts[2] + counts[3]) / counts[1:5].sum())
 
 
-def codon_counts(coding: list[Codes]) -> NDArray[np.int64]:
-    """How often each of :data:`CODONS` occurs in frame, int64 (64,); codons with an N are passed over."""
-    total = np.zeros(len(CODONS), dtype=np.int64)
-    for codes in coding:
-        total += np.bincount(whole_codons(codes), minlength=UNKNOWN + 1)[:UNKNOWN]
-    return total
-
-
-def relative_usage(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def relative_usage(counts: NDArray[np.int64], genetic_code: int = STANDARD) -> NDArray[np.float64]:
     """RSCU (Sharp and Li 1986): each codon's count over the mean of its amino acid's codons, float64 (64,); NaN where
     the amino acid does not occur."""
     usage = np.full(64, np.nan)
-    for letter in set(AMINO_ACIDS):
-        same = np.array([other == letter for other in AMINO_ACIDS])
+    letters = amino_acids(genetic_code)[:UNKNOWN]
+    for letter in np.unique(letters):
+        same = letters == letter
         if counts[same].sum():
             usage[same] = counts[same] / counts[same].mean()
     return usage

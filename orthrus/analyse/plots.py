@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orthrus.analyse.content import AMINO_ACIDS, CODONS, REGIONS
+from orthrus.analyse.content import REGIONS
+from orthrus.genome.genetic_code import CODONS, amino_acids
 
 REGION_COLOURS = dict(zip(REGIONS, ("#E69F00", "#0072B2", "#009E73"), strict=True))
 TEXT_COLOUR, INK, SOFT, GRID = "#CC4466", "#1C2530", "#5A6672", "#E4E7EA"
@@ -92,17 +93,18 @@ def _draw_composition(table: pd.DataFrame, names: list[str], path: Path) -> None
 
 
 def _draw_codons(table: pd.DataFrame, names: list[str], path: Path) -> None:
-    order = sorted((i for i in range(64) if AMINO_ACIDS[i] not in "*MW"), key=lambda i: (AMINO_ACIDS[i], CODONS[i]))
+    acids = amino_acids().tolist()
+    order = sorted((i for i in range(64) if acids[i] not in "*MW"), key=lambda i: (acids[i], CODONS[i]))
     usage = table.pivot_table(index="species", columns="codon", values="relative_usage", dropna=False)
     matrix = usage.reindex(index=names, columns=[CODONS[i] for i in order]).to_numpy(dtype=float)
     figure = _figure(12.5, 1.9 + 0.32 * len(names), "Codon usage relative to the mean of an amino acid's codons (RSCU)")
     panel = figure.subplots()
     image = panel.imshow(matrix, cmap="PuOr_r", vmin=0, vmax=2, aspect="auto")
-    panel.set_xticks(range(len(order)), [f"{AMINO_ACIDS[i]} {CODONS[i]}" for i in order], rotation=90, fontsize=7)
+    panel.set_xticks(range(len(order)), [f"{acids[i]} {CODONS[i]}" for i in order], rotation=90, fontsize=7)
     panel.set_yticks(range(len(names)), names, fontsize=8.5)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-    letters = [AMINO_ACIDS[i] for i in order]
+    letters = [acids[i] for i in order]
     for x in range(1, len(order)):
         if letters[x] != letters[x - 1]:
             panel.axvline(x - 0.5, color="white", linewidth=1.5)

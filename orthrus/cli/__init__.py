@@ -21,19 +21,21 @@ from rich.markup import escape
 
 import orthrus
 from orthrus.cli.command import Command, Result
-from orthrus.cli.parser import build_parser, check_names, describe_examples
+from orthrus.cli.parser import build_parser, check_names
 from orthrus.cli.table import COMMANDS
 from orthrus.errors import InputError
-from orthrus.version import package_version
 
 _LIGHTNING = {command.name: command for command in COMMANDS if command.lightning}
+_TERMINATING: dict[int, int] = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 75}
+"""Exit statuses of signals; SIGUSR1 is Slurm's before a time limit, and 75 says that the command is to be run again."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status (:data:`orthrus.cli.parser.EXIT_CODES`)."""
     args = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in _TERMINATING:
+        signal.signal(number, _terminate)
     pa.enable_signal_handlers(False)  # Arrow's own would lose an interrupt that comes as a read ends
     as_json = "--json" in args
     args = [arg for arg in args if arg != "--json"]
@@ -45,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             result = _run(args)
         document |= {"outputs": [str(path) for path in result.outputs], "figures": result.figures}
     except InputError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        Console(stderr=True, soft_wrap=True, emoji=False).print(
+            f"[bold red]error:[/] {escape(str(error))}", highlight=False
+        )
         document["error"], status = str(error), 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -59,15 +63,13 @@ def _run(args: list[str]) -> Result:
     """Parse and do what ``args`` say, and show a person what came of it."""
     check_names(COMMANDS, args)
     command = _LIGHTNING.get(args[0]) if args else None
-    if command is not None:
-        if args[1:] in (["--help"], ["-h"]):
-            print(f"{command.help}\n\n{describe_examples(command)}\n")
-        result = command.run(_lightning_options(args))
+    if command is not None and args[1:] not in (["--help"], ["-h"]):
+        result = command.run(_lightning_options(["--help" if arg == "--help-all" else arg for arg in args]))
     else:
         options = build_parser(COMMANDS, orthrus.__version__).parse_args(args)
         chosen: Command = options.command
         result = chosen.run(options)
-    console = Console()
+    console = Console(markup=False, emoji=False)  # users' names are shown as they are
     for part in result.shown:
         if isinstance(part, str):
             print(part)  # as it is, whatever the width
@@ -108,4 +110,4 @@ def _show_log() -> _Warnings:
 
 
 def _terminate(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)  # unwinds, so that nothing half-written stays
+    raise SystemExit(_TERMINATING[number])  # unwinds, so that nothing half-written stays

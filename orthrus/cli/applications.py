@@ -1,7 +1,6 @@
-"""Commands that put a pretrained encoder to use: neighbours, variant."""
+"""Commands that answer questions about transcripts: predict, neighbours."""
 
 import argparse
-import logging
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,15 +21,44 @@ from orthrus.cli.command import (
     open_input,
 )
 
-logger = logging.getLogger(__name__)
+
+def _predict(options: argparse.Namespace) -> Result:
+    import pyarrow as pa
+
+    from orthrus.output import reserve_file, write_table
+    from orthrus.probe.predict import head_for, predict
+
+    with reserve_file(options.output, options.overwrite):
+        head, model = head_for(options.task, options.model)
+        with open_input(options.input, options) as store:
+            n = len(store)
+            frame = predict(
+                store, options.task, model, level=options.level, device=chosen_device(options),
+                token_budget=options.token_budget,
+            )  # fmt: skip
+        write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), options.output)
+    about = head.description
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in about.scores.items())
+    told = f"{about.target}, held-out {scores} ({about.rows['test']:,} transcripts, split by {about.split})"
+    figures = {"transcripts": n, "task": about.target, "scores": about.scores, "licence": about.licence}
+    return Result([options.output], figures, [told, f"{n:,} transcripts predicted: {options.output}"])
 
 
 def _neighbours(options: argparse.Namespace) -> Result:
     import json
 
+    import numpy as np
+
     from orthrus.embedding.embed import embed, warn_of_bare_transcripts
     from orthrus.embedding.file import of_store, read_embeddings
-    from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval, same_encoder
+    from orthrus.embedding.neighbours import (
+        background,
+        nearest,
+        neighbour_table,
+        retrieval,
+        same_encoder,
+        warn_of_other_annotation,
+    )
     from orthrus.nn.readouts import LAST_MEAN
     from orthrus.output import reserve_file, write_table, write_text
 
@@ -49,15 +77,22 @@ def _neighbours(options: argparse.Namespace) -> Result:
                 vectors = embed(encoder, store, range(len(store)), description="queries", readouts=readouts)
                 queries = of_store(store, vectors)
         found = nearest(queries, candidates, options.k, options.measure, options.faiss)
-        table = neighbour_table(queries, candidates, found, options.measure)
+        warn_of_other_annotation(queries, candidates)
+        random_pairs = background(candidates, options.measure)
+        table = neighbour_table(queries, candidates, found, options.measure, random_pairs)
         metrics = retrieval(queries, candidates, found)
         write_table(table, options.output)
         if options.metrics:
             write_text(json.dumps(metrics, indent=2) + "\n", options.metrics)
+    figures = {"queries": len(queries), "neighbours": len(table), "retrieval": metrics}
+    shown = [_retrieval_table(metrics)]
+    if len(random_pairs):
+        figures["background_median"] = middle = float(np.median(random_pairs))
+        shown.append(f"{options.measure} of random pairs: median {middle:.3f}; see the column percentile")
     return Result(
         [options.output, *([options.metrics] if options.metrics else [])],
-        {"queries": len(queries), "neighbours": len(table), "retrieval": metrics},
-        [_retrieval_table(metrics), f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}"],
+        figures,
+        [*shown, f"{len(table):,} neighbours of {len(queries):,} queries: {options.output}"],
     )
 
 
@@ -75,35 +110,32 @@ def _retrieval_table(metrics: dict[str, dict[str, float]]) -> RenderableType:
     return table
 
 
-def _variant(options: argparse.Namespace) -> Result:
-    from orthrus.embedding.embed import check_device
-    from orthrus.embedding.variant_file import read_variants
-    from orthrus.embedding.variants import score_variants
-    from orthrus.genome.findings import Tally
-    from orthrus.models import find_model
-    from orthrus.nn.checkpoints import load_encoder, load_mlm_head
-    from orthrus.output import reserve_file, write_table
-
-    with reserve_file(options.output, options.overwrite):
-        left_out = Tally()
-        variants = read_variants(options.variants, left_out)
-        for line in left_out.lines():
-            logger.warning("%s: %s", options.variants, line)
-        device, model = check_device(chosen_device(options)), find_model(options.model)
-        encoder, head = load_encoder(model, device), load_mlm_head(model, device)
-        with open_input(options.input, options) as store:
-            table = score_variants(
-                encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
-            )
-        write_table(table, options.output)
-    shown = [] if head else [f"mlm_log_ratio is empty: {model} has no masked-base head (a training checkpoint may)"]
-    shown.append(f"{len(table):,} variants scored: {options.output}")
-    return Result([options.output], {"variants": len(table)}, [*shown])
-
-
 _GROUP = "Answers"
 
 COMMANDS = (
+    Command(
+        "predict", _GROUP, "Predict a property such as half-life: value, interval, percentile.", _predict,
+        (
+            *INPUT,
+            argument(
+                "--task", required=True, metavar="TASK",
+                help="a head that comes with the model (`orthrus models`), or a folder that `orthrus probe` left",
+            ),
+            MODEL,
+            argument("--output", type=Path, required=True, metavar="P.tsv", help="table: .tsv, .csv or .parquet"),
+            argument(
+                "--level", type=float, default=0.9, metavar="SHARE",
+                help="of like transcripts that the interval covers (default: %(default)s)",
+            ),
+            OVERWRITE,
+            TOKEN_BUDGET,
+            DEVICE,
+        ),
+        (
+            "orthrus predict --input my.fa --task half_life --output half_life.tsv",
+            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine/head --output mine.tsv",
+        ),
+    ),
     Command(
         "neighbours", _GROUP, "Find the nearest transcripts of queries among embedded ones.", _neighbours,
         (
@@ -125,22 +157,5 @@ COMMANDS = (
             DEVICE,
         ),
         ("orthrus neighbours --query my.fa --embeddings human.parquet --output neighbours.tsv --k 5",),
-    ),
-    Command(
-        "variant", _GROUP, "Score substitutions and indels in transcripts, without training.", _variant,
-        (
-            *INPUT,
-            argument(
-                "--variants", type=Path, required=True, metavar="V",
-                help="columns transcript_id, pos (from 1, on the transcript), ref, alt; or a VCF whose contigs are"
-                " transcripts",
-            ),
-            MODEL,
-            argument("--output", type=Path, required=True, metavar="S.tsv", help="table, .tsv or .parquet"),
-            OVERWRITE,
-            TOKEN_BUDGET,
-            DEVICE,
-        ),
-        ("orthrus variant --input stores/demo --variants variants.tsv --output scores.tsv",),
     ),
 )  # fmt: skip

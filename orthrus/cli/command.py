@@ -47,7 +47,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the table; ``lightning`` ones parse their arguments themselves, by LightningCLI."""
+    """A command of the table.
+
+    ``lightning`` ones parse their arguments themselves, by LightningCLI: of its hundreds of settings, ``arguments`` are
+    those that are changed most, for help and completion.
+    """
 
     name: str
     group: str

@@ -123,7 +123,8 @@ COMMANDS = (
         "prepare", _GROUP, "Turn annotation + genome, or mRNAs + coordinates, into a transcript store.", _prepare,
         (
             argument(
-                "--config", type=Path, required=True, metavar="SPEC", help="YAML of what to read, or a shipped one's name"
+                "--config", type=Path, required=True, metavar="SPEC",
+                help="YAML of what to read, or the name of a shipped one",
             ),
             OneOf((
                 argument("--output", type=Path, metavar="STORE", help="folder to make"),

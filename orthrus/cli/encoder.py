@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from rich.console import RenderableType
 from rich.table import Table
 
 from orthrus.cli.command import (
@@ -25,12 +26,14 @@ def _embed(options: argparse.Namespace) -> Result:
     from orthrus.models import find_model
 
     model = find_model(options.model)
+    if options.per_base:
+        return _embed_bases(options, model)
     with open_input(options.input, options) as store:
         n = embed_to_file(
             model,
             store,
             options.output,
-            input_name=str(options.input),
+            input_name=str(options.input.absolute()),
             token_budget=options.token_budget,
             device=chosen_device(options),
             readouts=options.readout,
@@ -39,6 +42,19 @@ def _embed(options: argparse.Namespace) -> Result:
         )
     figures = {"transcripts": n, "model": str(model)}
     return Result([options.output], figures, [f"{n:,} transcripts embedded: {options.output}"])
+
+
+def _embed_bases(options: argparse.Namespace, model: Path) -> Result:
+    from orthrus.embedding.embed import check_device
+    from orthrus.embedding.per_base import write_per_base
+    from orthrus.nn.checkpoints import load_encoder
+
+    encoder = load_encoder(model, check_device(chosen_device(options)))
+    with open_input(options.input, options) as store:
+        write_per_base(encoder, store, options.output, options.overwrite)
+        n, nt = len(store), int(store.lengths.sum())
+    told = f"{nt:,} bases of {n:,} transcripts embedded, {encoder.d_model} float16 each: {options.output}"
+    return Result([options.output], {"transcripts": n, "bases": nt, "model": str(model)}, [told])
 
 
 def _export(options: argparse.Namespace) -> Result:
@@ -50,17 +66,21 @@ def _export(options: argparse.Namespace) -> Result:
 
 
 def _models(options: argparse.Namespace) -> Result:
-    from orthrus.models import known_models
+    from orthrus.models import known_models, shipped_heads
 
     models = known_models()
+    heads = {each.name: shipped_heads(each.folder) if each.folder else [] for each in models}
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("name", "where", "parameters", "tracks", "licence", "trained on"):
-        table.add_column(name, header_style="dim", no_wrap=name == "name")
+    for name in ("name", "where", "parameters", "tracks", "licence"):
+        table.add_column(name, header_style="dim", no_wrap=True)
+    lines: list[RenderableType] = []
     for each in models:
-        trained_on = each.trained_on + (f" ({each.note})" if each.note else "")
-        table.add_row(each.name, each.place, f"{each.parameters:,}", str(each.tracks), each.licence, trained_on)
-    figures = [{**vars(each), "folder": each.folder and str(each.folder)} for each in models]
-    return Result(figures={"models": figures}, shown=[table])
+        table.add_row(each.name, each.place, f"{each.parameters:,}", str(each.tracks), each.licence)
+        note = f" ({each.note})" if each.note else ""
+        tasks = f"; predicts {', '.join(heads[each.name])}" if heads[each.name] else ""
+        lines.append(f"{each.name}: {each.trained_on}{note}{tasks}")
+    figures = [{**vars(each), "folder": each.folder and str(each.folder), "heads": heads[each.name]} for each in models]
+    return Result(figures={"models": figures}, shown=[table, "", *lines])
 
 
 _GROUP = "Encoders"
@@ -71,8 +91,14 @@ COMMANDS = (
         (
             *INPUT,
             MODEL,
-            argument("--output", type=Path, required=True, metavar="E.parquet", help="file to make"),
+            argument("--output", type=Path, required=True, metavar="E.parquet",
+                help="file to make: .parquet, .tsv, .csv, .npz or .h5ad",
+            ),
             READOUT,
+            argument(
+                "--per-base", action="store_true",
+                help="a float16 vector for every base, without pooling: output .npz or .zarr",
+            ),
             OVERWRITE,
             TOKEN_BUDGET,
             argument(
@@ -84,6 +110,7 @@ COMMANDS = (
         (
             "orthrus embed --input my.fa --output my.parquet",
             "orthrus embed --input my.gtf --genome genome.fa --output my.parquet",
+            "orthrus embed --input my.fa --per-base --output my.zarr",
             "orthrus embed --model runs/demo/checkpoints/last.ckpt --input stores/demo --output demo.parquet",
         ),
     ),

@@ -15,7 +15,8 @@ EXIT_CODES = """exit status:
   0    done
   1    a fault of the program, with a traceback: please report it
   2    input that cannot be used; one line says what is expected
-  75   fit: stopped by a signal after saving, to be queued again
+  75   stopped by SIGUSR1, by fit after saving: to be queued again
+  129  ended by SIGHUP
   130  interrupted
   143  ended by SIGTERM"""
 
@@ -75,7 +76,10 @@ def build_parser(commands: Sequence[Command], version: str) -> argparse.Argument
 
 def describe_examples(command: Command) -> str:
     """The command's examples, for the end of its help."""
-    return "\n".join(["examples:", *(f"  {example}" for example in command.examples)])
+    lines = ["examples:", *(f"  {example}" for example in command.examples)]
+    if command.lightning:
+        lines += ["", "All settings: --help-all; all of a recipe with their values: --config RECIPE --print_config."]
+    return "\n".join(lines)
 
 
 def check_names(commands: Sequence[Command], args: Sequence[str]) -> None:

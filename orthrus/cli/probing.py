@@ -12,6 +12,7 @@ from orthrus.errors import InputError
 
 if TYPE_CHECKING:
     from orthrus.embedding.file import Embeddings
+    from orthrus.probe.leaks import Pretraining
     from orthrus.probe.tasks import TaskSpec
     from orthrus.store import TranscriptStore
 
@@ -20,10 +21,19 @@ _SPLITS = ("family", "homology", "chromosome", "kmer-cluster", "random", "folds"
 
 
 def _probe(options: argparse.Namespace) -> Result:
+    """Refuses an output that cannot be written before the seconds that imports and the minutes that features take."""
+    from orthrus.output import reserve_folder
+    from orthrus.probe.document import DOCUMENT_FILE
+
+    with reserve_folder(options.output, DOCUMENT_FILE, options.overwrite):
+        return _probe_reserved(options)
+
+
+def _probe_reserved(options: argparse.Namespace) -> Result:
     from orthrus.embedding.file import read_embeddings
+    from orthrus.probe.document import RANDOM_INIT
     from orthrus.probe.efficiency import SIZES
-    from orthrus.probe.run import RANDOM_INIT, run_probe
-    from orthrus.store import TranscriptStore
+    from orthrus.probe.run import run_probe
 
     spec = _task(options)
     compare = {name: read_embeddings(path) for name, path in map(_named, options.compare)}
@@ -33,7 +43,6 @@ def _probe(options: argparse.Namespace) -> Result:
         if options.readout:
             members = [each.with_readout(options.readout) for each in members]
         metadata = members[0].metadata
-        pretraining = options.pretraining or _store_of_run(metadata)
         controls, missing = {}, {}
         if store is None:
             missing[RANDOM_INIT] = "it embeds the sequences of a store: pass --store"
@@ -51,18 +60,18 @@ def _probe(options: argparse.Namespace) -> Result:
             compare=compare,
             kmer_sizes=options.kmer,
             label_counts=label_counts,
-            pretraining=TranscriptStore.open(pretraining) if pretraining else None,
+            pretraining=_pretraining(options.pretraining, metadata),
             seeds=options.seeds,
             overwrite=options.overwrite,
         )
-    return Result([options.output], {"metrics": found.metrics})
+    return Result([options.output], {"metrics": found.model_dump(mode="json")})
 
 
 def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptStore | None") -> "Embeddings":
     """The labelled transcripts of the store, embedded by the model that the options name."""
     from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
     from orthrus.embedding.file import Embeddings
-    from orthrus.models import find_model
+    from orthrus.models import find_model, model_name
     from orthrus.nn.checkpoints import load_encoder, stored_readout
     from orthrus.probe.labels import read_labels
 
@@ -79,7 +88,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     readout = options.readout or stored_readout(model)
     metadata = {
         "encoder": encoder.config,
-        "checkpoint": str(model),
+        "checkpoint": model_name(model),
         "checkpoint_sha256": checkpoint_sha256(model),
         "readouts": [readout],
     }
@@ -107,6 +116,7 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
         "split": SplitUnit(options.split) if options.split else None,
         "groups": options.groups,
         "folds": options.folds,
+        "id_column": options.id,
     }
     targets = (options.target,) if options.target else None
     if options.task not in _TASKS:
@@ -120,25 +130,35 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
 @contextmanager
 def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | None]":
     """The store that is given, or one of the labels' own sequences where these are a data frame."""
-    from orthrus.genome.mrna_frames import PARQUET_SUFFIXES
     from orthrus.prepare import open_or_prepare
+    from orthrus.probe.labels import holds_sequences
 
-    if path is None and labels.suffix not in PARQUET_SUFFIXES:
+    if path is None and not holds_sequences(labels):
         yield None
         return
     with open_or_prepare(path or labels) as store:
         yield store
 
 
-def _store_of_run(metadata: dict[str, Any]) -> Path | None:
-    """The store that a run's configuration names, found from its checkpoint: RUN/checkpoints/last.ckpt."""
-    from orthrus.report.run_folder import read_config, store_of_config
+def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining | None":
+    """What the encoder was pretrained on: a run's training families, of its own store or of the one that is ``given``.
 
-    if "checkpoint" not in metadata:
+    The run's configuration is found from the checkpoint that the embeddings name, RUN/checkpoints/last.ckpt. Without
+    one, all families of a given store count as trained on.
+    """
+    from orthrus.probe.leaks import Pretraining
+    from orthrus.report.run_folder import read_config, store_of_config
+    from orthrus.store import TranscriptStore
+
+    checkpoint = metadata.get("checkpoint")
+    config = read_config(Path(checkpoint).parent.parent / "config.yaml")[1] if checkpoint else {}
+    of_run = store_of_config(config)
+    path = given or (Path(of_run) if of_run and (Path(of_run) / "meta.json").is_file() else None)
+    if path is None:
         return None
-    _, config = read_config(Path(metadata["checkpoint"]).parent.parent / "config.yaml")
-    store = store_of_config(config)
-    return Path(store) if store and (Path(store) / "meta.json").is_file() else None
+    data = config.get("data") or {}
+    kept_out = {name: float(data.get(name) or 0) for name in ("val_fraction", "test_fraction")}
+    return Pretraining.on(TranscriptStore.open(path), **kept_out)
 
 
 def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":
@@ -177,6 +197,7 @@ COMMANDS = (
                 "--labels", type=Path, metavar="L.tsv", help="transcript_id and target columns, without a YAML"
             ),
             argument("--target", metavar="COLUMN", help="what to predict, without a YAML"),
+            argument("--id", metavar="COLUMN", help="the labels' ids (default: transcript_id, or the task's)"),
             argument("--output", type=Path, required=True, metavar="DIR", help="folder to make"),
             argument("--store", type=Path, help="gives families, and the sequences that the controls need"),
             argument("--split", choices=_SPLITS, help="what never straddles sides (default: the task's, or family)"),

@@ -62,10 +62,34 @@ def _quiet() -> None:
 
 
 _GROUP = "Training"
+_ROOT = argument(
+    "--trainer.default_root_dir", metavar="RUN", help="folder of the run: configuration, curves, checkpoints"
+)
+_DEVICES = argument("--trainer.devices", metavar="N", help="GPUs of each node, or processes on CPUs")
+_PRINT = argument("--print_config", action="store_true", help="print the whole recipe with your changes, and stop")
+_RECIPE = argument("--config", metavar="RECIPE", help="YAML, or a shipped one's name (`orthrus recipes`)")
+_RATE = argument("--model.learning_rate", metavar="RATE", help="peak of the schedule")
+_FIT = (
+    _RECIPE,
+    argument("--data.store", metavar="STORE", help="folder that `orthrus prepare` made"),
+    _ROOT,
+    argument("--resume", choices=("auto",), help="go on with the run in that folder, or begin it"),
+    argument("--trainer.max_steps", metavar="N", help="optimiser steps"),
+    argument("--data.token_budget", metavar="NT", help="padded nt of a batch on each device: less if memory is short"),
+    _RATE,
+    argument("--model.encoder.init_args.d_model", metavar="D", help="width of the encoder"),
+    argument("--model.encoder.init_args.n_layers", metavar="N", help="layers of the encoder"),
+    _DEVICES,
+    argument("--trainer.num_nodes", metavar="N", help="nodes, one process a GPU on each (docs/operations.md)"),
+    argument(
+        "--trainer.logger", metavar="CLASS", help="orthrus.training.wandb_run.WandbRun logs to Weights & Biases too"
+    ),
+    _PRINT,
+)  # fmt: skip
 
 COMMANDS = (
     Command(
-        "fit", _GROUP, "Pretrain an encoder (LightningCLI: --config, --print_config, --help, any override).", _fit,
+        "fit", _GROUP, "Pretrain an encoder (a LightningCLI).", _fit, _FIT,
         examples=(
             "orthrus fit --config fit/demo",
             "orthrus fit --config fit/demo --model.encoder.init_args.d_model 128 --trainer.default_root_dir runs/wider",
@@ -74,13 +98,23 @@ COMMANDS = (
         lightning=True,
     ),
     Command(
-        "validate", _GROUP, "Evaluate a checkpoint on the validation families (LightningCLI).", _fit,
+        "validate", _GROUP, "Evaluate a checkpoint on the validation families (a LightningCLI).", _fit,
+        (_RECIPE, argument("--ckpt_path", metavar="FILE", help="the checkpoint"), _DEVICES, _PRINT),
         examples=("orthrus validate --config fit/demo --ckpt_path runs/demo/checkpoints/last.ckpt",),
         lightning=True,
     ),
     Command(
-        "finetune", _GROUP, "Train an encoder or a baseline on a probe's task, beside its probes (LightningCLI).",
+        "finetune", _GROUP, "Train an encoder or a baseline on a probe's task, beside its probes (a LightningCLI).",
         _finetune,
+        (
+            _RECIPE,
+            argument("--data.task", metavar="TASK", help="as of `orthrus probe --task`"),
+            argument("--data.store", metavar="STORE", help="holds the labelled transcripts"),
+            argument("--data.n_splits", metavar="N", help="of the task's splits, the first N"),
+            argument("--model.checkpoint", metavar="MODEL", help="the encoder to begin with"),
+            argument("--model.freeze", metavar="true|false", help="train the head alone"),
+            _RATE, _ROOT, argument("--patience", metavar="N", help="epochs without a better validation loss"), _PRINT,
+        ),
         examples=(
             "orthrus finetune --config finetune/demo_localization",
             "orthrus finetune --config finetune/demo_localization --model.checkpoint my_model",

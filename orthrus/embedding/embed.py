@@ -24,7 +24,8 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks, in_published_frame
 from orthrus.loading.batch import pad
 from orthrus.messages import messages
-from orthrus.nn.checkpoints import WEIGHTS_FILE, checkpoint_step, load_encoder, stored_readout
+from orthrus.models import model_name
+from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
@@ -114,7 +115,7 @@ def embed_to_file(
         warn_of_frame(encoder, store)
         metadata = {
             "encoder": encoder.config,
-            "checkpoint": str(checkpoint),
+            "checkpoint": model_name(checkpoint),
             "checkpoint_sha256": checkpoint_sha256(checkpoint),
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,
@@ -234,16 +235,13 @@ def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[n
 
 def checkpoint_sha256(checkpoint: Path) -> str:
     """Hex SHA-256 of a checkpoint's weights, a file or in a folder; raises InputError if there are none."""
-    weights = checkpoint / WEIGHTS_FILE if checkpoint.is_dir() else checkpoint
-    if not weights.is_file():
-        raise InputError(f"no checkpoint at {weights}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
-    return sha256(weights)
+    return sha256(weights_file(checkpoint))
 
 
 def progress_bar(unit: str = "transcripts") -> Progress:
     """A bar that counts in ``unit``."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),

@@ -75,6 +75,15 @@ class Embeddings:
         """The matrix and the other readouts, by name."""
         return {self.readout: self.matrix, **self.readouts}
 
+    @property
+    def transcripts(self) -> pa.Table:
+        """What is known of the transcripts: ``transcript_id`` and those optional columns that are there."""
+        columns = {"transcript_id": pa.array(self.transcript_ids, pa.string())}
+        for name in ("species", "gene_id", "gene_name", "family_id"):
+            if (values := getattr(self, name)) is not None:
+                columns[name] = pa.array(values, pa.string())
+        return pa.table(columns)
+
     def with_readout(self, name: str) -> "Embeddings":
         """The same transcripts with one readout alone; raises InputError naming those there are."""
         if name not in self.all_readouts:
@@ -184,6 +193,8 @@ def _read_parquet(path: Path) -> Embeddings:
 def of_store(store: TranscriptStore, matrix: NDArray[np.float32]) -> Embeddings:
     """Vectors (N, D) of a store's transcripts, with what the store says of them."""
     columns: dict[str, Any] = {name: tuple(store.column(name)) for name in TEXT_COLUMNS}
+    known = store.transcripts["gene_known"]
+    columns["gene_id"] = tuple(pc.if_else(known, store.transcripts["gene_id"], None).to_pylist())
     columns["length"] = tuple(store.lengths.tolist())
     columns["cds_length"] = tuple((store.cds[:, 1] - store.cds[:, 0]).tolist())
     return Embeddings(tuple(store.column("transcript_id")), matrix, **columns)

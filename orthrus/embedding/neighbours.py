@@ -5,6 +5,7 @@ them beside the vectors: 4,000 queries among 24 k x 512 take 2 to 5 s on two cor
 flat index, exact too, takes there.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,12 +18,16 @@ from numpy.typing import NDArray
 from orthrus.embedding.embed import check_device, checkpoint_sha256
 from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
+from orthrus.models import find_model, known_models
 from orthrus.nn.checkpoints import load_encoder
 from orthrus.nn.encoder import MambaEncoder
+
+logger = logging.getLogger(__name__)
 
 Measure = Literal["cosine", "euclidean"]
 
 RECALL_AT = (1, 5, 10, 50, 100)
+_BACKGROUND_PAIRS, _BACKGROUND_BLOCK = 100_000, 10_000
 _BLOCK_VALUES = 32_000_000  # similarities at a time, 128 MB
 
 
@@ -102,30 +107,76 @@ def _exact(
     return value_QK
 
 
-def same_encoder(checkpoint: Path | None, candidates: Embeddings, device: str = "cpu") -> MambaEncoder:
-    """The encoder that made ``candidates``, from ``checkpoint`` or from where the embeddings file says it was.
+def same_encoder(model: str | Path | None, candidates: Embeddings, device: str = "cpu") -> MambaEncoder:
+    """The encoder that made ``candidates``: ``model``, or the shipped one, or what lies where their file says it was.
 
-    Raises InputError if there is none, or if ``checkpoint`` is another than the one that made them.
+    Raises InputError if there is none, or if ``model`` is another than the one that made them.
     """
     made_by, file = candidates.metadata.get("checkpoint"), candidates.metadata.get("file")
-    if checkpoint is None and made_by is None:
-        raise InputError(f"{file} does not say which encoder made it: pass --checkpoint, or embed the queries first")
-    if checkpoint is None and not Path(str(made_by)).exists():
-        raise InputError(f"{file} was made by {made_by}, which is not there: say with --checkpoint where it is")
-    checkpoint = Path(str(made_by)) if checkpoint is None else checkpoint
     expected = candidates.metadata.get("checkpoint_sha256")
-    if expected is not None and checkpoint_sha256(checkpoint) != expected:
-        raise InputError(
-            f"{checkpoint} is not the checkpoint that made {file} ({made_by}): vectors of two encoders cannot be"
-            " compared; embed the candidates with it first"
-        )
-    return load_encoder(checkpoint, check_device(device))
+    if model is not None:
+        checkpoint = find_model(model)
+        if expected is not None and checkpoint_sha256(checkpoint) != expected:
+            raise InputError(
+                f"{checkpoint} is not the checkpoint that made {file} ({made_by}): vectors of two encoders cannot be"
+                " compared; embed the candidates with it first"
+            )
+        return load_encoder(checkpoint, check_device(device))
+    if made_by is None:
+        raise InputError(f"{file} does not say which encoder made it: pass --model, or embed the queries first")
+    shipped = [each.folder for each in known_models() if each.folder is not None]
+    for checkpoint in (Path(str(made_by)), *shipped):
+        if checkpoint.exists() and expected in (None, checkpoint_sha256(checkpoint)):
+            return load_encoder(checkpoint, check_device(device))
+    raise InputError(
+        f"{file} was made by {made_by}, which is not there, or is another now: say with --model where it is"
+    )
+
+
+def background(candidates: Embeddings, measure: Measure = "cosine", seed: int = 0) -> NDArray[np.float64]:
+    """The measure between candidates drawn at random, of different genes where genes are known, float64, ascending.
+
+    What a similarity is worth shows beside it: cosines of mean-pooled states crowd near 1, whatever the transcripts.
+    """
+    generator = np.random.default_rng(seed)
+    first_P, second_P = generator.integers(len(candidates), size=(2, _BACKGROUND_PAIRS))
+    apart_P = first_P != second_P
+    if candidates.gene_id is not None:
+        gene_N = np.unique([name or "" for name in candidates.gene_id], return_inverse=True)[1]
+        apart_P &= gene_N[first_P] != gene_N[second_P]
+    first_P, second_P = first_P[apart_P], second_P[apart_P]
+    matrix_ND = _unit(candidates.matrix) if measure == "cosine" else candidates.matrix
+    values = []
+    for start in range(0, len(first_P), _BACKGROUND_BLOCK):
+        x, y = (matrix_ND[pair[start : start + _BACKGROUND_BLOCK]].astype(np.float64) for pair in (first_P, second_P))
+        values.append((x * y).sum(axis=1) if measure == "cosine" else np.linalg.norm(x - y, axis=1))
+    return np.sort(np.concatenate(values)) if values else np.empty(0)
+
+
+def warn_of_other_annotation(queries: Embeddings, candidates: Embeddings) -> None:
+    """Log how many queries lack a CDS that nearly all candidates have: their vectors differ for that alone."""
+    if queries.cds_length is None or candidates.cds_length is None:
+        return
+    without, of_candidates = (np.asarray(each.cds_length) == 0 for each in (queries, candidates))
+    if without.any() and of_candidates.mean() < 0.1:
+        logger.warning(
+            "%d of %d queries have no CDS, as %.0f %% of what is searched have: they are alike in annotation, or not,"
+            " before they are in sequence; give --coordinates, or an annotation with --genome",
+            without.sum(), len(queries), 100 * (1 - of_candidates.mean()),
+        )  # fmt: skip
 
 
 def neighbour_table(
-    queries: Embeddings, candidates: Embeddings, neighbours: Neighbours, measure: Measure = "cosine"
+    queries: Embeddings,
+    candidates: Embeddings,
+    neighbours: Neighbours,
+    measure: Measure = "cosine",
+    background_P: NDArray[np.float64] | None = None,
 ) -> pa.Table:
-    """A row a neighbour: query, rank from 1, transcript_id, the measure, and what is known of the neighbour."""
+    """A row a neighbour: query, rank from 1, transcript_id, the measure, and what is known of the neighbour.
+
+    With the :func:`background`, ``percentile`` is the share, in percent, of random pairs that are less alike.
+    """
     query_R, rank_R = np.nonzero(neighbours.index_QK >= 0)
     index_R = neighbours.index_QK[query_R, rank_R]
     columns: dict[str, Any] = {
@@ -134,6 +185,9 @@ def neighbour_table(
         "transcript_id": pa.array(candidates.transcript_ids).take(pa.array(index_R)),
         measure: neighbours.value_QK[query_R, rank_R],
     }
+    if background_P is not None and len(background_P):
+        below_R = np.searchsorted(background_P, columns[measure]) / len(background_P)
+        columns["percentile"] = 100 * (below_R if measure == "cosine" else 1 - below_R)
     for name in ("species", "gene_id", "gene_name", "family_id"):
         if (values := getattr(candidates, name)) is not None:
             columns[name] = pa.array(values, pa.string()).take(pa.array(index_R))

@@ -9,27 +9,36 @@ V variants, D features, P edited positions, L positions.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from orthrus.embedding.embed import batches, embed, encode, progress_bar
 from orthrus.embedding.variant_file import Variant
 from orthrus.errors import InputError
 from orthrus.genome.codes import BASE_BITS, SPLICE_BIT, Codes, decode_bases, encode_bases, in_published_frame
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
+from orthrus.genome.hgvs import hgvs
 from orthrus.genome.splice import Mrna
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.heads import MaskedLanguageHead
+from orthrus.nn.readouts import LAST_MEAN
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore
 
 logger = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """A property of transcripts that variants change: ``value_of`` the vectors (N, D) of a ``readout``, (N,)."""
+
+    readout: str
+    value_of: Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
 class _Placed(NamedTuple):
@@ -46,14 +55,16 @@ def score_variants(
     variants: Sequence[Variant],
     *,
     source: str,
-    mlm_head: MaskedLanguageHead | None = None,
+    mlm_head: nn.Module | None = None,
+    answer: Answer | None = None,
     token_budget: int = 65_536,
 ) -> pa.Table:
     """A row a variant, in the order given; those of transcripts that the store lacks are left out, with a warning.
 
-    Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``consequence`` (a Sequence Ontology term), ``length_change``
-    (nt), the :func:`distances` between the embeddings of the reference and the edited transcript, and
-    ``mlm_log_ratio``.
+    Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``hgvs`` (:mod:`orthrus.genome.hgvs`), ``consequence`` (a
+    Sequence Ontology term), ``length_change`` (nt), the :func:`distances` between the embeddings of the reference and
+    the edited transcript, and ``mlm_log_ratio``; with an ``answer`` also ``value``, that of the edited transcript, and
+    ``value_change``, what the edit adds to it.
 
     ``mlm_log_ratio`` is the masked-marginal log-likelihood ratio (Meier et al. 2021): the sum over substituted
     positions of log p(alt) - log p(ref), in nats, with the bases there hidden and the reference all around; below 0 the
@@ -66,11 +77,13 @@ def score_variants(
     placed = _place(store, variants, source)
     rows = np.unique([each.row for each in placed])
     mrnas = {row: _mrna(store, row) for row in rows.tolist()}
-    reference_RD = embed(encoder, store, rows, token_budget, "references")
+    readouts = list(dict.fromkeys([LAST_MEAN, *([] if answer is None else [answer.readout])]))
+    of_answer = slice(encoder.d_model if len(readouts) > 1 else 0, None)
+    reference_RD = embed(encoder, store, rows, token_budget, "references", readouts=readouts)
     reference_V = np.searchsorted(rows, [each.row for each in placed])
     lengths_V = np.array([store.lengths[each.row] + each.edit.grows_by for each in placed])
     effects = np.empty(len(placed), dtype=object)
-    moved = {name: np.empty(len(placed)) for name in DISTANCES}
+    moved = {name: np.empty(len(placed)) for name in (*DISTANCES, *(() if answer is None else _VALUES))}
     with progress_bar("variants") as progress:
         task = progress.add_task("edited", total=len(placed))
         for batch in batches(lengths_V, token_budget):
@@ -78,9 +91,14 @@ def score_variants(
             effects[batch] = [
                 consequence(mrnas[placed[v].row], placed[v].edit, mrna) for v, mrna in zip(batch, edited, strict=True)
             ]
-            vectors = encode(encoder, [_seen(encoder, mrna) for mrna in edited])
-            for name, values in distances(reference_RD[reference_V[batch]], vectors).items():
+            before = reference_RD[reference_V[batch]]
+            after = encode(encoder, [_seen(encoder, mrna) for mrna in edited], readouts)
+            width = encoder.d_model  # of the first readout
+            for name, values in distances(before[:, :width], after[:, :width]).items():
                 moved[name][batch] = values
+            if answer is not None:
+                moved["value"][batch] = value = answer.value_of(after[:, of_answer])
+                moved["value_change"][batch] = value - answer.value_of(before[:, of_answer])
             progress.advance(task, len(batch))
     ratios = np.full(len(placed), np.nan)
     if mlm_head is not None:
@@ -90,6 +108,7 @@ def score_variants(
         "pos": pa.array([each.variant.pos for each in placed], pa.int32()),
         "ref": [each.variant.ref for each in placed],
         "alt": [each.variant.alt for each in placed],
+        "hgvs": [f"{each.variant.transcript_id}:{hgvs(mrnas[each.row], each.edit)}" for each in placed],
         "consequence": pa.array(effects, pa.string()),
         "length_change": pa.array([each.edit.grows_by for each in placed], pa.int32()),
         **moved,
@@ -98,14 +117,15 @@ def score_variants(
     return pa.table(columns)
 
 
+_VALUES = ("value", "value_change")
 DISTANCES = ("cosine_distance", "euclidean_distance", "relative_distance", "manhattan_distance")
 
 
 def distances(reference_VD: NDArray[np.float32], edited_VD: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     """Between u = ``reference_VD`` and v = ``edited_VD``, row by row, float64 (V,).
 
-    ``cosine_distance`` 1 - u·v / |u||v|, ``euclidean_distance`` |v - u|, ``relative_distance`` |v - u| / |u|,
-    ``manhattan_distance`` sum over d of |v_d - u_d|.
+    ``cosine_distance`` is 1 - cos(u, v), ``euclidean_distance`` the norm of v - u, ``relative_distance`` that norm over
+    u's, ``manhattan_distance`` the sum over d of abs(v_d - u_d).
     """
     reference, edited = reference_VD.astype(np.float64), edited_VD.astype(np.float64)
     size, edited_size = (np.linalg.norm(x, axis=1, keepdims=True) for x in (reference, edited))
@@ -156,7 +176,8 @@ def _mrna(store: TranscriptStore, row: int) -> Mrna:
     codes = store.codes(row)
     start, end = store.cds[row].tolist()
     exon_ends = (np.flatnonzero(codes & SPLICE_BIT) + 1).astype(np.int32)
-    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends)
+    genetic_code = store.transcripts["genetic_code"][row].as_py()
+    return Mrna(codes, (start, end) if start >= 0 else None, exon_ends, genetic_code)
 
 
 def _seen(encoder: MambaEncoder, mrna: Mrna) -> Codes:
@@ -167,7 +188,7 @@ def _seen(encoder: MambaEncoder, mrna: Mrna) -> Codes:
 def _fill_log_ratios(
     ratios_V: NDArray[np.float64],
     encoder: MambaEncoder,
-    head: MaskedLanguageHead,
+    head: nn.Module,
     mrnas: Mapping[int, Mrna],
     placed: Sequence[_Placed],
     token_budget: int,
@@ -182,9 +203,8 @@ def _fill_log_ratios(
         task = progress.add_task("likelihoods", total=len(keys))
         for batch in batches(np.array([len(mrnas[row].codes) for row, _, _ in keys], dtype=np.int64), token_budget):
             chosen = [keys[i] for i in batch]
-            logs = _hidden_base_logs(
-                encoder, head, [(_seen(encoder, mrnas[row]), start, end) for row, start, end in chosen]
-            )
+            hidden = [(_seen(encoder, mrnas[row]), start, end) for row, start, end in chosen]
+            logs = _hidden_base_logs(encoder, head, hidden)
             for key, log_P4 in zip(chosen, logs, strict=True):
                 row, start, end = key
                 at = np.arange(end - start)
@@ -196,7 +216,7 @@ def _fill_log_ratios(
 
 
 def _hidden_base_logs(
-    encoder: MambaEncoder, head: MaskedLanguageHead, sites: Sequence[tuple[Codes, int, int]]
+    encoder: MambaEncoder, head: nn.Module, sites: Sequence[tuple[Codes, int, int]]
 ) -> list[NDArray[np.float64]]:
     """Log-probabilities of A, C, G, T at ``start:end`` of each site's codes, hidden there, float64 (P, 4)."""
     codes_BL, lengths_B = pad([codes for codes, _, _ in sites])

@@ -13,12 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from orthrus.embedding.embed import batches
-from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.loading.batch import pad
 from orthrus.messages import messages
 from orthrus.probe.labels import Labels, read_labels
-from orthrus.probe.rows import Rows, choose_rows, report_dropped_rows
+from orthrus.probe.rows import ProbeRows, choose_rows, report_dropped_rows
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target
 from orthrus.probe.tasks import read_task
@@ -63,9 +62,10 @@ class LabelledDataModule(LightningDataModule):
         self.store = TranscriptStore.open(store)
         self.token_budget, self.n_splits, self.num_workers, self._split = token_budget, n_splits, num_workers, split
         self.labels: Labels = read_labels(self.spec.labels, self.spec.targets, self.spec.id_column)
-        ids = tuple(self.store.column("transcript_id"))
-        everything = Embeddings(ids, np.zeros((len(ids), 0), dtype=np.float32))
-        self.rows: Rows = choose_rows(self.labels, self.spec, everything, self.store, {"store": ids}, n_splits)
+        ids = self.store.column("transcript_id")
+        self.rows: ProbeRows = choose_rows(
+            self.labels, self.spec, self.store.transcripts, {"store": ids}, n_splits, self.store
+        )
         index = {name: i for i, name in enumerate(ids)}
         self.transcripts = np.array([index[name] for name in self.rows.transcript_ids], dtype=np.int64)
 

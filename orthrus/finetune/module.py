@@ -4,7 +4,6 @@ B transcripts, L positions, D features, T targets.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -18,7 +17,7 @@ from orthrus.finetune.data import LabelledBatch, LabelledDataModule
 from orthrus.finetune.lora import LoRA
 from orthrus.models import load_model
 from orthrus.nn.tracks import codes_to_tracks
-from orthrus.probe.one_split import score
+from orthrus.probe.metrics import score
 from orthrus.probe.targets import Target, Task
 from orthrus.training.optim import parameter_groups, warmup_cosine
 
@@ -185,10 +184,11 @@ class FineTuning(LightningModule):
         """Log ``val/loss`` and the probe's metrics."""
         rows_N, scores_NT = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         self._seen.clear()
-        side = replace(self._data.split, test=rows_N.cpu().numpy())
-        targets_NT = torch.from_numpy(self._data.target.values[side.test]).to(scores_NT)
+        rows = rows_N.cpu().numpy()
+        targets_NT = torch.from_numpy(self._data.target.values[rows]).to(scores_NT)
         self.log("val/loss", self.loss(scores_NT, targets_NT), prog_bar=True)
-        of_label = score(self._data.target, side, scores_NT.double().cpu().numpy())
+        target = self._data.target
+        of_label = score(target.task, target.values[rows], scores_NT.double().cpu().numpy())
         means = {name: float(values[np.isfinite(values)].mean()) for name, values in of_label.items()}
         self.log_dict({f"val/{name}": value for name, value in means.items()}, prog_bar=True)
 

@@ -1,6 +1,7 @@
 """Predictions of a fine-tuned network as a table, and their scores in the probe's form, beside controls.
 
-The controls see the same rows and splits: a linear probe of the encoder as it was before (``frozen``), and of k-mers.
+The controls see the same rows and splits: a linear probe of the encoder as it was before (``frozen``), of what the
+``codon`` control counts, and of k-mers.
 """
 
 import json
@@ -18,12 +19,14 @@ from torch import Tensor
 from orthrus.embedding.embed import embed
 from orthrus.finetune.data import LabelledDataModule
 from orthrus.models import load_model
-from orthrus.probe.controls import kmer_features
+from orthrus.output import atomic_folder
+from orthrus.probe.controls import NO_CDS, codon_features, has_cds, kmer_features
+from orthrus.probe.document import CODON, KMER, ProbeDocument
 from orthrus.probe.leaks import leak_report
 from orthrus.probe.metrics import SeedScores
 from orthrus.probe.one_split import probe_features, seed_scores
 from orthrus.probe.result import print_table, write_result
-from orthrus.probe.run import KMER, describe_task
+from orthrus.probe.run import describe_task
 from orthrus.probe.summary import summarise
 
 FINE_TUNED = "fine-tuned"
@@ -55,23 +58,27 @@ def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | Non
         predicted_NT = np.stack([table[f"prediction:{name}"].to_numpy() for name in data.target.names], axis=1)
         ours.append(seed_scores(data.target, split, predicted_NT, said["validation_loss"]))
     features = {KMER: kmer_features(data.store, ids).matrix}
+    missing = {} if has_cds(data.store, ids) else {CODON: NO_CDS}
+    if not missing:
+        features = {CODON: codon_features(data.store, ids).matrix, **features}
     if checkpoint is not None:
         frozen = embed(load_model(checkpoint), data.store, data.transcripts, description=f"{FROZEN} control")
         features = {FROZEN: frozen, **features}
     results = {FINE_TUNED: [ours]} | {
         name: [[probe_features(matrix, data.target, split) for split in splits]] for name, matrix in features.items()
     }
-    readouts = {name: {name: matrix} for name, matrix in features.items()}
-    readouts[FINE_TUNED] = {FINE_TUNED: np.empty((0, said["width"]), dtype=np.float32)}
-    document = {
-        **describe_task(data.spec, data.labels, data.rows, data.store),
-        "target": f"{data.spec.name}, {FINE_TUNED}",
-        "embeddings": {"checkpoint": checkpoint},
-        "encoder_seeds": [],
-        **summarise(results, readouts, data.rows, data.spec.metric),
-        "label_efficiency": {},
-        "leaks": leak_report(ids, data.rows.families, splits, data.store, None),
-        "missing_controls": {},
-    }
-    write_result(document, root / "result")
-    print_table(document, Console())
+    widths = {name: {name: matrix.shape[1]} for name, matrix in features.items()}
+    widths[FINE_TUNED] = {FINE_TUNED: said["width"]}
+    task = describe_task(data.spec, data.labels, data.rows, data.store)
+    document = ProbeDocument(
+        **task | {"target": f"{data.spec.name}, {FINE_TUNED}"},
+        embeddings={"checkpoint": checkpoint},
+        encoder_seeds=[],
+        **summarise(results, widths, data.rows, data.spec.metric),
+        label_efficiency=None,
+        leaks=leak_report(data.rows, None),
+        missing_controls=missing,
+    )
+    with atomic_folder(root / "result") as folder:
+        write_result(document, folder)
+    print_table(document, Console(markup=False, emoji=False))

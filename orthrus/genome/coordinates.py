@@ -1,8 +1,9 @@
 """mRNA FASTA with a table of coordinates: sequences that are spliced already, and where CDS and exons lie in them.
 
 Columns of the table: ``transcript_id``, ``gene_name`` or ``gene_id`` (where one is missing it is the other),
-``length``, ``cds_start``, ``cds_end`` (empty or -1: no CDS), and, if there, ``species`` (overrides the one stated),
-``exon_ends`` (comma-separated; empty: unknown), ``biotype`` (else `protein_coding` with a CDS, `non_coding` without).
+``cds_start``, ``cds_end`` (empty or -1: no CDS), and, if there, ``length`` (else that of the sequence), ``species``
+(overrides the one stated), ``exon_ends`` (comma-separated; empty: unknown), ``biotype`` (else `protein_coding` with a
+CDS, `non_coding` without).
 Coordinates are 0-based, half-open, on the mature mRNA.
 """
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
+from orthrus.genome.sequence import read_fasta
 from orthrus.genome.tables import read_tsv
 
 
@@ -37,12 +39,15 @@ class Coordinates:
     exon_ends: list[NDArray[np.int32]]
 
 
-def read_coordinates(path: Path, species: str) -> Coordinates:
-    """Read a coordinate table; raises InputError naming the line of what does not fit."""
+def read_coordinates(path: Path, species: str, fasta: Path) -> Coordinates:
+    """Read the coordinate table of a ``fasta``, whose sequences are read where the table does not say their length.
+
+    Raises InputError naming the line of what does not fit.
+    """
     table = read_tsv(
         path,
-        required=("transcript_id", "length", "cds_start", "cds_end"),
-        optional=("gene_id", "gene_name", "species", "biotype", "exon_ends"),
+        required=("transcript_id", "cds_start", "cds_end"),
+        optional=("length", "gene_id", "gene_name", "species", "biotype", "exon_ends"),
     )
     columns = table.column_names
     if "gene_id" not in columns and "gene_name" not in columns:
@@ -53,8 +58,18 @@ def read_coordinates(path: Path, species: str) -> Coordinates:
         return pc.if_else(pc.equal(table[name], ""), None, table[name]) if name in columns else missing
 
     gene_id, gene_name = text("gene_id"), text("gene_name")
-    numbers = {name: _numbers(table[name], name, path) for name in ("length", "cds_start", "cds_end")}
+    numbers = {name: _numbers(table[name], name, path) for name in ("cds_start", "cds_end")}
     exon_ends = _exon_ends(text("exon_ends"), path)
+    stated = text("length")
+    length = _numbers(pc.fill_null(stated, ""), "length", path)
+    if stated.null_count:
+        found = {name: len(sequence) for name, sequence in read_fasta(fasta)}
+        unread = np.array(
+            [max(int(end), *ends[-1:], 1) for end, ends in zip(numbers["cds_end"], exon_ends, strict=True)]
+        )
+        names = table["transcript_id"].to_pylist()
+        known = [found.get(name, n) for name, n in zip(names, unread.tolist(), strict=True)]
+        length = np.where(np.asarray(pc.is_null(stated)), known, length)
     coding = pa.array(numbers["cds_start"] >= 0)
     rows = Coordinates(
         transcript_id=table["transcript_id"].to_pylist(),
@@ -63,6 +78,7 @@ def read_coordinates(path: Path, species: str) -> Coordinates:
         gene_name=pc.coalesce(gene_name, "").to_pylist(),
         species=pc.coalesce(text("species"), species).to_pylist(),
         biotype=pc.coalesce(text("biotype"), pc.if_else(coding, "protein_coding", "non_coding")).to_pylist(),
+        length=length,
         **numbers,
         exon_ends=exon_ends,
     )

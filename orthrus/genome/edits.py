@@ -8,7 +8,7 @@ shift or a lost stop moves its end into the new frame or the 3'UTR. In-frame sto
 (selenocysteine) stay read through, and a ribosome that slips behind an edit that keeps the frame still does. After a
 lost start the CDS stays where it was: where translation would begin instead is not guessed.
 
-Consequences are Sequence Ontology terms by the standard genetic code: the most severe one as Ensembl's VEP ranks them
+Consequences are Sequence Ontology terms by the mRNA's genetic code: the most severe one as Ensembl's VEP ranks them
 (McLaren et al. 2016), but a lost start first, since without it nothing is known of the rest.
 """
 
@@ -58,7 +58,7 @@ def apply(mrna: Mrna, edit: Edit) -> Mrna:
     cds, starts = _edited_cds(mrna, edit, bases)
     codes = annotate(bases, None, exon_ends)
     codes[starts] |= CDS_BIT
-    return Mrna(codes, cds, exon_ends)
+    return mrna._replace(codes=codes, cds=cds, exon_ends=exon_ends)
 
 
 def consequence(mrna: Mrna, edit: Edit, edited: Mrna) -> str:
@@ -81,7 +81,7 @@ def consequence(mrna: Mrna, edit: Edit, edited: Mrna) -> str:
         return "stop_gained"
     if not in_frame and edit.end <= end:
         return "frameshift_variant"
-    if _ends_in_stop(mrna.codes, end) and not _ends_in_stop(edited.codes, moved_end):
+    if _ends_in_stop(mrna, end) and not _ends_in_stop(edited, moved_end):
         return "stop_lost"
     if edit.grows_by:
         return "inframe_insertion" if edit.grows_by > 0 else "inframe_deletion"
@@ -92,7 +92,8 @@ def _substitution(mrna: Mrna, edit: Edit, edited: Mrna) -> str:
     assert mrna.cds is not None
     starts = codon_starts(mrna.codes)
     touched = starts[(starts < edit.end) & (starts + 3 > edit.start) & (starts + 3 <= mrna.cds[1])]
-    before, after = ("".join(amino_acids()[codon_numbers(codes, touched)]) for codes in (mrna.codes, edited.codes))
+    letters = amino_acids(mrna.genetic_code)
+    before, after = ("".join(letters[codon_numbers(codes, touched)]) for codes in (mrna.codes, edited.codes))
     if not before or "X" in before + after:
         return "coding_sequence_variant"
     if before != after:
@@ -135,11 +136,11 @@ def _edited_cds(mrna: Mrna, edit: Edit, bases: Codes) -> tuple[tuple[int, int] |
     else:
         kept = np.concatenate([codons[codons < first], np.arange(first, len(bases), 3)])
     kept = kept[kept >= start]
-    stays_open = in_frame and not _ends_in_stop(mrna.codes, mrna.cds[1])
+    stays_open = in_frame and not _ends_in_stop(mrna, mrna.cds[1])
     if not stays_open:
         kept = np.concatenate([kept, np.arange(kept[-1] + 3 if len(kept) else first, len(bases), 3)])
     whole = kept[kept + 3 <= (end if stays_open else len(bases))]
-    stops = whole[is_stop()[codon_numbers(bases, whole)] & (whole >= first)]
+    stops = whole[is_stop(mrna.genetic_code)[codon_numbers(bases, whole)] & (whole >= first)]
     if in_frame:
         stops = stops[~np.isin(stops, [_moved(stop, edit, before=True) for stop in _internal_stops(mrna)])]
     if len(stops):
@@ -162,15 +163,15 @@ def _internal_stops(mrna: Mrna) -> list[int]:
     assert mrna.cds is not None
     starts = codon_starts(mrna.codes)
     starts = starts[starts + 3 < mrna.cds[1]]
-    stops: list[int] = starts[is_stop()[codon_numbers(mrna.codes, starts)]].tolist()
+    stops: list[int] = starts[is_stop(mrna.genetic_code)[codon_numbers(mrna.codes, starts)]].tolist()
     return stops
 
 
-def _ends_in_stop(codes: Codes, end: int) -> bool:
+def _ends_in_stop(mrna: Mrna, end: int) -> bool:
     """Whether a stop codon in frame ends at ``end``."""
-    if end < 3 or not codes[end - 3] & CDS_BIT:
+    if end < 3 or not mrna.codes[end - 3] & CDS_BIT:
         return False
-    return bool(is_stop()[codon_numbers(codes, np.array([end - 3]))][0])
+    return bool(is_stop(mrna.genetic_code)[codon_numbers(mrna.codes, np.array([end - 3]))][0])
 
 
 def _first_amino_acid(mrna: Mrna) -> str:
@@ -179,4 +180,4 @@ def _first_amino_acid(mrna: Mrna) -> str:
     start = mrna.cds[0]
     if start + 3 > len(mrna.codes) or not mrna.codes[start] & CDS_BIT:
         return ""
-    return str(amino_acids()[codon_numbers(mrna.codes, np.array([start]))][0])
+    return str(amino_acids(mrna.genetic_code)[codon_numbers(mrna.codes, np.array([start]))][0])

@@ -4,6 +4,8 @@ The tables are NCBI's (ncbi.nlm.nih.gov/Taxonomy/Utils/wprintgc.cgi), as Biopyth
 that of vertebrate mitochondria. C codons; a codon's number is 16 a + 4 b + c with A, C, G, T as 0 to 3.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -11,8 +13,12 @@ from Bio.Data.CodonTable import unambiguous_dna_by_id
 from numpy.typing import NDArray
 
 from orthrus.genome.codes import BASE_BITS, BASES, Codes, codon_starts
+from orthrus.genome.sequence import plain_contig
 
 STANDARD = 1
+TABLES = tuple(sorted(unambiguous_dna_by_id))
+"""The numbers of the tables that there are."""
+
 CODONS = tuple(a + b + c for a in BASES[1:] for b in BASES[1:] for c in BASES[1:])
 UNKNOWN = len(CODONS)
 """The number of a codon with an unknown base."""
@@ -50,3 +56,20 @@ def whole_codons(codes: Codes) -> NDArray[np.int64]:
 def translate(codes: Codes, table: int = STANDARD) -> str:
     """The protein of :func:`whole_codons`, stop codons as *."""
     return "".join(amino_acids(table)[whole_codons(codes)])
+
+
+@dataclass(frozen=True)
+class GeneticCodes:
+    """Which table translates the CDS of each contig: ``of_contig``, by any of its names, or else ``default``."""
+
+    default: int = STANDARD
+    of_contig: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, contig: str, chromosomes: Mapping[str, str]) -> int:
+        """The table of a contig, of which ``chromosomes`` may say which chromosome it is: M, MT and chrM are one."""
+        known = {plain_contig(name): table for name, table in self.of_contig.items()}
+        names = (contig, plain_contig(contig), plain_contig(chromosomes.get(contig) or contig))
+        return next((known[name] for name in names if name in known), self.default)
+
+
+STANDARD_ONLY = GeneticCodes()

@@ -44,6 +44,15 @@ def kmer_frequencies(codes: Codes, max_k: int) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
+def splitmix64(number: np.uint64) -> np.uint64:
+    """A hash of a 64-bit number (Steele et al. 2014, doi:10.1145/2660193.2660195), one to one."""
+    mixed = number + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@njit(cache=True)
 def _kmer_hashes(bases: Codes, k: int, limit: np.uint64) -> Sketch:
     hashes = np.empty(len(bases), dtype=np.uint64)
     n, valid = 0, 0
@@ -54,12 +63,9 @@ def _kmer_hashes(bases: Codes, k: int, limit: np.uint64) -> Sketch:
         kmer = ((kmer << np.uint64(2)) | np.uint64(max(base, 1) - 1)) & mask
         if valid < k:
             continue
-        mixed = kmer + np.uint64(0x9E3779B97F4A7C15)  # splitmix64
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(31)
-        if mixed <= limit:
-            hashes[n] = mixed
+        hashed = splitmix64(kmer)
+        if hashed <= limit:
+            hashes[n] = hashed
             n += 1
     return hashes[:n]
 

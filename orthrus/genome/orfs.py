@@ -13,8 +13,6 @@ from orthrus.genome.genetic_code import CODONS, codon_numbers, is_stop
 MIN_CODONS = 100
 """The shortest open reading frame that is taken for a CDS, the stop codon left out: TransDecoder's default."""
 
-_START = CODONS.index("ATG")
-
 
 def longest_orf(codes: Codes, min_codons: int = MIN_CODONS) -> tuple[int, int] | None:
     """The longest complete open reading frame, the first of equally long ones.
@@ -27,7 +25,7 @@ def longest_orf(codes: Codes, min_codons: int = MIN_CODONS) -> tuple[int, int] |
         Its start and end, with the stop codon; None if there is none so long.
     """
     codon = codon_numbers(codes, np.arange(max(len(codes) - 2, 0)))
-    starts, stops = np.flatnonzero(codon == _START), np.flatnonzero(is_stop()[codon])
+    starts, stops = np.flatnonzero(codon == CODONS.index("ATG")), np.flatnonzero(is_stop()[codon])
     frames = [orf for frame in range(3) if (orf := _longest(starts, stops, frame)) is not None]
     found = min(frames, key=lambda orf: (orf[0] - orf[1], orf[0]), default=None)
     return found if found is not None and found[1] - found[0] >= 3 * (min_codons + 1) else None

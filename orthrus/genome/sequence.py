@@ -150,14 +150,14 @@ class _ContigNames:
     def __init__(self, contigs: Iterable[str], chromosomes: Mapping[str, str]) -> None:
         self.names = list(dict.fromkeys(contigs))
         self._exact = set(self.names)
-        self._plain = {_plain(chromosomes.get(name) or name): name for name in reversed(self.names)}
+        self._plain = {plain_contig(chromosomes.get(name) or name): name for name in reversed(self.names)}
 
     def match(self, name: str) -> str | None:
-        return name if name in self._exact else self._plain.get(_plain(name))
+        return name if name in self._exact else self._plain.get(plain_contig(name))
 
 
-def _plain(name: str) -> str:
-    """A contig's name without what only some sources add to it."""
+def plain_contig(name: str) -> str:
+    """A contig's name without what only some sources add to it: chrM, M and NC_012920.1 are MT."""
     if accession := _UCSC_ACCESSION.match(name):
         return f"{accession[1]}.{accession[2]}"
     name = _REFSEQ_CHROMOSOMES.get(name.split(".")[0], name)

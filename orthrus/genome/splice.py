@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.genome.codes import Codes, annotate, reverse_complement
+from orthrus.genome.genetic_code import STANDARD
 from orthrus.genome.models import TranscriptModels
 
 
@@ -22,6 +23,7 @@ class Mrna(NamedTuple):
     codes: Codes
     cds: tuple[int, int] | None
     exon_ends: NDArray[np.int32]
+    genetic_code: int = STANDARD  # NCBI's number of the table that translates its CDS
 
 
 def splice(models: TranscriptModels, bases: Codes) -> Iterator[Mrna]:

@@ -21,9 +21,11 @@ from orthrus.genome.codes import CdsFrame
 from orthrus.loading.augment import Augmentation, MaskBases, MaskTracks
 from orthrus.loading.batch import PairBatch, PairDataset
 from orthrus.loading.draws import check_fraction
+from orthrus.loading.lightning_internals import trained_batches
 from orthrus.loading.plan import START, Place, Planner
 from orthrus.loading.stream import EndlessPlans
 from orthrus.loading.views import Crop, Graft, Rearrangement
+from orthrus.loading.workers import leave_signals_to_the_parent
 from orthrus.store import TranscriptStore
 from orthrus.store.families import Split, split_of
 from orthrus.store.pairs import PairIndex
@@ -68,6 +70,13 @@ class PairDataModule(LightningDataModule):
         accept_changes: bool = False,
     ) -> None:
         super().__init__()
+        for name, number, least in (
+            ("token_budget", token_budget, 1),
+            ("seed", seed, 0),
+            ("num_workers", num_workers, 0),
+        ):
+            if number < least:
+                raise InputError(f"data.{name} is {number}; expected {least} or more")
         for name, value in (
             ("ortholog_probability", ortholog_probability),
             ("mlm_fraction", mlm_fraction),
@@ -164,7 +173,7 @@ class PairDataModule(LightningDataModule):
     def _trained_batches(self) -> int:
         """Training batches gone through by a rank, over the whole run; one that was broken off is none."""
         assert self.trainer is not None
-        return int(self.trainer.fit_loop.epoch_loop.batch_progress.state_dict()["total"]["processed"])
+        return trained_batches(self.trainer)
 
     def _planner(self, side: Split) -> Planner:
         assert self._store is not None
@@ -182,6 +191,8 @@ class PairDataModule(LightningDataModule):
             )
         except InputError as error:
             fractions = f"data.val_fraction {self.val_fraction}, data.test_fraction {self.test_fraction}"
+            if side != "train" and getattr(self, f"{side}_fraction") == 0:
+                error = InputError(f"0 transcripts of 0 families; raise data.{side}_fraction to, say, 0.1")
             raise InputError(f"{side} side of {self._store.path} split by families ({fractions}): {error}") from None
 
     def _one_epoch(self, side: Split, limit: float | None) -> list[Any]:
@@ -197,6 +208,7 @@ class PairDataModule(LightningDataModule):
             num_workers=self.num_workers,
             pin_memory=bool(self.trainer and self.trainer.strategy.root_device.type == "cuda"),
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=leave_signals_to_the_parent,
         )
 
     def _bases(self, side: Split) -> NDArray[np.int64]:

@@ -97,6 +97,32 @@ def find_model(model: str | Path | None = None) -> Path:
     )
 
 
+def model_name(model: Path) -> str:
+    """What a model is called in the files made with it: a shipped one's name, of others the absolute path."""
+    return model.name if model.parent == _ROOM else str(model.absolute())
+
+
+def find_head(task: str, model: Path) -> Path:
+    """The folder of a fitted head: ``task`` itself if it is one, or the head of that task shipped with ``model``.
+
+    Raises InputError, naming the tasks that there are, if it is neither.
+    """
+    heads = shipped_heads(model)
+    if task in heads:
+        return model / "heads" / task
+    if Path(task).is_dir():
+        return Path(task)
+    named = f"with {model_name(model)} come {', '.join(heads)}" if heads else f"no heads come with {model_name(model)}"
+    raise InputError(
+        f"no task {task!r}: it is no folder of a head, and {named}; `orthrus probe` leaves a head in its output folder"
+    )
+
+
+def shipped_heads(model: Path) -> list[str]:
+    """The tasks whose heads lie beside a model's weights."""
+    return sorted(path.parent.name for path in model.glob("heads/*/head.json"))
+
+
 def load_model(model: str | Path | None = None, device: "str | torch.device" = "cpu") -> "MambaEncoder":
     """The encoder that ``model`` means (:func:`find_model`), in eval mode on ``device``; by default the shipped one.
 

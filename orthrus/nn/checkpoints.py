@@ -6,6 +6,7 @@ unpickled but tensors and plain containers, so a checkpoint cannot run code.
 
 import json
 import pickle
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import Any, TypeVar, get_args
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import CdsFrame
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.heads import N_BASES, MaskedLanguageHead
+from orthrus.nn.heads import N_BASES, MaskedLanguageHead, PublishedSequenceHead
 from orthrus.nn.integrity import DIGEST, archive_fault, digest, refuse_not_finite, refuse_other_sizes
 from orthrus.nn.readouts import LAST_MEAN
 from orthrus.output import atomic_folder, reserve_folder
@@ -27,6 +28,8 @@ from orthrus.output import atomic_folder, reserve_folder
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
 WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")
+_MODELLING = "modeling_orthrus"  # the file that AutoModel runs, as transformers' authors spell it
+_OWN_HEAD, _PUBLISHED_HEAD = "masked_base_head.", "sequence_head."
 _PREFIXES = ("encoder.", "model.", "")  # ours, the published Lightning module's, a bare encoder's
 
 
@@ -65,23 +68,30 @@ def _stored_cds_frame(content: Mapping[str, Any], path: Path) -> CdsFrame:
     return frame
 
 
-def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> MaskedLanguageHead | None:
-    """The masked-base head that was trained with the encoder of a Lightning checkpoint of ours, in eval mode.
+def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> nn.Module | None:
+    """The masked-base head that was trained with an encoder, hidden (..., D) -> logits (..., 4), in eval mode.
 
-    None where the checkpoint has none: trained without, exported, or published elsewhere. Raises InputError if the file
-    is missing or damaged.
+    It is in Lightning checkpoints and exported folders of ours, and in published ones (``sequence_head.*``). None where
+    the checkpoint has none. Raises InputError if the file is missing or damaged, or the head does not fit.
     """
-    state = _read(Path(path)).get("state_dict", {})
-    prefixes = [
-        name.removesuffix("weight")
-        for name, weight in state.items()
-        if name.startswith("objective.") and name.endswith(".head.weight") and len(weight) == N_BASES
-    ]
-    if not prefixes:
-        return None
-    head = MaskedLanguageHead(state[f"{prefixes[0]}weight"].shape[1])
-    head.load_state_dict({name: state[prefixes[0] + name] for name in ("weight", "bias")})
-    return head.to(device).eval()
+    path = Path(path)
+    content = _read(path)
+    state = {name: x for name, x in content.get("state_dict", content).items() if isinstance(x, Tensor)}
+    for name, tensor in state.items():
+        head: nn.Module
+        if name.endswith(f"{_PUBLISHED_HEAD}fc1.weight"):
+            prefix, head = name.removesuffix("fc1.weight"), PublishedSequenceHead(tensor.shape[1], tensor.shape[0])
+        elif name == f"{_OWN_HEAD}weight" or (
+            name.startswith("objective.") and name.endswith(".head.weight") and len(tensor) == N_BASES
+        ):
+            prefix, head = name.removesuffix("weight"), MaskedLanguageHead(tensor.shape[1])
+        else:
+            continue
+        own = {key.removeprefix(prefix): x for key, x in state.items() if key.startswith(prefix)}
+        _refuse_misfit(head.state_dict(), own, path)
+        head.load_state_dict(own)
+        return head.to(device).eval()
+    return None
 
 
 def stored_readout(path: str | Path) -> str:
@@ -98,42 +108,78 @@ def stored_readout(path: str | Path) -> str:
 
 def checkpoint_step(path: str | Path) -> int | None:
     """The training step of a Lightning checkpoint, None of other files. Raises InputError as ``load_encoder``."""
-    step = _read(Path(path)).get("global_step")
+    step = checkpoint_entry(path, "global_step")
     return int(step) if isinstance(step, int) else None
 
 
+def checkpoint_entry(path: str | Path, name: str) -> Any:
+    """What a checkpoint says under ``name``, None if nothing. Raises InputError as ``load_encoder``."""
+    return _read(Path(path)).get(name)
+
+
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
-    """The encoder of any checkpoint that ``load_encoder`` reads as a folder that Hugging Face can host."""
+    """The encoder of any checkpoint that ``load_encoder`` reads, and its masked-base head if it has one, as a folder.
+
+    Hugging Face can host it, and ``transformers.AutoModel`` loads it (:mod:`orthrus.nn.modeling_orthrus`).
+    """
     with reserve_folder(Path(folder), CONFIG_FILE):
-        save_encoder(load_encoder(checkpoint), folder, Path(checkpoint).name, stored_readout(checkpoint))
+        encoder, head = load_encoder(checkpoint), load_mlm_head(checkpoint)
+        save_encoder(encoder, folder, Path(checkpoint).name, stored_readout(checkpoint), head)
 
 
 def save_encoder(
-    encoder: MambaEncoder, folder: str | Path, source: str | None = None, readout: str = LAST_MEAN
+    encoder: MambaEncoder,
+    folder: str | Path,
+    source: str | None = None,
+    readout: str = LAST_MEAN,
+    mlm_head: nn.Module | None = None,
 ) -> None:
-    """Writes ``config.json``, ``model.safetensors`` and a model card, all of them or nothing.
+    """Writes ``config.json``, ``model.safetensors``, a model card and a modelling file, all of them or nothing.
 
     ``source`` is what the card says the weights come from, ``readout`` what ``orthrus embed`` gives where it is told no
     other. Raises InputError if ``folder`` exists already.
     """
     folder = Path(folder)
     with reserve_folder(folder, CONFIG_FILE), atomic_folder(folder) as partial:
-        write_files(encoder, partial, folder.name, source, readout)
+        write_files(encoder, partial, folder.name, source, readout, mlm_head)
 
 
-def write_files(encoder: MambaEncoder, folder: Path, name: str, source: str | None, readout: str = LAST_MEAN) -> None:
-    """Configuration, weights and model card of an encoder called ``name`` into a folder that is there."""
-    (folder / CONFIG_FILE).write_text(
-        json.dumps(
-            {"orthrus": {"encoder": encoder.config, "cds_frame": encoder.cds_frame, "readout": readout}}, indent=2
-        )
-        + "\n"
-    )
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+def write_files(
+    encoder: MambaEncoder,
+    folder: Path,
+    name: str,
+    source: str | None,
+    readout: str = LAST_MEAN,
+    mlm_head: nn.Module | None = None,
+) -> None:
+    """What :func:`save_encoder` writes, of an encoder called ``name``, into a folder that is there."""
+    modules = {"": encoder, **({} if mlm_head is None else {_head_name(mlm_head): mlm_head})}
+    config: dict[str, Any] = {
+        "model_type": "orthrus-mrna",
+        "architectures": ["OrthrusModel"],
+        "auto_map": {"AutoConfig": f"{_MODELLING}.OrthrusConfig", "AutoModel": f"{_MODELLING}.OrthrusModel"},
+        "hidden_size": encoder.d_model,
+        "orthrus": {"encoder": encoder.config, "cds_frame": encoder.cds_frame, "readout": readout},
+    }
+    if mlm_head is not None:
+        config["auto_map"] |= {"AutoModelForMaskedLM": f"{_MODELLING}.OrthrusForMaskedLM"}
+        if isinstance(mlm_head, PublishedSequenceHead):
+            config["orthrus"] |= {"sequence_head": mlm_head.fc1.out_features}
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+    shutil.copyfile(Path(__file__).with_name(f"{_MODELLING}.py"), folder / f"{_MODELLING}.py")
+    state = {
+        prefix + name: tensor.detach().cpu().contiguous()
+        for prefix, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
     refuse_not_finite(state, folder / WEIGHTS_FILE)
     save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt", DIGEST: digest(state)})
     (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode)  # safetensors makes it private
     (folder / CARD_FILE).write_text(_model_card(encoder, name, source))
+
+
+def _head_name(head: nn.Module) -> str:
+    return _PUBLISHED_HEAD if isinstance(head, PublishedSequenceHead) else _OWN_HEAD
 
 
 def _model_card(encoder: MambaEncoder, name: str, source: str | None) -> str:
@@ -168,15 +214,23 @@ Method: Fradkin, Shi et al., Orthrus, bioRxiv 2024.10.10.617658.
 """
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint; a folder's config.json is merged in where it is ours."""
+def weights_file(path: Path) -> Path:
+    """The file that holds a checkpoint's weights, itself or in its folder; raises InputError if there is none."""
     if not path.exists():
         raise InputError(f"no checkpoint at {path}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
     if not path.is_dir():
-        return _read_file(path)
-    weights_path = next((path / name for name in WEIGHTS_FILES if (path / name).exists()), None)
-    if weights_path is None:
+        return path
+    found = next((path / name for name in WEIGHTS_FILES if (path / name).exists()), None)
+    if found is None:
         raise InputError(f"{path} holds neither {' nor '.join(WEIGHTS_FILES)}: it is no encoder's folder")
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint; a folder's config.json is merged in where it is ours."""
+    weights_path = weights_file(path)
+    if weights_path == path:
+        return _read_file(path)
     content = {"state_dict": _read_file(weights_path)}
     config_path = path / CONFIG_FILE
     if config_path.exists():

@@ -62,7 +62,7 @@ class MambaEncoder(nn.Module):
     values of the published one (bioRxiv 2024.10.10.617658). Padding is on the right and has no effect; NaN in a row's
     tracks gives NaN in that row alone. Raises InputError for sizes that are not positive.
 
-    ``stem`` says what a token is, ``base`` (published) or ``codon``: three bases in the frame of the CDS, with 6 tracks.
+    ``stem`` says what a token is: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
     ``mixer`` builds the layers' mixers: the class Mamba, Mamba2, or in a recipe their ``class_path`` and ``init_args``.
     ``gradient_checkpointing`` trades a second forward pass for the memory of the layers' activations.
     """
@@ -147,7 +147,7 @@ class MambaEncoder(nn.Module):
         return self.embedding.tokens(tracks_BCL, lengths_B)
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """What each token spells, int64 (B, T): one of the stem's ``n_words``, -1 where a base is unknown or none is."""
+        """What each token spells, int64 (B, T): one of the stem's ``n_words``, -1 where a base is unknown."""
         return self.embedding.words(tracks_BCL, lengths_B)
 
     def hidden_layers(self, tracks_BCL: Tensor, lengths_B: Tensor, return_layers: Sequence[int]) -> list[Tensor]:

@@ -41,6 +41,26 @@ class MaskedLanguageHead(nn.Linear):
         super().__init__(d_model, N_BASES)
 
 
+class PublishedSequenceHead(nn.Module):
+    """The masked-base head of the published encoders, hidden states (..., D) -> logits (..., 4) over A, C, G, T.
+
+    D -> d_hidden -> d_hidden -> 4, batch normalisation over all positions and ReLU after the two hidden layers, no bias
+    in the last; named as published (``sequence_head.*``).
+    """
+
+    def __init__(self, d_model: int, d_hidden: int) -> None:
+        super().__init__()
+        self.fc1, self.norm1 = nn.Linear(d_model, d_hidden), nn.BatchNorm1d(d_hidden)
+        self.fc2, self.norm2 = nn.Linear(d_hidden, d_hidden), nn.BatchNorm1d(d_hidden)
+        self.fc3 = nn.Linear(d_hidden, N_BASES, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        flat = F.relu(self.norm2(self.fc2(F.relu(self.norm1(self.fc1(flat))))))
+        logits: Tensor = self.fc3(flat)
+        return logits.reshape(*hidden.shape[:-1], N_BASES)
+
+
 class AnnotationHead(nn.Linear):
     """Hidden states (..., D) -> logits (..., 2) of the CDS and the splice track."""
 

@@ -25,7 +25,7 @@ class BatchNorm(nn.BatchNorm1d):
         count = len(rows_ND)
         own_mean_D = rows_ND.sum(0) / max(count, 1)
         own_square_D = (rows_ND - own_mean_D).square().sum(0)
-        own = torch.cat([own_mean_D, own_square_D, own_mean_D.new_tensor([count])])
+        own = torch.cat([own_mean_D, own_square_D, own_mean_D.new_full((1,), count)])
         moments_RS = gather_rows(own[None], [1] * world_size())
         mean_RD, square_RD, count_R1 = torch.split(moments_RS, [self.num_features, self.num_features, 1], dim=1)
         total = count_R1.sum().clamp(min=1)

@@ -1,7 +1,7 @@
-"""What is predicted at single positions: bases, codons, the annotation. P positions, in any number of dimensions, W words.
+"""What is predicted at single positions: bases, codons, the annotation. P positions, W words.
 
 Both give sums over positions rather than means: sums of the parts of a batch, and of the ranks, add up. Positions with
-nothing to predict are left out of the sums rather than cut out of the tensors: how many there are only the device knows.
+nothing to predict are left out of the sums, not cut out of the tensors: how many they are only the device knows.
 """
 
 import torch

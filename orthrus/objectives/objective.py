@@ -231,5 +231,5 @@ class Objective(nn.Module):
             loss = loss + weight * scores["loss"]
             logged |= {name: scores.pop("loss")} | {f"{name}_{measure}": value for measure, value in scores.items()}
             if not isinstance(term.weight, Constant):
-                logged[f"{name}_weight"] = loss.new_tensor(weight)
+                logged[f"{name}_weight"] = loss.new_full((), weight)
         return {"loss": loss} | logged

@@ -116,10 +116,11 @@ class PairLoss(nn.Module, ABC):
             return view_ND.new_ones(len(view_ND), dtype=precision)
         kinds = pair_kind_N.long()
         unknown = (kinds < 0) | (kinds >= len(PairKind))
-        if unknown.any():
+        if kinds.device.type == "cpu" and unknown.any():  # elsewhere the host would wait for the device
             known = ", ".join(f"{kind.value} {kind.label}" for kind in PairKind)
             raise InputError(f"unknown pair kind {int(kinds[unknown][0])}: expected {known}")
-        return view_ND.new_tensor(self.pair_weights, dtype=precision)[kinds]
+        weights = [view_ND.new_full((), weight, dtype=precision) for weight in self.pair_weights]
+        return torch.stack(weights)[kinds]
 
     @staticmethod
     def _rows(view0_ND: Tensor, view1_ND: Tensor, weight_N: Tensor, family_N: Tensor | None) -> PairRows:

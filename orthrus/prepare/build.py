@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -117,19 +117,25 @@ def _build(
         homologs = pa.concat_tables([homologs, groups])
         progress.update(task, total=0)
     task = progress.add_task("families, tables, checksums", total=None)
-    builder.finish(orthologs, homologs, findings=findings, meta=meta)
+    builder.finish(orthologs, homologs, findings=findings, meta=meta, join_similar=spec.join_similar)
     progress.update(task, total=0)
 
 
 @contextmanager
 def open_or_prepare(
-    path: Path, *, genome: Path | None = None, coordinates: Path | None = None, find_orfs: bool = True
+    path: Path,
+    *,
+    genome: Path | None = None,
+    coordinates: Path | None = None,
+    find_orfs: bool = True,
+    only: Set[str] | None = None,
 ) -> Iterator[TranscriptStore]:
     """The store at ``path``, or one made, for as long as the context lasts, of all transcripts of other input.
 
     ``path`` is a store, an annotation (with its ``genome``), an mRNA FASTA, with ``coordinates``, with
     GENCODE's or Ensembl's headers, or as it is, or a Parquet data frame of sequences and their tracks. For an mRNA
     FASTA as it is, ``find_orfs`` takes the longest open reading frames (:mod:`orthrus.genome.orfs`) for the CDSs.
+    Of an annotation, ``only`` names the transcripts that are wanted.
     Raises InputError if they do not go together.
     """
     if path.is_dir() or not path.exists():
@@ -149,7 +155,7 @@ def open_or_prepare(
             _progress() as progress,
         ):
             if genome:
-                contigs = annotated_contigs(path, genome, _EVERYTHING, findings)
+                contigs = annotated_contigs(path, genome, _EVERYTHING, findings, only=only)
                 chunks = splicer.chunks(contigs, "", path.name)
             elif path.suffix in PARQUET_SUFFIXES and not coordinates:
                 chunks = chunked(framed_transcripts(path), path.name)
@@ -213,7 +219,7 @@ class _RateColumn(ProgressColumn):
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         _RateColumn(),
         TimeElapsedColumn(),
         console=messages(),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
-from orthrus.genome.genetic_code import translate
+from orthrus.genome.genetic_code import STANDARD, translate
 from orthrus.genome.tables import read_columns
 from orthrus.store import HOMOLOG_SCHEMA
 
@@ -47,20 +47,20 @@ def require_mmseqs() -> str:
 
 
 def cluster_genes(
-    genes: Iterable[tuple[str, str, Codes]], clustering: Clustering, folder: Path
+    genes: Iterable[tuple[str, str, Codes, int]], clustering: Clustering, folder: Path
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Groups of homologous genes, columns as in HOMOLOG_SCHEMA, and what ``meta.json`` says of how they were made.
 
-    ``genes`` are species, gene id and the codes of a CDS. Temporary files go to ``folder``. A group is named after its
-    first member in MMseqs2's output, so that groups of several stores stay apart. Raises InputError if MMseqs2 is not
-    installed or fails.
+    ``genes`` are species, gene id, the codes of a CDS and its genetic code. Temporary files go to ``folder``. A group
+    is named after its first member in MMseqs2's output, so that groups of several stores stay apart. Raises InputError
+    if MMseqs2 is not installed or fails.
     """
     program, started = require_mmseqs(), time.monotonic()
     names: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory(prefix="mmseqs-", dir=folder) as work:
         with (Path(work) / "proteins.fa").open("w") as stream:
-            for species, gene_id, codes in genes:
-                stream.write(f">{len(names)}\n{protein_of(codes)}\n")
+            for species, gene_id, codes, genetic_code in genes:
+                stream.write(f">{len(names)}\n{protein_of(codes, genetic_code)}\n")
                 names.append((species, gene_id))
         links = _links(program, Path(work), clustering) if names else np.empty((0, 2), np.int64)
     rows = [
@@ -100,6 +100,6 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def protein_of(codes: Codes) -> str:
-    """The protein of a CDS, uint8 (L,), by the standard code, without its stop codon; others are X, as unknown ones."""
-    return translate(codes).removesuffix("*").replace("*", "X") or "X"
+def protein_of(codes: Codes, genetic_code: int = STANDARD) -> str:
+    """The protein of a CDS, uint8 (L,), without its stop codon; others are X, as unknown ones."""
+    return translate(codes, genetic_code).removesuffix("*").replace("*", "X") or "X"

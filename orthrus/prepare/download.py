@@ -27,6 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from orthrus.errors import InputError
 from orthrus.messages import messages
+from orthrus.output import hold
 from orthrus.spec_file import load_yaml, mapping
 
 _KEYS = ("title", "version", "homepage", "licence", "url", "checksums", "folders", "files")
@@ -37,7 +38,7 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Source:
+class DownloadSource:
     """Files of one publisher in a folder, ``url``, or, with ``folders``, in each of many below it."""
 
     name: str
@@ -51,7 +52,7 @@ class Source:
     folders: bool = False
 
 
-def load_sources(path: Path) -> dict[str, Source]:
+def load_sources(path: Path) -> dict[str, DownloadSource]:
     """The sources of a table such as ``data/sources.yaml``, by name; raises InputError naming what is wrong in it."""
     document = load_yaml(path, "sources")
     if not isinstance(document, dict) or not document:
@@ -62,11 +63,15 @@ def load_sources(path: Path) -> dict[str, Source]:
         missing = [key for key in _KEYS if key not in ("checksums", "folders") and not fields.get(key)]
         if missing:
             raise InputError(f"{path}, {name}: it has no {', '.join(missing)}.")
-        sources[str(name)] = Source(name, **{**fields, "files": tuple(fields["files"])})
+        if not isinstance(fields["files"], list) or not all(isinstance(file, str) for file in fields["files"]):
+            raise InputError(f"{path}, {name}: files is {fields['files']!r}; expected a list of their names.")
+        for part in (str(name), *fields["files"]):
+            _refuse_way_out(part, f"{path}, {name}")
+        sources[str(name)] = DownloadSource(str(name), **{**fields, "files": tuple(fields["files"])})
     return sources
 
 
-def download(source: Source, output: Path, folders: Sequence[str] = ()) -> list[Path]:
+def download(source: DownloadSource, output: Path, folders: Sequence[str] = ()) -> list[Path]:
     """Fetch the files of ``source`` into ``output/NAME`` (and the folders in it), with progress; returns their paths.
 
     Files that are there are kept if they match their checksum. Raises InputError if ``folders`` are not what the source
@@ -79,6 +84,8 @@ def download(source: Source, output: Path, folders: Sequence[str] = ()) -> list[
             if source.folders
             else f"{source.name} is one folder; leave --folder out."
         )
+    for folder in folders:
+        _refuse_way_out(folder, f"--folder of {source.name}")
     pooch.get_logger().setLevel("WARNING")
     messages(soft_wrap=True).print(f"{source.name}: {source.licence}", style="dim", highlight=False)
     paths = []
@@ -94,7 +101,14 @@ def download(source: Source, output: Path, folders: Sequence[str] = ()) -> list[
     return paths
 
 
-def _published(url: str, source: Source) -> Iterator[tuple[str, str]]:
+def _refuse_way_out(name: str, where: str) -> None:
+    """Raises InputError for the name of a file that would be written outside its folder."""
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or "" in parts or ":" in parts[0] or "\0" in name:
+        raise InputError(f"{where}: {name!r} leads out of the folder that is downloaded to; expected a path within it.")
+
+
+def _published(url: str, source: DownloadSource) -> Iterator[tuple[str, str]]:
     """Names and checksums (``md5:...``) of a list in the form of md5sum and its kin."""
     try:
         response = requests.get(url, timeout=_TIMEOUT)
@@ -108,14 +122,16 @@ def _published(url: str, source: Source) -> Iterator[tuple[str, str]]:
             yield name.strip().removeprefix("*").removeprefix("./"), f"{kinds[len(digest)]}:{digest}"
 
 
-def _fetch(url: str, path: Path, checksum: str | None, source: Source, progress: Progress) -> Path:
+def _fetch(url: str, path: Path, checksum: str | None, source: DownloadSource, progress: Progress) -> Path:
     task = progress.add_task(path.name, total=None)
     part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(url, checksum, path.name, path.parent, downloader=_Resumed(part, progress, task))
+        with hold(path):
+            pooch.retrieve(url, checksum, path.name, path.parent, downloader=_Resumed(part, progress, task))
     except (requests.RequestException, HTTPError) as error:
         raise _refusal(url, source, error) from None
+    except InputError:
+        raise
     except ValueError:  # pooch's word for another checksum
         raise InputError(
             f"{url} does not match its checksum ({checksum}), so it was not kept; fetch it again, or see"
@@ -128,7 +144,7 @@ def _fetch(url: str, path: Path, checksum: str | None, source: Source, progress:
     return path
 
 
-def _refusal(url: str, source: Source, error: Exception) -> InputError:
+def _refusal(url: str, source: DownloadSource, error: Exception) -> InputError:
     response = getattr(error, "response", None)
     if response is not None:
         return InputError(
@@ -192,7 +208,7 @@ class _Resumed:
             self._validator.write_text(validator)
 
 
-def describe_sources(sources: Iterable[Source]) -> Table:
+def describe_sources(sources: Iterable[DownloadSource]) -> Table:
     """The sources in a table for people."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("source", header_style="dim", no_wrap=True)
@@ -205,7 +221,7 @@ def describe_sources(sources: Iterable[Source]) -> Table:
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

@@ -66,7 +66,7 @@ def _names(source: Source) -> tuple[pa.Array, pa.Array, pa.Array]:
         models = read_annotation(path["annotation"], Findings(), format=source.format, genes=source.genes)
         return models.transcript_id, models.gene_id, models.gene_name
     table = (
-        read_coordinates(path["coordinates"], source.species)
+        read_coordinates(path["coordinates"], source.species, path["transcripts"])
         if "coordinates" in path
         else read_headers(path["transcripts"], source.species)
     )

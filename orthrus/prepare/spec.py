@@ -1,7 +1,7 @@
 """The spec of ``orthrus prepare``: a YAML file, checked whole, files included, before anything is read."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,8 +10,10 @@ from orthrus.genome.annotation import FORMATS
 from orthrus.genome.codes import CdsFrame
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
+from orthrus.genome.genetic_code import STANDARD, TABLES, GeneticCodes
 from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
 from orthrus.prepare.clustering import Clustering, require_mmseqs
+from orthrus.prepare.doubts import doubting
 from orthrus.prepare.gene_tables import RelationTable
 from orthrus.prepare.species_names import SpeciesNames, stated_taxon
 from orthrus.prepare.splicer import Splicer, chunked
@@ -29,13 +31,14 @@ class Source:
     """Where transcripts of a species come from: ``files`` by their key in the spec.
 
     ``format`` is that of the annotation (:data:`orthrus.genome.annotation.FORMATS`), None to be told by content;
-    ``reference`` the species whose transcripts TOGA projected here.
+    ``reference`` the species whose transcripts TOGA projected here; ``genetic_codes`` translate its CDS.
     """
 
     species: str
     files: Mapping[str, File]
     format: str | None = None
     reference: str | None = None
+    genetic_codes: GeneticCodes = field(default_factory=GeneticCodes)
 
     @property
     def name(self) -> str:
@@ -52,16 +55,20 @@ class Source:
         return self.files["annotation" if "annotation" in self.files else "transcripts"]
 
     def chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
-        """The source's transcripts, streamed."""
+        """The source's transcripts, streamed; what is implausible of them goes to the notes of ``findings``."""
+        chunks = self._chunks(filters, findings, splicer, cds_frame)
+        return doubting(chunks, findings, coding_only=self.format == "toga")
+
+    def _chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
         path = {key: file.path for key, file in self.files.items()}
         if "annotation" in path:
             contigs = annotated_contigs(
                 path["annotation"], path["genome"], filters, findings,
                 format=self.format, genes=self.genes, cds_frame=cds_frame,
             )  # fmt: skip
-            return splicer.chunks(contigs, self.species, self.name)
+            return splicer.chunks(contigs, self.species, self.name, self.genetic_codes)
         listed = listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
-        return chunked(listed, self.name)
+        return chunked(listed, self.name, self.genetic_codes.default)
 
     @property
     def genes(self) -> Path | None:
@@ -82,6 +89,7 @@ class Spec:
     names: SpeciesNames
     filters: Filters
     cds_frame: CdsFrame
+    join_similar: bool
 
     @property
     def files(self) -> Iterable[File]:
@@ -98,7 +106,8 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
     path = find_recipe(path)
     document = load_yaml(path, "spec")
     where = str(path)
-    fields = mapping(document, where, ("species", "orthologs", "homologs", "aliases", "filters", "cds_frame"))
+    keys = ("species", "orthologs", "homologs", "aliases", "join_similar", "filters", "cds_frame")
+    fields = mapping(document, where, keys)
     species = fields.get("species")
     if not isinstance(species, dict) or not species:
         raise InputError(f"{where}: `species` is {species!r}; expected a species' name with its files, at least one.")
@@ -122,6 +131,7 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
         names=SpeciesNames(known, aliases, _stated_taxa(sources) if any(tables.values()) else {}),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
         cds_frame=_cds_frame(fields.get("cds_frame", "annotated"), where),
+        join_similar=_switch(fields, "join_similar", True, where),
     )
 
 
@@ -177,7 +187,8 @@ def _aliases(document: Any, where: str) -> dict[str, list[str]]:
 
 
 def _source(species: str, document: Any, folder: Path, known: list[str], where: str) -> Source:
-    fields = dict(mapping(document, where, (*_ANNOTATED, *_OF_ANNOTATION, *_LISTED)))
+    fields = dict(mapping(document, where, (*_ANNOTATED, *_OF_ANNOTATION, *_LISTED, "genetic_code")))
+    genetic_codes = _genetic_codes(fields.pop("genetic_code", STANDARD), "annotation" in fields, where)
     optional = _OF_ANNOTATION if "annotation" in fields else ()
     if {key for key in fields if key not in optional} not in (set(_ANNOTATED), set(_LISTED), {"transcripts"}):
         raise InputError(
@@ -196,7 +207,23 @@ def _source(species: str, document: Any, folder: Path, known: list[str], where: 
             f"{where}: reference is {reference!r}; expected one of the spec's species ({', '.join(known)}), or give"
             " TOGA's orthology table as `orthology`."
         )
-    return Source(species, files, format, reference)
+    return Source(species, files, format, reference, genetic_codes)
+
+
+def _genetic_codes(document: Any, by_contig: bool, where: str) -> GeneticCodes:
+    """``2``, or ``{MT: 2}``, ``{default: 12, MT: 3}``."""
+    tables = {str(name): table for name, table in document.items()} if isinstance(document, dict) else None
+    for table in [document] if tables is None else tables.values():
+        if type(table) is not int or table not in TABLES:
+            raise InputError(
+                f"{where}: genetic_code is {table!r}; expected the number of one of NCBI's translation tables"
+                f" ({', '.join(map(str, TABLES))}), or one for each contig, such as {{MT: 2}}."
+            )
+    if tables is None:
+        return GeneticCodes(document)
+    if not by_contig:
+        raise InputError(f"{where}: genetic_code names contigs, which mRNAs have none of; expected a number.")
+    return GeneticCodes(tables.pop("default", STANDARD), tables)
 
 
 def _format(given: Any, where: str) -> str | None:
@@ -204,6 +231,13 @@ def _format(given: Any, where: str) -> str | None:
     if given is not None and str(given).lower() not in names:
         raise InputError(f"{where}: format is {given!r}; expected one of {', '.join(FORMATS)}, or none to detect it.")
     return names[str(given).lower()] if given is not None else None
+
+
+def _switch(fields: Mapping[str, Any], key: str, default: bool, where: str) -> bool:
+    value = fields.get(key, default)
+    if type(value) is not bool:
+        raise InputError(f"{where}: {key} is {value!r}; expected true or false.")
+    return value
 
 
 def _filters(document: Any, where: str) -> Filters:
@@ -217,8 +251,7 @@ def _filters(document: Any, where: str) -> Filters:
     for name in ("min_length", "max_length"):
         if name in fields and (type(fields[name]) is not int or fields[name] < 1):
             raise InputError(f"{where}: {name} is {fields[name]!r}; expected a whole number of nt, 1 or more.")
-    if type(fields.get("primary_contigs", False)) is not bool:
-        raise InputError(f"{where}: primary_contigs is {fields['primary_contigs']!r}; expected true or false.")
+    _switch(fields, "primary_contigs", False, where)
     filters = Filters(**values)
     if filters.min_length > filters.max_length:
         raise InputError(

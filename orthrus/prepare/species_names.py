@@ -99,7 +99,7 @@ def _well_known() -> Iterable[list[str]]:
 
 
 def stated_taxon(annotation: Path) -> str | None:
-    """The taxonomy number in the head of an annotation: NCBI's ``##species`` line, or the ``Dbxref`` of a region row."""
+    """The taxonomy number in the head of an annotation, by NCBI's ``##species`` line or the ``Dbxref`` of a region."""
     with open_bytes(annotation) as stream:
         match = _TAXON.search(stream.read(_HEAD))
     return (match[1] or match[2]).decode() if match else None

@@ -19,6 +19,7 @@ import numpy as np
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
+from orthrus.genome.genetic_code import STANDARD, STANDARD_ONLY, GeneticCodes
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.transcripts import Transcript, spliced_transcripts
 from orthrus.store import Chunk, ChunkWriter
@@ -32,7 +33,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def chunked(transcripts: Iterable[Transcript], source: str) -> Iterator[Chunk]:
+def chunked(transcripts: Iterable[Transcript], source: str, genetic_code: int = STANDARD) -> Iterator[Chunk]:
     """``transcripts`` in chunks for a store whose ``source`` column names where they are from."""
     writer = ChunkWriter()
     for transcript_id, gene_id, gene_known, gene_name, species, biotype, mrna in transcripts:
@@ -47,6 +48,7 @@ def chunked(transcripts: Iterable[Transcript], source: str) -> Iterator[Chunk]:
             cds=mrna.cds,
             exon_ends=mrna.exon_ends,
             source=source,
+            genetic_code=genetic_code,
         )
         if len(writer) == _CHUNK:
             yield writer.take()
@@ -74,32 +76,45 @@ class Splicer:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def chunks(self, contigs: Iterable[tuple[TranscriptModels, Codes]], species: str, source: str) -> Iterator[Chunk]:
+    def chunks(
+        self,
+        contigs: Iterable[tuple[TranscriptModels, Codes]],
+        species: str,
+        source: str,
+        genetic_codes: GeneticCodes = STANDARD_ONLY,
+    ) -> Iterator[Chunk]:
         """The transcripts of ``contigs`` (models and bases of each), in order.
 
         Raises InputError if a worker was killed.
         """
         try:
-            yield from self._chunks(contigs, species, source)
+            yield from self._chunks(contigs, species, source, genetic_codes)
         except BrokenProcessPool:
             raise InputError(
                 "a worker process was killed, most likely for want of memory; use fewer with --workers."
             ) from None
 
-    def _chunks(self, contigs: Iterable[tuple[TranscriptModels, Codes]], species: str, source: str) -> Iterator[Chunk]:
+    def _chunks(
+        self,
+        contigs: Iterable[tuple[TranscriptModels, Codes]],
+        species: str,
+        source: str,
+        genetic_codes: GeneticCodes,
+    ) -> Iterator[Chunk]:
         pending: deque[tuple[Future[Chunk], Path | None]] = deque()
         for number, (models, bases) in enumerate(contigs):
             parts = [models.take(rows) for rows in _parts(len(models))]
+            genetic_code = genetic_codes.of(models.contig[0].as_py(), models.chromosomes) if parts else STANDARD
             self._n += len(models)
             if self._workers == 1 or self._n < _WORTH_WORKERS:
                 yield from _finished(pending, 0)
                 for part in parts:
-                    yield _splice(part, bases, species, source)
+                    yield _splice(part, bases, species, source, genetic_code)
                 continue
             path = self._folder / f"contig{number}.u8"
             bases.tofile(path)
             for part in parts:
-                future = self._start().submit(_splice, part, path, species, source)
+                future = self._start().submit(_splice, part, path, species, source, genetic_code)
                 pending.append((future, path if part is parts[-1] else None))
                 yield from _finished(pending, 2 * self._workers)
         yield from _finished(pending, 0)
@@ -123,10 +138,10 @@ def _parts(n: int) -> list[np.ndarray]:
     return [np.arange(start, min(start + _CHUNK, n)) for start in range(0, n, _CHUNK)]
 
 
-def _splice(models: TranscriptModels, bases: Codes | Path, species: str, source: str) -> Chunk:
+def _splice(models: TranscriptModels, bases: Codes | Path, species: str, source: str, genetic_code: int) -> Chunk:
     if isinstance(bases, Path):
         bases = np.asarray(np.memmap(bases, dtype=np.uint8, mode="r"))
-    (chunk,) = chunked(spliced_transcripts(models, bases, species), source)
+    (chunk,) = chunked(spliced_transcripts(models, bases, species), source, genetic_code)
     return chunk
 
 

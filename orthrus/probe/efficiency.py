@@ -5,14 +5,14 @@ first in an order of the seed, so that the rows of a smaller number are among th
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.probe import linear
-from orthrus.probe.metrics import chance, interval
-from orthrus.probe.one_split import fit_features, score
+from orthrus.probe.document import Curve, LabelEfficiency
+from orthrus.probe.metrics import chance, interval, score
+from orthrus.probe.one_split import fit_features
 from orthrus.probe.splits import Groups, Split
 from orthrus.probe.targets import Target, Task
 
@@ -39,23 +39,21 @@ def label_efficiency(
     families: Groups | None,
     metric: str,
     sizes: Sequence[int],
-) -> dict[str, Any]:
+) -> LabelEfficiency:
     """Mean score and interval over seeds of each feature set at each number of labels, up to all there are.
 
     A label that the few rows hold only one value of scores chance, so that every number is a mean over the same labels.
     """
     most = min(len(split.train) + len(split.validation) for split in splits)
     sizes = [*sorted(size for size in set(sizes) if size < most), most]
-    curves: dict[str, Any] = {}
+    curves = {}
     for name, features in feature_sets.items():
         points = [[_score(features, target, limited(s, size, families), metric) for s in splits] for size in sizes]
         intervals = [interval(scores) for scores in points]
-        curves[name] = {
-            "per_seed": points,
-            "mean": [each.mean for each in intervals],
-            "interval95": [None if np.isnan(each.low) else [each.low, each.high] for each in intervals],
-        }
-    return {"metric": metric, "labels": sizes, "feature_sets": curves}
+        curves[name] = Curve(
+            per_seed=points, mean=[each.mean for each in intervals], interval95=[each.ends for each in intervals]
+        )
+    return LabelEfficiency(metric=metric, labels=sizes, feature_sets=curves)
 
 
 def _score(features: NDArray[np.float32], target: Target, split: Split, metric: str) -> float:
@@ -63,6 +61,6 @@ def _score(features: NDArray[np.float32], target: Target, split: Split, metric: 
         predicted_NT = fit_features(features, target, split).scores_NT
     truth_NT = target.values[split.test]
     scored = (np.ptp(truth_NT, axis=0) > 0) | (target.task is Task.REGRESSION)
-    values = score(target, split, predicted_NT)[metric][scored]
+    values = score(target.task, truth_NT, predicted_NT)[metric][scored]
     by_chance = np.array([chance([metric], float(truth.mean()))[metric] for truth in truth_NT.T[scored]])
     return float(np.where(np.isfinite(values), values, by_chance).mean())

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.genome.kmers import CLUSTERED, similar_pairs, sketch, sketch_limit
 from orthrus.probe.labels import Labels
@@ -31,11 +32,15 @@ _CHROMOSOMES = ("chromosome", "chrom", "contig")
 
 @dataclass(frozen=True)
 class Relations:
-    """What is known of M rows: their labels' ``rows``, ids and genes, and the ``store`` that holds them, if any."""
+    """What is known of M labelled transcripts, the ``rows`` of the labels.
+
+    ``transcripts`` is a table with a column ``transcript_id`` and, where they are known, ``family_id``, ``gene_id`` and
+    ``gene_name``: a store's, or what the embeddings say. ``store`` holds the sequences, if they are at hand.
+    """
 
     labels: Labels
     rows: NDArray[np.int64]
-    embeddings: Embeddings
+    transcripts: pa.Table
     store: TranscriptStore | None
 
     @property
@@ -49,31 +54,46 @@ class Relations:
                 return [self.labels.columns[name][row] for row in self.rows]
         return None
 
-    def of_store(self, name: str) -> list[str | None] | None:
-        """A column of the store, or else of the embeddings."""
-        ids = self.transcript_ids
-        if self.store is not None:
-            column: list[str | None] = (
-                self.store.transcripts[name].take([self.store.index_of(i) for i in ids]).to_pylist()
-            )
-            return column
-        values = getattr(self.embeddings, name, None)
-        if values is None:
+    def of_table(self, name: str) -> list[str | None] | None:
+        """A column of the transcript table, None for a transcript that it lacks; None without the column."""
+        if name not in self.transcripts.column_names:
             return None
-        of_id = dict(zip(self.embeddings.transcript_ids, values, strict=True))
-        return [of_id[name] for name in ids]
+        ids = pa.array(self.transcript_ids, pa.string())
+        place = pc.index_in(ids, value_set=self.transcripts["transcript_id"].combine_chunks().cast(pa.string()))
+        values: list[str | None] = self.transcripts[name].take(place).to_pylist()
+        return values
 
 
 def family_keys(known: Relations) -> Keys:
-    """Families and genes, from the store or the embeddings, and the labels' genes."""
+    """Families and genes, from the transcript table, and the labels' genes."""
     keys: Keys = []
     for kind in ("family_id", "gene_name"):
-        values = known.of_store(kind)
+        values = known.of_table(kind)
         if values is not None:
             keys.append((kind, values))
     if known.labels.gene_name is not None:
         keys.append(("gene_name", [known.labels.gene_name[row] for row in known.rows]))
     return keys
+
+
+def of_unknown_gene(known: Relations) -> NDArray[np.bool_]:
+    """Which of M rows are of a gene that nothing names, neither the transcript table nor the labels, bool (M,).
+
+    Transcripts of such a gene may lie in several families, and so on several sides of a split.
+    """
+    stated = known.of_table("gene_known")
+    named = [known.labels.gene_name[row] for row in known.rows] if known.labels.gene_name is not None else None
+    columns: list[Sequence[object] | None] = [named]
+    if stated is not None:
+        columns.append(stated)
+    else:
+        ids = known.of_table("gene_id")
+        columns += [known.of_table("gene_name"), known.of_table("family_id") if ids is None else ids]
+    unknown = np.ones(len(known.rows), dtype=np.bool_)
+    for column in columns:
+        if column is not None:
+            unknown &= np.array([not value or str(value).lower() == "nan" for value in column])
+    return unknown
 
 
 def unit_keys(unit: SplitUnit, known: Relations, groups: Path | None) -> Keys:
@@ -114,8 +134,8 @@ def _homology_keys(known: Relations, path: Path | None) -> Keys:
     members = read_groups(path)
     names: list[list[str | None]] = [list(known.transcript_ids)]
     for column in (
-        known.of_store("gene_id"),
-        known.of_store("gene_name"),
+        known.of_table("gene_id"),
+        known.of_table("gene_name"),
         known.of_labels(("gene_name", "gene", "gene_id")),
     ):
         if column is not None:

@@ -1,13 +1,14 @@
 """Labels of transcripts: a tab-separated table, or a Parquet data frame, as texts with their place in the file.
 
 A table has a column of ids, target columns and, if it knows them, ``gene_name`` (or ``gene``), ``chromosome``, folds.
-A data frame without the column of ids, as mRNABench keeps them, has its row numbers for ids; ``orthrus embed`` gives
-its transcripts the same. Missing values are empty, NA, N/A, NaN, null or None.
+A data frame with sequences and without the column of ids, as mRNABench keeps them, has its row numbers for ids;
+``orthrus embed`` gives its transcripts the same. Missing values are empty, NA, N/A, NaN, null or None.
 """
 
 import csv
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from orthrus.genome.mrna_frames import PARQUET_SUFFIXES, row_ids
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 _GENE_COLUMNS = ("gene_name", "gene", "gene_id")
-_BULKY = ("sequence", "cds", "splice")  # of a data frame: not labels
+_SEQUENCE = "sequence"
+_BULKY = (_SEQUENCE, "cds", "splice")  # of a data frame: not labels
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,14 @@ def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str =
     table = _read_frame(path, targets, id_column) if frame else _read_table(path)
     for column in (id_column, *targets):
         if column not in table:
-            raise InputError(
-                f"{path} has no column {column!r}; it has {_named(table.columns)}"
-                + (" (are its columns separated by tabs?)." if len(table.columns) == 1 else ".")
-            )
+            hint = " (are its columns separated by tabs?)" if len(table.columns) == 1 else ""
+            other = "; say which column holds the ids: --id, or `id` of the task" if column == id_column else ""
+            raise InputError(f"{path} has no column {column!r}; it has {_named(table.columns)}{hint}{other}.")
     if not frame:
         table.index += 2  # an index is a line number from here on
         table = table[(table != "").any(axis=1)]
     n_rows = len(table)
+    table[id_column] = table[id_column].str.strip()
     table = table[~table.duplicated()]
     _check_ids(path, table, id_column)
     known = pd.Series(True, index=table.index)
@@ -108,6 +110,11 @@ def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str =
         n_missing=int((~known).sum()),
         n_repeated=n_rows - len(table),
     )
+
+
+def holds_sequences(path: Path) -> bool:
+    """Whether a labels file is a data frame with the transcripts' sequences in it."""
+    return _is_frame(path) and path.is_file() and _SEQUENCE in _open_frame(path).schema_arrow.names
 
 
 def _named(columns: Iterable[str]) -> str:
@@ -133,20 +140,31 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _read_frame(path: Path, targets: Sequence[str], id_column: str) -> pd.DataFrame:
-    try:
-        parquet = pq.ParquetFile(path)
-        names = [
-            field.name
-            for field in parquet.schema_arrow
-            if field.name in targets or (field.name not in _BULKY and not pa.types.is_nested(field.type))
-        ]
+    parquet = _open_frame(path)
+    names = [
+        field.name
+        for field in parquet.schema_arrow
+        if field.name in targets or (field.name not in _BULKY and not pa.types.is_nested(field.type))
+    ]
+    with _readable(path):
         table = parquet.read(columns=names)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')}).") from None
     texts = {name: _texts(path, name, table[name]) for name in names}
-    if id_column not in texts:
+    if id_column not in texts and _SEQUENCE in parquet.schema_arrow.names:
         texts[id_column] = row_ids(len(table))
     return pd.DataFrame(texts, dtype=str)
+
+
+def _open_frame(path: Path) -> pq.ParquetFile:
+    with _readable(path):
+        return pq.ParquetFile(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')}).") from None
 
 
 def _texts(path: Path, name: str, column: pa.ChunkedArray) -> list[str]:

@@ -40,8 +40,9 @@ def fit_logistic(
     fitted = np.flatnonzero((train_NT != train_NT[0]).any(axis=0))
     scores_NT = np.full((len(split.test), labels_NT.shape[1]), np.nan)
     chosen = np.full(labels_NT.shape[1], np.nan)
+    params_MT = np.full((len(axes.variance_R) + 1, labels_NT.shape[1]), np.nan)
     if not len(fitted):
-        return Fit(scores_NT, tuple(chosen.tolist()), float("nan"))
+        return Fit(scores_NT, tuple(chosen.tolist()), float("nan"), params_MT[:-1], params_MT[-1])
     train_TN = torch.from_numpy(train_NT[:, fitted].T.copy())
     validation_TN = torch.from_numpy(labels_NT[split.validation][:, fitted].T.copy())
     grid_PT = torch.tensor(penalties, dtype=torch.float64)[:, None].expand(-1, len(fitted))
@@ -59,7 +60,8 @@ def fit_logistic(
     scores_NT[:, fitted] = _logits(params_TM, axes.test_NR).T.numpy()
     chosen[fitted] = penalties_T.numpy()
     loss = float(_log_loss(params_TM, axes.validation_NR, validation_TN).mean())
-    return Fit(scores_NT, tuple(chosen.tolist()), loss)
+    params_MT[:, fitted] = params_TM.T.numpy()
+    return Fit(scores_NT, tuple(chosen.tolist()), loss, params_MT[:-1], params_MT[-1])
 
 
 def _solve(
@@ -143,7 +145,9 @@ def fit_softmax(
     best = int(error_P.argmin())
     scores_NK = np.full((len(split.test), classes_NK.shape[1]), np.nan)
     scores_NK[:, fitted] = log_probabilities(params_PM[best : best + 1], axes.test_NR)[0].T.numpy()
-    return Fit(scores_NK, (penalties[best],), float(error_P[best]))
+    params_MK = np.full((n_axes + 1, classes_NK.shape[1]), np.nan)
+    params_MK[:, fitted] = (turn_KK @ params_PM[best].view(n_classes, -1)).T.numpy()
+    return Fit(scores_NK, (penalties[best],), float(error_P[best]), params_MK[:-1], params_MK[-1])
 
 
 def _penalised(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
+from orthrus.probe.targets import Task
+
 TITLES = {
     "pearson_r": "Pearson R",
     "spearman_r": "Spearman ρ",
@@ -41,6 +43,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """``low`` and ``high``, None without an interval."""
+        return None if np.isnan(self.low) else (self.low, self.high)
+
 
 @dataclass(frozen=True)
 class SeedScores:
@@ -57,6 +64,14 @@ class SeedScores:
     predicted_NT: Floats
     validation_loss: float
     readout: str = ""
+
+
+def score(task: Task, truth_NT: Floats, predicted_NT: Floats) -> dict[str, Floats]:
+    """Every metric of each target or label of N rows, (T,); NaN for a label that the rows cannot score."""
+    if task is not Task.REGRESSION:
+        return label_scores(truth_NT, predicted_NT)
+    by_target = [regression_scores(*pair) for pair in zip(truth_NT.T, predicted_NT.T, strict=True)]
+    return {metric: np.array([scores[metric] for scores in by_target]) for metric in REGRESSION_METRICS}
 
 
 def regression_scores(truth_N: Floats, predicted_N: Floats) -> dict[str, float]:

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
-from orthrus.probe import linear, logistic, metrics
-from orthrus.probe.metrics import Floats, SeedScores
+from orthrus.probe import linear, logistic
+from orthrus.probe.metrics import Floats, SeedScores, score
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target, Task
 
 MAX_PERMUTATIONS = 10
+EMBEDDING_WEIGHTS = (1.0, 0.3, 0.1, 0.03)
 
 
 def probe_features(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:
@@ -33,7 +34,7 @@ def seed_scores(
     penalties: tuple[float, ...] = (),
 ) -> SeedScores:
     """Scores of predictions for the test rows of one split; raises InputError if these can score no label."""
-    of_label = score(target, split, predicted_NT)
+    of_label = score(target.task, target.values[split.test], predicted_NT)
     scored = np.isfinite(next(iter(of_label.values())))
     if not scored.any():
         raise InputError(
@@ -55,22 +56,48 @@ def probe_readouts(readouts: Mapping[str, NDArray[np.float32]], target: Target, 
     return min(probed, key=lambda each: each.validation_loss)
 
 
+def probe_beside(
+    readouts: Mapping[str, NDArray[np.float32]], control_MC: NDArray[np.float32], target: Target, split: Split
+) -> SeedScores:
+    """:func:`probe_features` of one of the ``readouts`` side by side with a control's features.
+
+    Standardised, a block of many features outweighs one of few, whatever either says; so the embedding's are multiplied
+    by one of :data:`EMBEDDING_WEIGHTS`, which is a penalty of their own. Readout and weight are those whose ridge
+    regression has the least squared error on validation rows, for labels and classes too, where it costs a hundredth of
+    the logistic regression that then scores.
+    """
+    best: tuple[float, str, linear.Axes] | None = None
+    with linear.threads_for(control_MC.size):
+        for name, matrix in readouts.items():
+            both = np.hstack([matrix, control_MC])
+            for weight in EMBEDDING_WEIGHTS:
+                weight_D = np.repeat([weight, 1.0], [matrix.shape[1], control_MC.shape[1]])
+                axes = linear.principal_axes(both, split, weight_D)
+                loss = linear.fit_ridge(axes, target.values, split).validation_loss
+                if best is None or loss < best[0]:
+                    best = loss, weighted(name, weight), axes
+        assert best is not None
+        fit = fit_on_axes(best[2], target, split)
+    scores = seed_scores(target, split, fit.scores_NT, fit.validation_loss, fit.penalties)
+    return replace(scores, readout=best[1])
+
+
+def weighted(readout: str, weight: float) -> str:
+    """The name of a readout beside a control, by the weight of its features."""
+    return f"{readout} × {weight:g}"
+
+
 def fit_features(features_MD: NDArray[np.float32], target: Target, split: Split) -> linear.Fit:
     """The linear model of the task: ridge, logistic of each label, or multinomial for several classes."""
-    axes = linear.principal_axes(features_MD, split)
+    return fit_on_axes(linear.principal_axes(features_MD, split), target, split)
+
+
+def fit_on_axes(axes: linear.Axes, target: Target, split: Split) -> linear.Fit:
+    """:func:`fit_features` of features that are in principal axes already."""
     if target.task is Task.REGRESSION:
         return linear.fit_ridge(axes, target.values, split)
     several_classes = target.task is Task.CLASSIFICATION and target.values.shape[1] > 1
     return (logistic.fit_softmax if several_classes else logistic.fit_logistic)(axes, target.values, split)
-
-
-def score(target: Target, split: Split, predicted_NT: Floats) -> dict[str, Floats]:
-    """Every metric of each target or label on the test rows, (T,); NaN for a label that they cannot score."""
-    truth_NT = target.values[split.test]
-    if target.task is not Task.REGRESSION:
-        return metrics.label_scores(truth_NT, predicted_NT)
-    by_target = [metrics.regression_scores(*pair) for pair in zip(truth_NT.T, predicted_NT.T, strict=True)]
-    return {metric: np.array([scores[metric] for scores in by_target]) for metric in metrics.REGRESSION_METRICS}
 
 
 def probe_shuffled(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:

@@ -3,7 +3,6 @@
 One drawing, for ``bars.png`` and for the page of a run.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +10,36 @@ import altair as alt
 import pandas as pd
 
 from orthrus.charts import GREY, INK, PALETTE, SOFT, write_png
+from orthrus.probe.document import ProbeDocument
 from orthrus.probe.metrics import TITLES
 
 ROW = 40  # height of a feature set's row
 EXPLANATION = "bars from chance to the mean, whiskers its 95 % interval over splits, dots the splits"
 
 
-def bar_chart(document: Mapping[str, Any], metric: str) -> Any:
-    """The layered chart of a probe's scores (what ``metrics.json`` holds) on a metric, a row a feature set."""
-    chance, sets = document["chance"][metric], document["feature_sets"]
+def bar_chart(document: ProbeDocument, metric: str) -> Any:
+    """The layered chart of a probe's scores on a metric, a row a feature set."""
+    chance, sets = document.chance[metric], document.feature_sets
     rows = []
     for i, (name, feature_set) in enumerate(sets.items()):
-        scores = feature_set["scores"][metric]
-        low, high = scores["interval95"] or (None, None)
+        scores = feature_set.scores[metric]
+        low, high = scores.interval95 or (None, None)
         rows.append(
-            {"features": name, "mean": scores["mean"], "chance": chance, "low": low, "high": high,
-             "end": max(scores["mean"], scores["mean"] if high is None else high), "ours": i == 0,
-             "splits": len(scores["per_seed"])}
+            {"features": name, "mean": scores.mean, "chance": chance, "low": low, "high": high,
+             "end": max(scores.mean, scores.mean if high is None else high), "ours": i == 0,
+             "splits": len(scores.per_seed)}
         )  # fmt: skip
     dots = [
         {"features": name, "score": score, "seed": str(seed)}
         for name, each in sets.items()
-        for seed, score in zip(document["seeds"], each["scores"][metric]["per_seed"], strict=False)
+        for seed, score in zip(document.seeds, each.scores[metric].per_seed, strict=True)
     ]
     values = [chance, *(row[name] for row in rows for name in ("mean", "low", "high")), *(dot["score"] for dot in dots)]
     known = [value for value in values if value is not None]
     low, high = min(known), max(known)
     room = 0.2 * ((high - low) or 1)  # for the numbers
     y = alt.Y("features:N", sort=list(sets), title=None).axis(
-        grid=False, labelColor=INK, labelFontSize=12, labelLimit=150
+        grid=False, labelColor=INK, labelFontSize=12, labelLimit=190
     )
     x = (
         alt.X("mean:Q", title=f"{TITLES[metric]}, chance {chance:.2f} dotted")
@@ -66,13 +66,9 @@ def bar_chart(document: Mapping[str, Any], metric: str) -> Any:
     return alt.layer(bars, line, whiskers, seeds, numbers).properties(height=ROW * len(sets))
 
 
-def draw_bars(document: Mapping[str, Any], path: Path) -> None:
-    """Draw the scores in ``document`` (what ``metrics.json`` holds) to a PNG, one panel a metric."""
-    unit = "family" if "family_id" in document["grouped_by"] else "gene"
-    title = (
-        f"{document['target']} ({document['task']}), {document['counts']['rows']:,} transcripts,"
-        f" {len(document['seeds'])} {unit}-disjoint splits"
-    )
-    panels = [bar_chart(document, metric).properties(width=300) for metric in document["metrics"]]
+def draw_bars(document: ProbeDocument, path: Path) -> None:
+    """Draw the scores of a probe to a PNG, one panel a metric, titled by the split that was made."""
+    title = f"{document.target} ({document.task}), {document.counts['rows']:,} transcripts, {document.splits}"
+    panels = [bar_chart(document, metric).properties(width=300) for metric in document.metrics]
     whole = alt.hconcat(*panels, spacing=30, title=alt.TitleParams(title, subtitle=EXPLANATION))
     write_png(whole.properties(padding=16), path)

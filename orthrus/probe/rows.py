@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 
-from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.probe.groups import Relations, family_keys, unit_keys
 from orthrus.probe.labels import Labels
@@ -19,16 +19,17 @@ DEFAULT_SEEDS = 10
 
 
 @dataclass(frozen=True)
-class Rows:
+class ProbeRows:
     """M transcripts with their target and ``splits``; ``counts`` say how many were left out, and where.
 
-    ``families`` groups them by family and gene, None where neither is known; ``grouped_by`` names the keys of a split's
-    unit.
+    ``relations`` is what is known of them; ``families`` groups them by family and gene, None where neither is known;
+    ``grouped_by`` names the keys of a split's unit.
     """
 
     transcript_ids: list[str]
     target: Target
     splits: list[Split]
+    relations: Relations
     families: Groups | None
     grouped_by: list[str]
     counts: dict[str, int]
@@ -37,15 +38,17 @@ class Rows:
 def choose_rows(
     labels: Labels,
     spec: TaskSpec,
-    embeddings: Embeddings,
-    store: TranscriptStore | None,
+    transcripts: pa.Table,
     sources: Mapping[str, Sequence[str]],
     seeds: int | None = None,
-) -> Rows:
+    store: TranscriptStore | None = None,
+) -> ProbeRows:
     """The labelled transcripts that all ``sources`` (name -> transcript ids) have, with their target and splits.
 
-    ``seeds`` is the number of splits: 10 unless given, or as many as there are given folds. Raises InputError if a
-    source has none of the labelled transcripts, or the target or the groups cannot be used.
+    ``transcripts`` says which are related: a store's table, or :attr:`orthrus.embedding.file.Embeddings.transcripts`
+    (columns as in :class:`orthrus.probe.groups.Relations`). ``store`` holds their sequences, which a split by k-mer
+    cluster needs. ``seeds`` is the number of splits: 10 unless given, or as many as there are given folds. Raises
+    InputError if a source has none of the labelled transcripts, or the target or the groups cannot be used.
     """
     present = {}
     for name, ids in sources.items():
@@ -60,7 +63,7 @@ def choose_rows(
             )
     common = np.logical_and.reduce(list(present.values()))
     target = encode_target(labels, np.flatnonzero(common), spec.task)
-    related = Relations(labels, target.rows, embeddings, store)
+    related = Relations(labels, target.rows, transcripts, store)
     ids = related.transcript_ids
     by_family = family_keys(related)
     families = group_rows(ids, by_family) if by_family else None
@@ -81,7 +84,7 @@ def choose_rows(
         "rows": len(ids),
         "groups": n_groups,
     }
-    return Rows(ids, target, splits, families, grouped_by, counts)
+    return ProbeRows(ids, target, splits, related, families, grouped_by, counts)
 
 
 def _given_folds(labels: Labels, target: Target, column: str, seeds: int | None) -> tuple[list[Split], list[str], int]:
@@ -99,7 +102,7 @@ def _given_folds(labels: Labels, target: Target, column: str, seeds: int | None)
     return [split_folds(fold_of_row, seed) for seed in range(seeds or n_folds)], [column], n_folds
 
 
-def report_dropped_rows(labels: Labels, rows: Rows, console: Console) -> None:
+def report_dropped_rows(labels: Labels, rows: ProbeRows, console: Console) -> None:
     """Print a line on each thing that was dropped, and why."""
     counts = rows.counts
     lines = [f"{what} dropped: {why}" for what, why in rows.target.dropped.items()]

@@ -1,12 +1,11 @@
 """One probe: feature sets side by side on the same rows and the same splits.
 
 labels + embeddings (+ controls) -> common rows -> groups -> for each seed: split, fit, score -> a folder with
-``metrics.json``, ``scores.csv`` and ``bars.png``, and a printed table. 12.6 k x 512 rows, ten seeds, with all controls:
-about 30 s on two cores.
+``metrics.json``, ``scores.csv``, ``bars.png`` and ``head/``, and a printed table. 12.6 k x 512 rows, ten seeds, with
+all controls: about 30 s on two cores.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,31 +18,38 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.messages import messages
-from orthrus.output import reserve_folder
-from orthrus.probe.controls import KMER_SIZES, composition_features, kmer_features
+from orthrus.output import atomic_folder, reserve_folder
+from orthrus.probe.controls import KMER_SIZES, NO_CDS, codon_features, composition_features, has_cds, kmer_features
+from orthrus.probe.document import (
+    CODON,
+    COMPOSITION,
+    DOCUMENT_FILE,
+    EMBEDDING,
+    EMBEDDING_AND_CODON,
+    KMER,
+    LABEL_SHUFFLE,
+    RANDOM_INIT,
+    LabelEfficiency,
+    LabelsFile,
+    ProbeDocument,
+)
 from orthrus.probe.efficiency import label_efficiency
+from orthrus.probe.head import HEAD_FOLDER, Head, fit_head
 from orthrus.probe.labels import Labels, read_labels
-from orthrus.probe.leaks import leak_report
+from orthrus.probe.leaks import Pretraining, leak_report, seen_in_pretraining
 from orthrus.probe.metrics import SeedScores
-from orthrus.probe.one_split import probe_features, probe_readouts, probe_shuffled
-from orthrus.probe.result import RESULT_FILE, print_table, write_result
-from orthrus.probe.rows import Rows, choose_rows, report_dropped_rows
-from orthrus.probe.summary import COMPOSITION, EMBEDDING, KMER, LABEL_SHUFFLE, RANDOM_INIT, summarise
+from orthrus.probe.one_split import EMBEDDING_WEIGHTS, probe_beside, probe_readouts, probe_shuffled, weighted
+from orthrus.probe.result import print_table, write_result
+from orthrus.probe.rows import ProbeRows, choose_rows, report_dropped_rows
+from orthrus.probe.splits import Split
+from orthrus.probe.summary import summarise
 from orthrus.probe.tasks import TaskSpec
 from orthrus.store import TranscriptStore, sha256
-
-__all__ = ["COMPOSITION", "KMER", "RANDOM_INIT", "ProbeResult", "probe_features", "run_probe"]
 
 Control = Embeddings | Callable[[Sequence[str]], Embeddings]
 Readouts = Mapping[str, NDArray[np.float32]]
 
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """A finished probe: its ``folder`` and what its ``metrics.json`` holds."""
-
-    folder: Path
-    metrics: dict[str, Any]
+_OURS = (EMBEDDING, EMBEDDING_AND_CODON, RANDOM_INIT, CODON, KMER, COMPOSITION, LABEL_SHUFFLE)
 
 
 def run_probe(
@@ -54,68 +60,99 @@ def run_probe(
     controls: Mapping[str, Control] | None = None,
     missing_controls: Mapping[str, str] | None = None,
     compare: Mapping[str, Embeddings] | None = None,
-    pretraining: TranscriptStore | None = None,
+    pretraining: Pretraining | None = None,
     kmer_sizes: Sequence[int] = KMER_SIZES,
     label_counts: Sequence[int] = (),
     seeds: int | None = None,
     overwrite: bool = False,
-) -> ProbeResult:
-    """Probe ``embeddings`` for a task and write the folder ``output``.
+) -> ProbeDocument:
+    """Probe ``embeddings`` for a task, write the folder ``output``, print a table and return what was found.
 
-    Several embeddings are of one encoder trained with several seeds: a split's score is their mean. Other encoders to
-    ``compare`` are probed on the same rows and splits. With a ``store``, its families group the rows and the ``k-mer``
-    and ``length + composition`` controls are computed from its sequences. Other ``controls`` are embeddings, or
-    functions that make them for the transcripts they are given: these are called once the input is known to be usable
-    (``random-init``: an untrained encoder of the same shape). ``missing_controls`` says why a control could not be had.
-    Rows are those that every feature set has. ``label_counts`` ask for label-efficiency curves. Raises InputError for
-    input that cannot be probed, before anything is written.
+    Args:
+        embeddings: vectors of transcripts. Several are of one encoder trained with several seeds: a split's score is
+            their mean.
+        spec: the task.
+        output: folder to write; it is there whole or not at all.
+        store: its families group the rows, and the ``codon``, ``k-mer`` and ``length + composition`` controls and
+            ``embedding + codon control`` are computed from its sequences.
+        controls: other controls, or functions that make them for the transcripts they are given, called once the input
+            is known to be usable (``random-init``: an untrained encoder of the same shape).
+        missing_controls: why a control could not be had.
+        compare: other encoders' vectors by name, probed on the same rows and splits.
+        pretraining: what the encoder was pretrained on, for the leak report and for transductive and inductive scores.
+        kmer_sizes: largest k of the k-mer control, chosen among these on validation rows.
+        label_counts: numbers of labels that ask for label-efficiency curves.
+        seeds: number of splits, 10 unless given, or as many as there are given folds.
+        overwrite: replace an earlier probe's folder.
+
+    Returns:
+        The content of ``metrics.json``. Rows are those that every feature set has.
+
+    Raises:
+        InputError: for input that cannot be probed, before anything is written.
     """
     output = Path(output)
-    with reserve_folder(output, RESULT_FILE, overwrite):
+    with reserve_folder(output, DOCUMENT_FILE, overwrite):
         if seeds is not None and seeds < 1:
             raise InputError(f"seeds is {seeds}; expected at least 1, and 2 or more for an interval.")
         members = [embeddings] if isinstance(embeddings, Embeddings) else list(embeddings)
         labels = read_labels(spec.labels, spec.targets, spec.id_column)
-        taken = {EMBEDDING, LABEL_SHUFFLE, RANDOM_INIT, KMER, COMPOSITION} & set(compare or ())
+        taken = set(_OURS) & set(compare or ())
         if taken:
             raise InputError(f"{taken.pop()!r} is the name of a feature set here; give the compared embedding another.")
-        feature_sets: dict[str, Sequence[Control]] = {EMBEDDING: members}
-        feature_sets |= {name: [each] for name, each in {**(compare or {}), **(controls or {})}.items()}
+        given: dict[str, Sequence[Embeddings]] = {EMBEDDING: members}
+        given |= {name: [each] for name, each in (compare or {}).items()}
+        made = dict(controls or {})
         if store is not None:
-            feature_sets[KMER] = [partial(kmer_features, store, sizes=kmer_sizes)]
-            feature_sets[COMPOSITION] = [partial(composition_features, store)]
+            made[CODON] = partial(codon_features, store)
+            made[KMER] = partial(kmer_features, store, sizes=kmer_sizes)
+            made[COMPOSITION] = partial(composition_features, store)
         console = messages()
-        rows = choose_rows(labels, spec, members[0], store, _sources(feature_sets, store), seeds)
+        transcripts = members[0].transcripts if store is None else store.transcripts
+        rows = choose_rows(labels, spec, transcripts, _sources(given, made, store), seeds, store)
         report_dropped_rows(labels, rows, console)
-        readouts = {
-            name: [_readouts(name, each, rows.transcript_ids) for each in sources]
-            for name, sources in feature_sets.items()
-        }
+        missing = dict(missing_controls or {})
+        if store is not None and not has_cds(store, rows.transcript_ids):
+            del made[CODON]
+            missing[CODON] = NO_CDS
+        readouts = {name: [_readouts(name, each, rows.transcript_ids) for each in of] for name, of in given.items()}
+        readouts |= {name: [_readouts(name, each, rows.transcript_ids)] for name, each in made.items()}
+        seen = None if pretraining is None else seen_in_pretraining(rows.relations, pretraining)
         results = _probe_all(readouts, rows, console)
-        document = {
+        document = ProbeDocument(
             **describe_task(spec, labels, rows, store),
-            "embeddings": members[0].metadata,
-            "encoder_seeds": [each.metadata.get("file") for each in members] if len(members) > 1 else [],
-            **summarise(results, {name: each[0] for name, each in readouts.items()}, rows, spec.metric),
-            "label_efficiency": _label_efficiency(readouts, results, rows, spec.metric, label_counts),
-            "leaks": leak_report(rows.transcript_ids, rows.families, rows.splits, store, pretraining),
-            "missing_controls": _missing(feature_sets, store, missing_controls or {}),
-        }
-        write_result(document, output)
-    print_table(document, Console())
-    return ProbeResult(output, document)
+            embeddings=members[0].metadata,
+            encoder_seeds=[each.metadata.get("file") for each in members] if len(members) > 1 else [],
+            **summarise(results, _widths(readouts), rows, spec.metric, seen),
+            label_efficiency=_label_efficiency(readouts, results, rows, spec.metric, label_counts),
+            leaks=leak_report(rows, seen),
+            missing_controls=_missing(readouts, store, missing),
+        )
+        head = _head(readouts[EMBEDDING][0], results[EMBEDDING][0][0].readout, rows, spec, members[0].metadata)
+        with atomic_folder(output) as folder:
+            write_result(document, folder)
+            head.save(folder / HEAD_FOLDER)
+    print_table(document, Console(markup=False, emoji=False))
+    return document
 
 
-def describe_task(spec: TaskSpec, labels: Labels, rows: Rows, store: TranscriptStore | None) -> dict[str, Any]:
-    """The part of ``metrics.json`` on the task: where labels come from, which rows and targets there are."""
+def _head(readouts: Readouts, readout: str, rows: ProbeRows, spec: TaskSpec, metadata: dict[str, Any]) -> Head:
+    """The head of the first split, on the readout that it chose."""
+    return fit_head(
+        readouts[readout], rows.target, rows.splits[0], readout=readout, metadata=metadata, name=spec.name,
+        unit=spec.split.value, source=spec.source, licence=spec.licence,
+    )  # fmt: skip
+
+
+def describe_task(spec: TaskSpec, labels: Labels, rows: ProbeRows, store: TranscriptStore | None) -> dict[str, Any]:
+    """The fields of a ProbeDocument on the task: where labels come from, which rows and targets there are."""
     return {
-        "format_version": 2,
         "task": rows.target.task.value,
         "target": spec.name,
         "split": spec.split.value,
         "source": spec.source,
         "licence": spec.licence,
-        "labels": {"file": str(labels.path), "sha256": sha256(labels.path)},
+        "labels": LabelsFile(file=str(labels.path), sha256=sha256(labels.path)),
         "store": None if store is None else str(store.path),
         "counts": rows.counts,
         "grouped_by": rows.grouped_by,
@@ -124,16 +161,31 @@ def describe_task(spec: TaskSpec, labels: Labels, rows: Rows, store: TranscriptS
     }
 
 
-def _sources(feature_sets: Mapping[str, Sequence[Control]], store: TranscriptStore | None) -> dict[str, Sequence[str]]:
+def _sources(
+    given: Mapping[str, Sequence[Embeddings]], made: Mapping[str, Control], store: TranscriptStore | None
+) -> dict[str, Sequence[str]]:
     """The transcripts that each embedding, and the store, has."""
     sources: dict[str, Sequence[str]] = {}
-    for name, members in feature_sets.items():
+    for name, members in given.items():
         for i, each in enumerate(members):
-            if isinstance(each, Embeddings):
-                sources[name if i == 0 else f"{name} {i + 1}"] = each.transcript_ids
+            sources[name if i == 0 else f"{name} {i + 1}"] = each.transcript_ids
+    sources |= {name: each.transcript_ids for name, each in made.items() if isinstance(each, Embeddings)}
     if store is not None:
         sources["store"] = store.column("transcript_id")
     return sources
+
+
+def _widths(readouts: Mapping[str, Sequence[Readouts]]) -> dict[str, dict[str, int]]:
+    """The number of features of each readout of each set's first member."""
+    widths = {name: {readout: m.shape[1] for readout, m in of[0].items()} for name, of in readouts.items()}
+    if CODON in widths:
+        (n_codon,) = widths[CODON].values()
+        widths[EMBEDDING_AND_CODON] = {
+            weighted(readout, weight): n + n_codon
+            for readout, n in widths[EMBEDDING].items()
+            for weight in EMBEDDING_WEIGHTS
+        }
+    return widths
 
 
 def _readouts(name: str, features: Control, transcript_ids: Sequence[str]) -> Readouts:
@@ -147,41 +199,41 @@ def _readouts(name: str, features: Control, transcript_ids: Sequence[str]) -> Re
 
 
 def _probe_all(
-    readouts: Mapping[str, Sequence[Readouts]], rows: Rows, console: Console
+    readouts: Mapping[str, Sequence[Readouts]], rows: ProbeRows, console: Console
 ) -> dict[str, list[list[SeedScores]]]:
     """Scores by feature set, member and seed; the last set is the embedding on shuffled labels."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    first = next(iter(readouts[EMBEDDING][0].values()))
+    probes: dict[str, list[Callable[[Split], SeedScores]]] = {
+        name: [partial(probe_readouts, member, rows.target) for member in members] for name, members in readouts.items()
+    }
+    if CODON in readouts:
+        (codon_MC,) = readouts[CODON][0].values()
+        both = [partial(probe_beside, member, codon_MC, rows.target) for member in readouts[EMBEDDING]]
+        probes = {EMBEDDING: probes[EMBEDDING], EMBEDDING_AND_CODON: both, **probes}
+    probes[LABEL_SHUFFLE] = [partial(probe_shuffled, first, rows.target)]
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        n_probes = sum(map(len, readouts.values())) + 1
-        bar = progress.add_task("probing", total=len(rows.splits) * n_probes)
-        results: dict[str, list[list[SeedScores]]] = {}
-        for name, members in readouts.items():
+        bar = progress.add_task("probing", total=len(rows.splits) * sum(map(len, probes.values())))
+        results: dict[str, list[list[SeedScores]]] = {name: [[] for _ in members] for name, members in probes.items()}
+        for name, members in probes.items():
             progress.update(bar, description=f"probing {name}")
-            results[name] = []
-            for member in members:
-                results[name].append([])
+            for member, found in zip(members, results[name], strict=True):
                 for split in rows.splits:
-                    results[name][-1].append(probe_readouts(member, rows.target, split))
+                    found.append(member(split))
                     progress.advance(bar)
-        progress.update(bar, description=f"probing {LABEL_SHUFFLE}")
-        first = next(iter(readouts[EMBEDDING][0].values()))
-        results[LABEL_SHUFFLE] = [[]]
-        for split in rows.splits:
-            results[LABEL_SHUFFLE][0].append(probe_shuffled(first, rows.target, split))
-            progress.advance(bar)
     return results
 
 
 def _label_efficiency(
     readouts: Mapping[str, Sequence[Readouts]],
     results: Mapping[str, Sequence[Sequence[SeedScores]]],
-    rows: Rows,
+    rows: ProbeRows,
     metric: str,
     label_counts: Sequence[int],
-) -> dict[str, Any]:
+) -> LabelEfficiency | None:
     """Curves of each feature set's first member, by the readout that most of its seeds chose."""
     if not label_counts:
-        return {}
+        return None
     features = {}
     for name, members in readouts.items():
         chosen = [seed.readout for seed in results[name][0]]
@@ -190,7 +242,9 @@ def _label_efficiency(
 
 
 def _missing(
-    feature_sets: Mapping[str, Sequence[Control]], store: TranscriptStore | None, reasons: Mapping[str, str]
+    readouts: Mapping[str, Sequence[Readouts]], store: TranscriptStore | None, reasons: Mapping[str, str]
 ) -> dict[str, str]:
     default = "not given" if store is not None else "needs --store, for the transcripts' sequences"
-    return {name: reasons.get(name, default) for name in (KMER, COMPOSITION, RANDOM_INIT) if name not in feature_sets}
+    return {
+        name: reasons.get(name, default) for name in (CODON, KMER, COMPOSITION, RANDOM_INIT) if name not in readouts
+    }

@@ -20,7 +20,7 @@ from orthrus.errors import InputError
 
 FRACTIONS = {"train": 0.70, "validation": 0.15, "test": 0.15}
 
-Rows = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 class SplitUnit(str, Enum):
@@ -44,9 +44,9 @@ class Split:
     """Row numbers of the three sides of one seed, ascending, int64; together every row, once."""
 
     seed: int
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: Indices
+    validation: Indices
+    test: Indices
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def group_rows(transcript_ids: Sequence[str], keys: Sequence[tuple[str, Sequence
     if not keys:
         raise InputError(
             "nothing says which transcripts are related, so test rows could leak into training: give --store, embed"
-            " from a store, or add a column gene_name to the labels."
+            " from a store, or add a column gene_name to the labels; where no rows are related, pass --split random."
         )
     n_rows = len(transcript_ids)
     node_of: dict[tuple[str, str], int] = {}

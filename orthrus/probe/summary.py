@@ -11,83 +11,87 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orthrus.probe.bootstrap import Counts, family_counts, label_resamples, regression_resamples
-from orthrus.probe.metrics import Floats, Interval, SeedScores, chance, corrected_interval, interval, paired_p_value
-from orthrus.probe.rows import Rows
+from orthrus.probe.by_pretraining import by_pretraining
+from orthrus.probe.document import (
+    CODON,
+    EMBEDDING_AND_CODON,
+    LABEL_SHUFFLE,
+    Bootstrap,
+    Difference,
+    EncoderSpread,
+    FeatureSet,
+    Score,
+)
+from orthrus.probe.leaks import Seen
+from orthrus.probe.metrics import Floats, SeedScores, chance, corrected_interval, interval, paired_p_value
+from orthrus.probe.rows import ProbeRows
 from orthrus.probe.targets import Task
 from orthrus.probe.tasks import metrics_of
-
-EMBEDDING = "embedding"
-LABEL_SHUFFLE = "label shuffle"
-KMER = "k-mer"
-COMPOSITION = "length + composition"
-RANDOM_INIT = "random-init"
-
-
-def subject(document: Mapping[str, Any]) -> str:
-    """The feature set that others are compared with, the first in a ``metrics.json``: embedding, or fine-tuned."""
-    first: str = next(iter(document["feature_sets"]))
-    return first
-
 
 Results = Mapping[str, Sequence[Sequence[SeedScores]]]
 """Scores by feature set, member (training seed of the encoder) and split."""
 
 
 def summarise(
-    results: Results, readouts: Mapping[str, Mapping[str, NDArray[np.float32]]], rows: Rows, headline: str
+    results: Results,
+    widths: Mapping[str, Mapping[str, int]],
+    rows: ProbeRows,
+    headline: str,
+    seen: Seen | None = None,
 ) -> dict[str, Any]:
-    """The part of ``metrics.json`` on scores: each feature set's, by seed with mean and intervals, and differences.
+    """The fields of a :class:`~orthrus.probe.document.ProbeDocument` that say how the feature sets score.
 
-    ``readouts`` are those of each set's first member. ``headline`` is the metric that comes first. ``differences`` is
-    the first set minus each other one but the shuffled labels.
+    ``widths`` are the numbers of features of each set's readouts by name. ``headline`` is the metric that comes first.
+    ``seen`` is what pretraining shares with the rows. Differences are the first set minus each other one but the
+    shuffled labels, and ``embedding + codon control`` minus ``codon``.
     """
     names = [headline, *(metric for metric in metrics_of(rows.target.task) if metric != headline)]
     prevalence = float(np.mean([rows.target.values[split.test].mean() for split in rows.splits]))
-    test_to_train = float(np.mean([len(split.test) / len(split.train) for split in rows.splits]))
     resamples = _resamples(results, rows)
     ours = next(iter(results))
     by_set = {
         name: {m: np.mean([[s.scores[m] for s in member] for member in members], axis=0).tolist() for m in names}
         for name, members in results.items()
     }
+    test_to_train = float(np.mean([len(split.test) / len(split.train) for split in rows.splits]))
+
+    def differences(one: str, other: str) -> dict[str, Difference]:
+        return {
+            m: _difference(by_set[one][m], by_set[other][m], resamples[one][m] - resamples[other][m], test_to_train)
+            for m in names
+        }
+
+    others = [name for name in results if name not in (ours, LABEL_SHUFFLE, EMBEDDING_AND_CODON)]
     return {
         "metrics": names,
-        "chance": chance(names, prevalence),
+        "chance": dict(chance(names, prevalence)),
         "seeds": [split.seed for split in rows.splits],
         "rows_by_seed": {
             side: [len(getattr(split, side)) for split in rows.splits] for side in ("train", "validation", "test")
         },
-        "bootstrap": {
-            "unit": "row" if rows.families is None else "family",
-            "samples": len(next(iter(resamples[ours].values()))),
-        },
+        "bootstrap": Bootstrap(
+            unit="row" if rows.families is None else "family", samples=len(next(iter(resamples[ours].values())))
+        ),
         "feature_sets": {
-            name: {
-                "n_features": _width(members[0], readouts.get(name, readouts[ours])),
-                "scores": {m: _summary(by_set[name][m], resamples[name][m]) for m in names},
-                "penalties_per_seed": [list(seed.penalties) for seed in members[0]],
-                **_chosen_readouts(members, readouts.get(name, {})),
-                **_by_encoder(members, names),
+            name: FeatureSet(
+                n_features=_width(members[0], widths.get(name, widths[ours])),
+                scores={m: _summary(by_set[name][m], resamples[name][m]) for m in names},
+                penalties_per_seed=[[_or_none(each) for each in seed.penalties] for seed in members[0]],
+                **_chosen_readouts(members, widths.get(name, {})),
+                by_encoder=_by_encoder(members, names),
                 **_by_label(members[0], rows.target.names, names),
-            }
+            )
             for name, members in results.items()
         },
-        "differences": {
-            name: {
-                m: _difference(by_set[ours][m], by_set[name][m], resamples[ours][m] - resamples[name][m],
-                               test_to_train)
-                for m in names
-            }
-            for name in results
-            if name not in (ours, LABEL_SHUFFLE)
-        },
-    }  # fmt: skip
+        "differences": {name: differences(ours, name) for name in others},
+        "added": differences(EMBEDDING_AND_CODON, CODON) if EMBEDDING_AND_CODON in results else {},
+        "by_pretraining": by_pretraining(results, rows, seen, names),
+    }
 
 
-def _resamples(results: Results, rows: Rows) -> dict[str, dict[str, Floats]]:
+def _resamples(results: Results, rows: ProbeRows) -> dict[str, dict[str, Floats]]:
     """Of every feature set, each metric's mean over members and seeds in each resample of families, (B,)."""
     family_of_row = np.arange(len(rows.transcript_ids)) if rows.families is None else rows.families.of_row
     counts_BF = family_counts(int(family_of_row.max()) + 1, rows.target.values.shape[1])
@@ -99,58 +103,63 @@ def _resamples(results: Results, rows: Rows) -> dict[str, dict[str, Floats]]:
             for member in members:
                 predicted_NT = member[i].predicted_NT
                 truth_NT = rows.target.values[split.test]
-                truth_NT = np.tile(truth_NT, predicted_NT.shape[1] // truth_NT.shape[1])  # deals of shuffled labels
+                truth_NT = np.tile(truth_NT, predicted_NT.shape[1] // truth_NT.shape[1])  # of permuted labels
                 for metric, values in score(truth_NT, predicted_NT, counts_BN).items():
                     found[name].setdefault(metric, []).append(values)
     return {name: {m: np.mean(values, axis=0) for m, values in each.items()} for name, each in found.items()}
 
 
-def _summary(per_seed: Sequence[float], resamples_B: Floats) -> dict[str, Any]:
-    return {"per_seed": list(per_seed), **as_json(interval(per_seed)), "interval95_families": _percentiles(resamples_B)}
+def _summary(per_seed: Sequence[float], resamples_B: Floats) -> Score:
+    found = interval(per_seed)
+    return Score(
+        per_seed=list(per_seed),
+        mean=found.mean,
+        interval95=found.ends,
+        interval95_families=_percentiles(resamples_B),
+    )
 
 
 def _difference(
     ours: Sequence[float], theirs: Sequence[float], resamples_B: Floats, test_to_train: float
-) -> dict[str, Any]:
+) -> Difference:
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-    p_value = paired_p_value(differences, test_to_train)
-    return {
-        "per_seed": differences,
-        **as_json(corrected_interval(differences, test_to_train)),
-        "p_value": None if np.isnan(p_value) else p_value,
-        "interval95_families": _percentiles(resamples_B),
-    }
+    found = corrected_interval(differences, test_to_train)
+    return Difference(
+        per_seed=differences,
+        mean=found.mean,
+        interval95=found.ends,
+        p_value=_or_none(paired_p_value(differences, test_to_train)),
+        interval95_families=_percentiles(resamples_B),
+    )
 
 
-def _percentiles(resamples_B: Floats) -> list[float] | None:
+def _percentiles(resamples_B: Floats) -> tuple[float, float] | None:
     finite = resamples_B[np.isfinite(resamples_B)]
-    return np.quantile(finite, [0.025, 0.975]).tolist() if len(finite) else None
+    if not len(finite):
+        return None
+    low, high = np.quantile(finite, [0.025, 0.975]).tolist()
+    return low, high
 
 
-def _width(seeds: Sequence[SeedScores], readouts: Mapping[str, NDArray[np.float32]]) -> int:
+def _width(seeds: Sequence[SeedScores], widths: Mapping[str, int]) -> int:
     """Features of the readout that most seeds chose."""
     chosen, _ = Counter(seed.readout for seed in seeds).most_common(1)[0]
-    width: int = readouts.get(chosen, next(iter(readouts.values()))).shape[1]
-    return width
+    return widths.get(chosen, next(iter(widths.values())))
 
 
-def _chosen_readouts(
-    members: Sequence[Sequence[SeedScores]], readouts: Mapping[str, NDArray[np.float32]]
-) -> dict[str, Any]:
+def _chosen_readouts(members: Sequence[Sequence[SeedScores]], widths: Mapping[str, int]) -> dict[str, Any]:
     """Which readout each seed chose, where there are several to choose from."""
-    if len(readouts) < 2:
+    if len(widths) < 2:
         return {}
-    return {
-        "readouts": {name: matrix.shape[1] for name, matrix in readouts.items()},
-        "readout_per_seed": [seed.readout for seed in members[0]],
-    }
+    return {"readouts": dict(widths), "readout_per_seed": [seed.readout for seed in members[0]]}
 
 
-def _by_encoder(members: Sequence[Sequence[SeedScores]], names: Sequence[str]) -> dict[str, Any]:
+def _by_encoder(members: Sequence[Sequence[SeedScores]], names: Sequence[str]) -> dict[str, EncoderSpread]:
     if len(members) < 2:
         return {}
     means = {metric: [float(np.mean([s.scores[metric] for s in member])) for member in members] for metric in names}
-    return {"by_encoder": {metric: {"per_encoder": each, **as_json(interval(each))} for metric, each in means.items()}}
+    spread = {metric: interval(each) for metric, each in means.items()}
+    return {m: EncoderSpread(per_encoder=means[m], mean=spread[m].mean, interval95=spread[m].ends) for m in names}
 
 
 def _by_label(seeds: Sequence[SeedScores], labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
@@ -170,6 +179,5 @@ def _mean_or_none(scores: Floats) -> float | None:
     return float(finite.mean()) if len(finite) else None
 
 
-def as_json(value: Interval) -> dict[str, Any]:
-    """``mean`` and ``interval95``, null without one."""
-    return {"mean": value.mean, "interval95": None if np.isnan(value.low) else [value.low, value.high]}
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -20,6 +20,7 @@ from orthrus.probe.labels import Labels
 MIN_POSITIVES = 50  # of a term in a comma-separated list; as many rows must lack it
 MIN_OF_CLASS = 10  # of a class, and of either value of a bit: fewer leave some split's test side without any
 MAX_CLASSES = 100
+MAX_NUMBER = 1e100  # whose square, times a count of rows, a float64 still holds; as much below 1 is no spread
 
 _TRUE, _FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 
@@ -79,9 +80,18 @@ def _numbers(labels: Labels, rows: NDArray[np.int64], columns: Sequence[Sequence
                 " a regression target is numeric, or is this a classification or multilabel task?"
             )
     finite = np.isfinite(numbers).all(axis=1)
+    too_large = np.argwhere(finite[:, None] & (np.abs(numbers) > MAX_NUMBER))
+    if len(too_large):
+        row, column = too_large[0]
+        raise InputError(
+            f"{labels.place(rows[row])}: {labels.targets[column]} is {columns[column][row]}, beyond ±{MAX_NUMBER:g}:"
+            f" its square cannot be summed ({len(too_large):,} such values); take logarithms or another unit."
+        )
     numbers = numbers[finite]
     constant = [
-        name for name, column in zip(labels.targets, numbers.T, strict=True) if not len(column) or not np.ptp(column)
+        name
+        for name, column in zip(labels.targets, numbers.T, strict=True)
+        if not len(column) or np.ptp(column) <= 1 / MAX_NUMBER
     ]
     if constant:
         what = (

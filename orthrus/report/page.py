@@ -4,27 +4,22 @@ A run's folder in, a page out that asks nothing of the network: style, data and 
 (Vega-Lite, 0.9 MB) are inside. Nearly all of the time (about 20 s) goes into the map.
 """
 
-import functools
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-import vl_convert
 from markupsafe import Markup
 
-from orthrus.charts import specification
 from orthrus.errors import InputError
 from orthrus.output import hold, write_text
+from orthrus.probe.document import Difference
 from orthrus.probe.metrics import TITLES
-from orthrus.probe.summary import subject
 from orthrus.report.curves import curve_figures
 from orthrus.report.embedding_map import EmbeddingMap, map_embedding
 from orthrus.report.figures import Figure
+from orthrus.report.html import render_page
 from orthrus.report.map_chart import colourings, map_chart, map_table
 from orthrus.report.probes import aggregate_z, checkpoint_figures, latest, probe_section, write_tables
 from orthrus.report.run_folder import Curves, RunFolder, read_run_folder
@@ -65,17 +60,10 @@ def _write(run: RunFolder, output: Path, notes: Sequence[str], sections: Sequenc
     if isinstance(embedding_map, str):
         missing.append(f"Map of embeddings: {embedding_map}.")
         embedding_map = None
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("orthrus.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    page = environment.get_template("report.html.jinja").render(
+    page = render_page(
+        "orthrus.report",
+        "report.html.jinja",
         name=run.path.resolve().name,
-        style=_file("report.css"),
-        script=_file("report.js"),
-        library=Markup(_library()),
-        draw=_Drawn(),
-        written=datetime.now().astimezone().strftime("%d %B %Y, %H:%M"),
         run=run,
         tiles=list(_tiles(run)),
         settings=_settings(run),
@@ -98,36 +86,6 @@ def _write(run: RunFolder, output: Path, notes: Sequence[str], sections: Sequenc
 def headlines(run_folder: Path) -> list[str]:
     """The page's headline figures as lines of text, for the terminal. Raises InputError as :func:`write_report`."""
     return [f"{tile.title}: {tile.value} ({tile.note})" for tile in _tiles(read_run_folder(Path(run_folder)))]
-
-
-class _Drawn:
-    """Gives each chart that the template draws a number, and keeps what the page's script needs to draw it."""
-
-    def __init__(self) -> None:
-        self.charts: list[dict[str, Any]] = []
-
-    def __call__(self, figure: Figure, colours: Mapping[str, Any] | None = None) -> Markup:
-        number = len(self.charts)
-        self.charts.append({"title": figure.title, "spec": specification(figure.chart), "colours": colours or {}})
-        return Markup('<div class="chart" id="chart-{}" role="img" aria-label="{}"></div>').format(
-            number, figure.description
-        )
-
-    @property
-    def json(self) -> Markup:
-        """All charts, for a script element: no text in them can end it."""
-        return Markup(json.dumps(self.charts, allow_nan=False).replace("<", "\\u003c"))
-
-
-def _file(name: str) -> Markup:
-    return Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))
-
-
-@functools.cache
-def _library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script."""
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return script.replace("</script", "<\\/script")
 
 
 @dataclass(frozen=True)
@@ -172,24 +130,22 @@ def _tiles(run: RunFolder) -> Iterator[Tile]:
             note = f"of held-out families, step {series.index[-1]:,}; {', '.join(beside)}".removesuffix("; ")
             yield Tile(title, f"{series.iloc[-1]:.0%}", note)
     for document in latest(run.probes).values():
-        metric = document["metrics"][0]
-        score = document["feature_sets"][subject(document)]["scores"][metric]
+        metric = document.headline
+        score = document.feature_sets[document.subject].scores[metric]
         verdicts = [
-            f"{_verdict(difference[metric])} {name} ({_signed(difference[metric]['mean'])})"
-            for name, difference in document["differences"].items()
+            f"{_verdict(difference[metric])} {name} ({_signed(difference[metric].mean)})"
+            for name, difference in document.differences.items()
         ]
-        yield Tile(
-            f"{document['target']}, {TITLES[metric]}", f"{score['mean']:.3f}", "; ".join(verdicts) or "no control"
-        )
+        yield Tile(f"{document.target}, {TITLES[metric]}", f"{score.mean:.3f}", "; ".join(verdicts) or "no control")
 
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def _verdict(difference: Mapping[str, Any]) -> str:
+def _verdict(difference: Difference) -> str:
     """The sign of a difference, if its 95 % interval leaves no doubt of it."""
-    low, high = difference["interval95"] or (-np.inf, np.inf)
+    low, high = difference.interval95 or (-np.inf, np.inf)
     return "above" if low > 0 else "below" if high < 0 else "not separable from"
 
 

@@ -1,6 +1,6 @@
 """The part of the report on probes: drawings and tables of each, their standing over all tasks, and plain tables.
 
-What is read is a probe's ``metrics.json``; others that keep its ``feature_sets`` and ``differences`` fit as well.
+What is read is each probe's document (:class:`orthrus.probe.document.ProbeDocument`).
 """
 
 import csv
@@ -14,106 +14,118 @@ import numpy as np
 
 from orthrus.charts import PALETTE
 from orthrus.output import atomic_file, write_text
+from orthrus.probe.document import CODON, EMBEDDING, EMBEDDING_AND_CODON, LABEL_SHUFFLE, Difference, Ends, ProbeDocument
 from orthrus.probe.leaks import leak_lines
 from orthrus.probe.metrics import EXPLANATIONS, TITLES
 from orthrus.probe.plot import bar_chart
 from orthrus.probe.result import format_difference, format_interval, format_range
-from orthrus.probe.summary import EMBEDDING, LABEL_SHUFFLE, subject
 from orthrus.report.figures import Figure, Line, line_figure
 
-Documents = Mapping[str, Mapping[str, Any]]
-"""The contents of each probe's ``metrics.json``, by the name of its folder."""
+Documents = Mapping[str, ProbeDocument]
+"""The document of each probe, by the name of its folder."""
 
 
-def probe_section(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+def probe_section(name: str, document: ProbeDocument) -> dict[str, Any]:
     """What the page's template shows of a probe."""
-    metrics, sets, ours = document["metrics"], document["feature_sets"], subject(document)
-    labels = sets[ours].get("per_label", {})
-    by_set = {set_name: each["per_label"] for set_name, each in sets.items() if "per_label" in each}
-    chosen = {set_name: each["readout_per_seed"] for set_name, each in sets.items() if "readout_per_seed" in each}
+    metrics, sets, ours = document.metrics, document.feature_sets, document.subject
+    by_set = {set_name: each.per_label for set_name, each in sets.items() if each.per_label}
     return {
         "name": name,
         "document": document,
         "figures": [*_bar_figures(document), *_efficiency_figures(document)],
         "titles": [TITLES[metric] for metric in metrics],
         "rows": [
-            (set_name, f"{each['n_features']:,}", [format_interval(each["scores"][metric]) for metric in metrics],
-             format_range(each["scores"][metrics[0]].get("interval95_families")))
+            (set_name, f"{each.n_features:,}", [format_interval(each.scores[metric]) for metric in metrics],
+             format_range(each.scores[document.headline].interval95_families))
             for set_name, each in sets.items()
         ],
         "differences": [
-            (f"{ours} − {other}", [format_difference(by_metric[metric]) for metric in metrics],
-             format_range(by_metric[metrics[0]].get("interval95_families"), sign=True))
-            for other, by_metric in document["differences"].items()
+            (title, [format_difference(by_metric[metric]) for metric in metrics],
+             format_range(by_metric[document.headline].interval95_families, sign=True))
+            for title, by_metric in _titled_differences(document).items()
+        ],
+        "parts": [
+            (part, f"{np.mean(scores.rows_per_seed):,.0f}", set_name,
+             [format_interval(by_metric[metric]) for metric in metrics],
+             [format_interval(found[metric], sign=True) if found else "" for metric in metrics])
+            for part, scores in document.by_pretraining.items()
+            for set_name, by_metric in scores.feature_sets.items()
+            for found in [scores.differences.get(set_name)]
         ],
         "by_label_sets": list(by_set),
-        "by_label": [(label, [_by_label_cell(each[label]) for each in by_set.values()]) for label in labels],
-        "sides": [f"{np.mean(rows):,.0f}" for rows in document["rows_by_seed"].values()],
-        "chosen": {set_name: {each: names.count(each) for each in names} for set_name, names in chosen.items()},
-        "by_encoder": sets[ours].get("by_encoder", {}).get(metrics[0]),
-        "leaks": leak_lines(document["leaks"]) if "leaks" in document else [],
+        "by_label": [
+            (label, [_by_label_cell(each[label]) for each in by_set.values()]) for label in sets[ours].per_label
+        ],
+        "sides": [f"{np.mean(rows):,.0f}" for rows in document.rows_by_seed.values()],
+        "chosen": {set_name: dict(each.readouts_chosen) for set_name, each in sets.items() if each.readout_per_seed},
+        "by_encoder": sets[ours].by_encoder.get(document.headline),
+        "leaks": leak_lines(document.leaks),
     }  # fmt: skip
+
+
+def _titled_differences(document: ProbeDocument) -> dict[str, dict[str, Difference]]:
+    found = {f"{document.subject} − {other}": difference for other, difference in document.differences.items()}
+    return found | ({f"{EMBEDDING_AND_CODON} − {CODON}": document.added} if document.added else {})
 
 
 def _by_label_cell(scores: Mapping[str, float | None]) -> str:
     return " / ".join("–" if score is None else f"{score:.3f}" for score in scores.values())
 
 
-def _bar_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
-    for metric in document["metrics"]:
-        scores = {name: each["scores"][metric]["mean"] for name, each in document["feature_sets"].items()}
-        described = ", ".join(f"{name} {mean:.3f}" for name, mean in scores.items())
+def _bar_figures(document: ProbeDocument) -> Iterator[Figure]:
+    for metric in document.metrics:
+        means = {name: each.scores[metric].mean for name, each in document.feature_sets.items()}
+        described = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
         yield Figure(
             TITLES[metric],
             EXPLANATIONS[metric],
-            f"{TITLES[metric]} on {document['target']}: {described}, chance {document['chance'][metric]:.3f}",
+            f"{TITLES[metric]} on {document.target}: {described}, chance {document.chance[metric]:.3f}",
             bar_chart(document, metric).properties(width="container"),
         )
 
 
-def _efficiency_figures(document: Mapping[str, Any]) -> Iterator[Figure]:
-    curve = document.get("label_efficiency")
-    if curve:
-        sizes = np.array(curve["labels"], dtype=np.float64)
+def _efficiency_figures(document: ProbeDocument) -> Iterator[Figure]:
+    curve = document.label_efficiency
+    if curve is not None:
+        sizes = np.array(curve.labels, dtype=np.float64)
         lines = [
-            Line(name, sizes, np.array(each["mean"]), PALETTE[i % len(PALETTE)])
-            for i, (name, each) in enumerate(curve["feature_sets"].items())
+            Line(name, sizes, np.array(each.mean), PALETTE[i % len(PALETTE)])
+            for i, (name, each) in enumerate(curve.feature_sets.items())
         ]
         caption = "What the probe scores with fewer labels to train and validate on; the test rows are the same."
-        title = TITLES[curve["metric"]]
+        title = TITLES[curve.metric]
         yield line_figure(f"{title} by number of labels", caption, lines, title, "labels", log_x=True)
 
 
 def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
     """The learning curve of each task that checkpoints of several steps were probed for."""
-    by_target: dict[str, dict[int, Mapping[str, Any]]] = {}
+    by_target: dict[str, dict[int, ProbeDocument]] = {}
     for document in documents.values():
-        step = (document.get("embeddings") or {}).get("step")
-        if step is not None:
-            by_target.setdefault(document["target"], {})[int(step)] = document
+        if document.step is not None:
+            by_target.setdefault(document.target, {})[document.step] = document
     for target, by_step in by_target.items():
         if len(by_step) < 2:
             continue
         steps = sorted(by_step)
-        metric = by_step[steps[-1]]["metrics"][0]
-        names = [n for n in by_step[steps[-1]]["feature_sets"] if all(n in by_step[s]["feature_sets"] for s in steps)]
+        last = by_step[steps[-1]]
+        names = [n for n in last.feature_sets if all(n in by_step[step].feature_sets for step in steps)]
         colours = iter([PALETTE[0], *PALETTE[1:] * 2])
         lines = [
             Line(name, np.array(steps, dtype=np.float64), np.array([
-                by_step[step]["feature_sets"][name]["scores"][metric]["mean"] for step in steps
-            ]), next(colours), dashed=name != EMBEDDING)
+                by_step[step].feature_sets[name].scores[last.headline].mean for step in steps
+            ]), next(colours), dashed=name not in (EMBEDDING, EMBEDDING_AND_CODON))
             for name in names if name != LABEL_SHUFFLE
         ]  # fmt: skip
         caption = (
             f"What {len(steps)} checkpoints of a run score, beside controls (dashed), which training does not change."
         )
-        yield line_figure(target, caption, lines, TITLES[metric])
+        yield line_figure(target, caption, lines, TITLES[last.headline])
 
 
-def latest(documents: Documents) -> dict[str, Mapping[str, Any]]:
+def latest(documents: Documents) -> dict[str, ProbeDocument]:
     """The probe of each target; of several, that of the last checkpoint."""
-    by_step = sorted(documents.values(), key=lambda each: (each.get("embeddings") or {}).get("step") or 0)
-    return {document["target"]: document for document in by_step}
+    by_step = sorted(documents.values(), key=lambda each: each.step or 0)
+    return {document.target: document for document in by_step}
 
 
 def aggregate_z(documents: Documents) -> dict[str, float]:
@@ -124,14 +136,13 @@ def aggregate_z(documents: Documents) -> dict[str, float]:
     several probes of a task, that of the last checkpoint counts.
     """
     of_task = latest(documents)
-    common = [set(document["feature_sets"]) - {LABEL_SHUFFLE} for document in of_task.values()]
+    common = [set(document.feature_sets) - {LABEL_SHUFFLE} for document in of_task.values()]
     names = sorted(set.intersection(*common)) if common else []
     if len(of_task) < 2 or len(names) < 2:
         return {}
     z_scores = []
     for document in of_task.values():
-        metric = document["metrics"][0]
-        scores = np.array([document["feature_sets"][name]["scores"][metric]["mean"] for name in names])
+        scores = np.array([document.feature_sets[name].scores[document.headline].mean for name in names])
         z_scores.append((scores - scores.mean()) / max(float(scores.std()), 1e-12))
     means = dict(zip(names, np.mean(z_scores, axis=0).tolist(), strict=True))
     return dict(sorted(means.items(), key=lambda each: -each[1]))
@@ -140,30 +151,30 @@ def aggregate_z(documents: Documents) -> dict[str, float]:
 def table_rows(documents: Documents) -> Iterator[dict[str, Any]]:
     """One row a probe, feature set and metric: the score with its intervals, and embedding minus this set with p."""
     for probe, document in documents.items():
-        for name, feature_set in document["feature_sets"].items():
-            for metric in document["metrics"]:
-                scores = feature_set["scores"][metric]
-                difference = document["differences"].get(name, {}).get(metric, {})
+        for name, feature_set in document.feature_sets.items():
+            for metric in document.metrics:
+                scores = feature_set.scores[metric]
+                found = document.differences.get(name, {}).get(metric)
                 yield {
                     "probe": probe,
-                    "target": document["target"],
-                    "task": document["task"],
-                    "split": document.get("split", ""),
-                    "step": (document.get("embeddings") or {}).get("step"),
+                    "target": document.target,
+                    "task": document.task,
+                    "split": document.split,
+                    "step": document.step,
                     "feature_set": name,
-                    "n_features": feature_set["n_features"],
+                    "n_features": feature_set.n_features,
                     "metric": metric,
-                    "mean": scores["mean"],
-                    **_ends("seeds", scores["interval95"]),
-                    **_ends("families", scores.get("interval95_families")),
-                    "chance": document["chance"][metric],
-                    "embedding_minus_this": difference.get("mean"),
-                    **_ends("difference", difference.get("interval95")),
-                    "p_value": difference.get("p_value"),
+                    "mean": scores.mean,
+                    **_ends("seeds", scores.interval95),
+                    **_ends("families", scores.interval95_families),
+                    "chance": document.chance[metric],
+                    "embedding_minus_this": None if found is None else found.mean,
+                    **_ends("difference", None if found is None else found.interval95),
+                    "p_value": None if found is None else found.p_value,
                 }
 
 
-def _ends(name: str, interval: list[float] | None) -> dict[str, float | None]:
+def _ends(name: str, interval: Ends | None) -> dict[str, float | None]:
     low, high = interval or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
 

@@ -11,6 +11,7 @@ import yaml
 
 from orthrus.embedding.file import Embeddings, read_embeddings
 from orthrus.errors import InputError
+from orthrus.probe.document import DOCUMENT_FILE, ProbeDocument, read_document
 
 Curves = Mapping[str, pd.Series]
 
@@ -20,7 +21,7 @@ class RunFolder:
     """The pieces found under ``path``; ``missing`` says of each absent one what it would show and how to get it.
 
     ``curves`` maps a metric to its values by step; ``embeddings`` is one of the files, ``other_embeddings`` names the
-    rest; ``probes`` are the contents of their ``metrics.json`` by folder name; ``store`` is the store's ``meta.json``.
+    rest; ``probes`` are their documents by folder name; ``store`` is the store's ``meta.json``.
     """
 
     path: Path
@@ -29,7 +30,7 @@ class RunFolder:
     curves: Curves
     embeddings: Embeddings | None
     other_embeddings: tuple[str, ...]
-    probes: dict[str, dict[str, Any]]
+    probes: dict[str, ProbeDocument]
     store_path: str | None
     store: dict[str, Any] | None
     missing: tuple[str, ...]
@@ -40,12 +41,12 @@ def read_run_folder(path: Path) -> RunFolder:
     if not path.is_dir():
         raise InputError(f"no folder {path}; give the folder of a run (the one with config.yaml and checkpoints/).")
     config_text, config = read_config(path / "config.yaml")
-    curves = _read_curves(sorted(path.glob("metrics.csv")) + sorted(path.glob("*/*/metrics.csv"), key=_version))
+    curves = read_curves(path)
     files = sorted(path.glob("embeddings*.parquet"))
     probes = {
-        str(file.parent.relative_to(path)): document
-        for file in sorted(path.rglob("metrics.json"))
-        if "feature_sets" in (document := _read_json(file))
+        str(file.parent.relative_to(path)): read_document(file)
+        for file in sorted(path.rglob(DOCUMENT_FILE))
+        if "feature_sets" in _read_json(file)  # `orthrus neighbours --metrics` may write another of the same name
     }
     if config_text is None and not curves and not files and not probes:
         raise InputError(
@@ -98,8 +99,12 @@ def _version(path: Path) -> tuple[int, str]:
     return (int(number) if number.isdigit() else -1, str(path))
 
 
-def _read_curves(files: list[Path]) -> Curves:
-    """Values by step of every metric. A resumed run's later file replaces what the earlier one has from there on."""
+def read_curves(path: Path) -> Curves:
+    """Values by step of every metric of the run in a folder.
+
+    A resumed run's later file replaces what the earlier one has from there on.
+    """
+    files = sorted(path.glob("metrics.csv")) + sorted(path.glob("*/*/metrics.csv"), key=_version)
     whole = pd.DataFrame()
     for file in files:
         try:

@@ -39,13 +39,13 @@ def launch(name: str, definitions: Sequence[str], device: torch.device, blocks: 
 
     ``arguments`` are ctypes values and structures as the kernel declares them.
     """
-    found = kernel(name, tuple(definitions), torch.cuda.current_device() if device.index is None else device.index)
+    driver, size = _libraries()[1], (blocks, 1, 1, THREADS, 1, 1)
     pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(argument) for argument in arguments))
-    stream = ctypes.c_void_p(torch.cuda.current_stream(device).cuda_stream)
-    driver = _libraries()[1]
-    _check_driver(driver.cuCtxSetCurrent(found.context))  # autograd's threads may have none yet
-    size = (blocks, 1, 1, THREADS, 1, 1)
-    _check_driver(driver.cuLaunchKernel(found.function, *size, found.shared_bytes, stream, pointers, None))
+    with torch.cuda.device(device):
+        found = kernel(name, tuple(definitions), torch.cuda.current_device())
+        stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+        _check_driver(driver.cuCtxSetCurrent(found.context))  # one of autograd's threads may have none yet
+        _check_driver(driver.cuLaunchKernel(found.function, *size, found.shared_bytes, stream, pointers, None))
 
 
 @cache

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
 from orthrus.genome.findings import Findings
+from orthrus.genome.genetic_code import STANDARD
 from orthrus.output import hold, move_into_place, reserve_folder
 from orthrus.store.chunk import Chunk, ChunkWriter
 from orthrus.store.finish import SPOOL, small_columns, write_relations
 from orthrus.store.ids import as_given
-from orthrus.store.layout import FILES, FORMAT_VERSION, ROW_SCHEMA, copy_bytes, sha256
+from orthrus.store.layout import FILES, FORMAT_VERSION, ROW_SCHEMA, copy_bytes, sampled_sha256, sha256
 from orthrus.store.reader import TranscriptStore
 
 _ROWS = 1 << 16  # of a row group
@@ -81,6 +82,7 @@ class StoreBuilder:
         cds: tuple[int, int] | None = None,
         exon_ends: Sequence[int] | NDArray[np.int32] = (),
         source: str = "",
+        genetic_code: int = STANDARD,
     ) -> None:
         """Append a transcript: annotated ``codes``, uint8 (L,), and what the table says of it."""
         self._pending.add(
@@ -94,6 +96,7 @@ class StoreBuilder:
             cds=cds,
             exon_ends=exon_ends,
             source=source,
+            genetic_code=genetic_code,
         )
         if len(self._pending) == _PENDING:
             self._write(self._pending.take())
@@ -103,8 +106,8 @@ class StoreBuilder:
         self._write(self._pending.take())
         self._write(chunk)
 
-    def longest_cds(self) -> Iterator[tuple[str, str, Codes]]:
-        """Species, gene id and codes of the longest CDS of each gene that has one, of all transcripts added so far."""
+    def longest_cds(self) -> Iterator[tuple[str, str, Codes, int]]:
+        """Species, gene id, codes and genetic code of the longest CDS of each gene that has one, of those added so far."""
         self._write(self._pending.take())
         self._codes.flush()
         columns = pa.concat_tables(self._columns).unify_dictionaries()
@@ -116,9 +119,10 @@ class StoreBuilder:
         offsets = np.cumsum(columns["length"].to_numpy().astype(np.int64)) - columns["length"].to_numpy()
         keys = columns["gene"].chunk(0).dictionary.take(pa.array(gene[chosen])).to_pylist()
         codes = np.memmap(self.folder / "codes.u8", dtype=np.uint8, mode="r")
+        genetic_codes = columns["genetic_code"].to_numpy()
         for key, row in zip(keys, chosen.tolist(), strict=True):
             species, _, gene_id = key.partition("\t")
-            yield species, gene_id, codes[offsets[row] + start[row] : offsets[row] + end[row]]
+            yield species, gene_id, codes[offsets[row] + start[row] : offsets[row] + end[row]], int(genetic_codes[row])
 
     def extend_from(self, store: TranscriptStore) -> None:
         """Append all transcripts of another store, by the ids that they came with.
@@ -160,12 +164,14 @@ class StoreBuilder:
         homologs: pa.Table | None = None,
         findings: Mapping[str, Findings] | None = None,
         meta: Mapping[str, Any] | None = None,
+        join_similar: bool = False,
     ) -> None:
         """Give ids, compute families and adjacency, write the tables and move the store into place.
 
         ``orthologs`` (columns of ORTHOLOG_SCHEMA) and ``homologs`` (of HOMOLOG_SCHEMA: genes of one ``group`` are of
         one family) may name genes that are not here; such pairs are counted, and kept for a merge. A transcript id
         that occurs again is changed (:func:`orthrus.store.ids.make_unique`). ``findings`` are those of each source.
+        With ``join_similar`` genes of similar sequence are of one family (:mod:`orthrus.store.similar`).
         Raises InputError if no transcript was added.
         """
         self._write(self._pending.take())
@@ -176,10 +182,15 @@ class StoreBuilder:
         self._spool.close()
         columns = pa.concat_tables(self._columns).unify_dictionaries()
         self._columns.clear()
-        facts = write_relations(self.folder, columns, orthologs, homologs, findings or {})
+        facts = write_relations(self.folder, columns, orthologs, homologs, findings or {}, join_similar)
         (self.folder / SPOOL).unlink()
         files = {
-            name: {"bytes": (self.folder / name).stat().st_size, "sha256": sha256(self.folder / name)} for name in FILES
+            name: {
+                "bytes": (self.folder / name).stat().st_size,
+                "sha256": sha256(self.folder / name),
+                "sampled_sha256": sampled_sha256(self.folder / name),
+            }
+            for name in FILES
         }
         document = {
             "format_version": FORMAT_VERSION, "cds_frame": "annotated", **(meta or {}), **facts, "files": files

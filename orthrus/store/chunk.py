@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from orthrus.genome.codes import Codes
+from orthrus.genome.genetic_code import STANDARD
 from orthrus.store.layout import ROW_SCHEMA
 
 
@@ -44,6 +45,7 @@ class ChunkWriter:
         cds: tuple[int, int] | None = None,
         exon_ends: Sequence[int] | NDArray[np.int32] = (),
         source: str = "",
+        genetic_code: int = STANDARD,
     ) -> None:
         """Append a transcript: annotated ``codes``, uint8 (L,), and what the table says of it."""
         self._codes.append(codes)
@@ -59,6 +61,7 @@ class ChunkWriter:
             "cds_end": cds[1] if cds else -1,
             "exon_ends": np.asarray(exon_ends, dtype=np.int32),
             "source": source,
+            "genetic_code": genetic_code,
         }
         for name, value in row.items():
             self._columns[name].append(value)

@@ -1,7 +1,8 @@
 """Families: what never straddles a split and is never a negative of its own.
 
-A family is a connected component of genes under 'ortholog of' and 'homolog of' (a gene's transcripts belong together by
-themselves). Splits hash the family's name, so a family stays on its side when other data is added.
+A family is a connected component of genes under 'ortholog of', 'homolog of' and 'of similar sequence' (a gene's
+transcripts belong together by themselves). Splits hash the family's name, so a family stays on its side when other data
+is added.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def join_families(
 ) -> Families:
     """The families of G genes, whose ``species`` (G,) are numbers into ``species_names``.
 
-    ``edges`` is int (E, 2), pairs of gene indices that are orthologs or homologs. A family is named
+    ``edges`` is int (E, 2), pairs of gene indices that are of one family. A family is named
     ``species:gene_id`` after its member of the earliest species, the smallest ``gene_id`` among several, so that data
     of further species leaves the names as they are.
     """
@@ -48,6 +49,24 @@ def join_families(
     ]
     names = pc.binary_join_element_wise(prefixes, pa.array(bare, pa.string()), ":")
     return Families(number.astype(np.int32), names)
+
+
+def joined_by(edges: NDArray[np.integer], more: NDArray[np.integer], number: NDArray[np.int32]) -> dict[str, int]:
+    """What ``more`` edges (E', 2) joined beyond ``edges`` (E, 2), ``number`` (G,) being the families by both.
+
+    Returns:
+        ``genes`` that have a partner of what would be another family, the ``families`` that these are in, and how many
+        families ``fewer`` there are for it.
+    """
+    n = len(number)
+    before = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    n_before, alone = connected_components(before, directed=False)
+    across = more[alone[more[:, 0]] != alone[more[:, 1]]]
+    return {
+        "genes": len(np.unique(across)),
+        "families": len(np.unique(number[across])),
+        "fewer": n_before - len(np.unique(number)),
+    }
 
 
 def star_edges(genes: NDArray[np.int64], groups: pa.ChunkedArray) -> NDArray[np.int64]:

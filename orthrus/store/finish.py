@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from orthrus.genome.findings import Findings, Tally
-from orthrus.store.families import join_families
+from orthrus.store.families import join_families, joined_by
 from orthrus.store.ids import make_unique
 from orthrus.store.layout import FINDING_SCHEMA, HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, TRANSCRIPT_SCHEMA, write_names
 from orthrus.store.relations import Genes, adjacency, gene_keys, match_homologs, match_orthologs
+from orthrus.store.similar import Members, similar_genes
 
 SPOOL = "rows.parquet"  # the rows as they come, until their families are known
 
@@ -29,7 +30,7 @@ def small_columns(rows: pa.Table) -> pa.Table:
             "id": rows["transcript_id"].cast(pa.large_string()),
             "gene": gene_keys(rows["species"], rows["gene_id"]).dictionary_encode(),
             "species": rows["species"].dictionary_encode(),
-            **{name: rows[name] for name in ("length", "cds_start", "cds_end", "gene_known")},
+            **{name: rows[name] for name in ("length", "cds_start", "cds_end", "gene_known", "genetic_code")},
         }
     )
 
@@ -40,28 +41,29 @@ def write_relations(
     orthologs: pa.Table | None,
     homologs: pa.Table | None,
     findings: Mapping[str, Findings],
+    join_similar: bool,
 ) -> dict[str, Any]:
     """Write all but codes and ``meta.json`` into ``folder``, where SPOOL is; returns what ``meta.json`` says of it.
 
-    ``columns`` are the :func:`small_columns` of all rows, with one dictionary a column.
+    ``columns`` are the :func:`small_columns` of all rows, with one dictionary a column. With ``join_similar`` genes of
+    similar sequence are of one family (:mod:`orthrus.store.similar`).
     """
     species_names: list[str] = columns["species"].chunk(0).dictionary.to_pylist()
     species, gene = _indices(columns["species"]), _indices(columns["gene"])
     genes = Genes(columns["gene"].chunk(0).dictionary)
     pairs = match_orthologs(orthologs or ORTHOLOG_SCHEMA.empty_table(), genes)
     groups = match_homologs(homologs or HOMOLOG_SCHEMA.empty_table(), genes)
-    families = join_families(
-        _indices_in(genes.species, species_names),
-        species_names,
-        genes.gene_id,
-        np.concatenate([genes.copies(), pairs.edges, groups.edges]),
-    )
+    lengths = columns["length"].to_numpy().astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    edges = np.concatenate([genes.copies(), pairs.edges, groups.edges])
+    similar = _similar(folder, offsets, gene, len(genes)) if join_similar else np.empty((0, 2), np.int64)
+    of_species = _indices_in(genes.species, species_names)
+    families = join_families(of_species, species_names, genes.gene_id, np.concatenate([edges, similar]))
     noted = Tally()
     ids = make_unique(columns["id"], species, species_names, noted)
     noted.add_counted(UNMATCHED, len(pairs.unmatched), _missing_genes(pairs.unmatched.slice(0, _EXAMPLES_FROM), genes))
-    lengths = columns["length"].to_numpy().astype(np.int64)
     arrays: dict[str, NDArray[Any]] = {
-        "offsets": np.concatenate([[0], np.cumsum(lengths)]),
+        "offsets": offsets,
         "lengths": lengths,
         "cds": np.stack([columns[name].to_numpy() for name in ("cds_start", "cds_end")], axis=1),
         "species": species.astype(np.uint16),
@@ -95,7 +97,16 @@ def write_relations(
         "homologs_unknown_gene": groups.unknown,
     }
     found = {**findings, "": Findings(noted=noted)}
-    return {"species": species_names, "counts": counts, **_write_findings(folder, found)}
+    joined = {"similar_sequences": joined_by(edges, similar, families.number)} if join_similar else {}
+    return {"species": species_names, "counts": counts, **joined, **_write_findings(folder, found)}
+
+
+def _similar(folder: Path, offsets: NDArray[np.int64], gene: NDArray[np.int32], n_genes: int) -> NDArray[np.int64]:
+    """Pairs of genes (E, 2) of similar sequence, of the codes in ``folder``."""
+    members = np.argsort(gene, kind="stable")
+    first = np.searchsorted(gene[members], np.arange(n_genes + 1))
+    codes = np.asarray(np.memmap(folder / "codes.u8", dtype=np.uint8, mode="r"))
+    return similar_genes(Members(codes, offsets[members], np.diff(offsets)[members], first))
 
 
 def _indices(column: pa.ChunkedArray) -> NDArray[np.int32]:
@@ -136,10 +147,10 @@ def _write_transcripts(
 
 
 def _write_findings(folder: Path, findings: Mapping[str, Findings]) -> dict[str, Any]:
-    """The tables ``dropped`` and ``noted``, and their totals over all sources."""
+    """The tables ``dropped`` and ``noted``, by source, and their totals over all sources."""
     totals = {}
     for name in ("dropped", "noted"):
-        tallies: dict[str, Tally] = {source: getattr(each, name) for source, each in findings.items()}
+        tallies: dict[str, Tally] = {source: getattr(findings[source], name) for source in sorted(findings)}
         rows = [
             {"source": source, "reason": reason, "count": count, "examples": tally.examples[reason]}
             for source, tally in tallies.items()

@@ -1,6 +1,6 @@
 """What a store holds, and one transcript with its tracks, for people to read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ def describe_store(store: TranscriptStore) -> RenderableType:
         _length_table(store),
         _family_table(store),
     ]
+    if "similar_sequences" in meta:
+        parts.append(Text(_similar_line(meta["similar_sequences"])))
     parts.extend(_dropped_tables(store))
     parts.extend(Text.assemble(("note  ", "yellow"), line) for line in meta.get("warnings", ()))
     if sources:
@@ -66,7 +68,7 @@ def describe_transcript(store: TranscriptStore, transcript_id: str) -> Renderabl
             facts,
             _interval_table("region", regions),
             _interval_table("exon", exons) if exons else Text("exons unknown: no splice track"),
-            _sequence(store.codes(i), end),
+            _sequence(store.codes(i), end, row["genetic_code"]),
         ]
     )
 
@@ -116,6 +118,15 @@ def _family_table(store: TranscriptStore) -> Table:
     return _table("Families, the unit of every split", header, [row])
 
 
+def _similar_line(joined: Mapping[str, int]) -> str:
+    if not joined["genes"]:
+        return "No two families have transcripts that share most of their 21-mers."
+    return (
+        f"{joined['genes']:,} genes share most of a transcript's 21-mers with a gene of another family: joined into"
+        f" {joined['families']:,} families, {joined['fewer']:,} fewer than by names."
+    )
+
+
 def _dropped_tables(store: TranscriptStore) -> list[Table]:
     """Reasons, the most frequent first, each with its source or the number of them."""
     by_reason: dict[str, list[dict[str, Any]]] = {}
@@ -132,14 +143,14 @@ def _dropped_tables(store: TranscriptStore) -> list[Table]:
     return [_table("Left out", ("transcripts", "why", "of", "for example"), lines)] if lines else []
 
 
-def _sequence(codes: Codes, cds_end: int) -> Text:
+def _sequence(codes: Codes, cds_end: int, genetic_code: int) -> Text:
     """Lines of sequence; beneath, where there is any, the codons' amino acids and the exons' last bases."""
     letters = np.array(list(BASES))[codes & BASE_BITS]
     protein, splice = np.full(len(codes), " "), np.full(len(codes), " ")
     codons = codon_starts(codes)
     protein[codons] = "."  # a CDS whose end is not known may end within a codon
     whole = codons[codons + 3 <= cds_end]
-    protein[whole] = amino_acids()[codon_numbers(codes, whole)]
+    protein[whole] = amino_acids(genetic_code)[codon_numbers(codes, whole)]
     splice[(codes & SPLICE_BIT) > 0] = "|"
     text = Text("Sequence; beneath it amino acids at codon starts, | at exons' last bases\n")
     for start in range(0, len(codes), _LINE):

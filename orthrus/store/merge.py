@@ -49,6 +49,7 @@ def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -
                     _together(shards, "homologs"),
                     findings=_findings(shards),
                     meta=_provenance(shards),
+                    join_similar=any("similar_sequences" in shard.meta for shard in shards),
                 )
     except OSError as error:
         raise InputError(f"the store {output} cannot be written ({error}); nothing is left of it.") from None

@@ -52,16 +52,22 @@ def point(link: Path, target: Path) -> None:
     scratch.replace(link)
 
 
-def by_age(folder: Path) -> list[Path]:
-    """Checkpoints of a run, the newest first."""
-    return sorted(folder.glob(PATTERN), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+def by_step(folder: Path) -> list[Path]:
+    """Checkpoints of a run by the step of their names, the last first."""
+    return sorted(folder.glob(PATTERN), reverse=True)
 
 
 def newest_valid(folder: Path) -> Path | None:
-    """The newest checkpoint of ``folder`` that is whole, None where there is none; warns of each that is not."""
-    for path in by_age(folder):
+    """The checkpoint of ``folder`` with the most steps that is whole, None where there is none.
+
+    The step is that inside, whatever the file's name and date. Warns of each that is not whole.
+    """
+    found: list[tuple[int, Path]] = []
+    for path in by_step(folder):
         fault = archive_fault(path)
-        if fault is None:
-            return path
-        _log.warning("%s is no whole checkpoint (%s); passed over for the one before it", path, fault)
-    return None
+        if fault is not None:
+            _log.warning("%s is no whole checkpoint (%s); passed over for the one before it", path, fault)
+            continue
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        found.append((int(content["global_step"]), path))
+    return max(found, default=(0, None))[1]

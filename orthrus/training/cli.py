@@ -4,8 +4,11 @@ A run folder is ``trainer.default_root_dir``: ``config.yaml``, ``metrics/version
 ``checkpoints/``. ``--resume auto`` goes on with the run in it. Everything else is as LightningCLI's users know it.
 """
 
+import math
+import sys
 from argparse import ArgumentError
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,26 +17,44 @@ import yaml
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from orthrus.errors import InputError
 from orthrus.loading.datamodule import PairDataModule
-from orthrus.nn.checkpoints import load_encoder
-from orthrus.output import hold, remove_leftovers, write_text
+from orthrus.nn.checkpoints import checkpoint_entry, load_encoder
+from orthrus.output import hold, remove_leftovers
 from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients
+from orthrus.training.callbacks.presence import Presence
 from orthrus.training.callbacks.random_states import RandomStates
 from orthrus.training.callbacks.throughput import Throughput
 from orthrus.training.checkpoint_files import newest_valid
 from orthrus.training.module import Pretraining
 from orthrus.training.provenance import compare_ranks, describe_store
+from orthrus.training.recipe import KEY as RECIPE_KEY
+from orthrus.training.recipe import keep_recipe, refuse_or_tell_changes
+from orthrus.training.stop import ready_to_leave
 
+_SMALLEST = sys.float_info.min
+_BOUNDS: dict[str, tuple[float, float]] = {  # of numbers, whatever else an option may be
+    "seed_everything": (0, 2**32 - 1),
+    "trainer.accumulate_grad_batches": (1, math.inf),
+    "trainer.gradient_clip_val": (0, math.inf),
+    "trainer.limit_train_batches": (0, math.inf),
+    "trainer.limit_val_batches": (0, math.inf),
+    "trainer.limit_test_batches": (0, math.inf),
+    "trainer.log_every_n_steps": (1, math.inf),
+    "trainer.num_nodes": (1, math.inf),
+    "trainer.num_sanity_val_steps": (-1, math.inf),
+    "trainer.val_check_interval": (_SMALLEST, math.inf),
+}
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 _COMMANDS = ("fit", "validate", "test", "predict")
-_CSV_LOGGER = "lightning.pytorch.loggers.CSVLogger"
+_METRICS_FILE = "orthrus.training.metrics_file.MetricsFile"
 _WANDB = "orthrus.training.wandb_run.WandbRun"
 _WANDB_MEDIA = "orthrus.training.callbacks.wandb_media.WandbMedia"
 _CHECKPOINT_IO = "orthrus.training.checkpoint_files.AtomicCheckpointIO"
@@ -46,22 +67,31 @@ class RunConfig(SaveConfigCallback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Compare the ranks' recipes. Write nothing yet: what is still to be refused leaves no run behind."""
-        compare_ranks(trainer, self._description(self.config))
+        compare_ranks(
+            trainer,
+            self._values | {"store": describe_store(self.config.data.store), "ckpt_path": self.config.ckpt_path},
+        )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Everything stands; the first step is next."""
         if trainer.is_global_zero:
-            recipe = self.config.clone()
-            recipe.resume = recipe.ckpt_path = None  # how this start went on is no part of it
-            text = self.parser.dump(recipe, skip_none=False)
-            write_text(text, Path(trainer.default_root_dir, self.config_filename))
+            keep_recipe(self._text, Path(trainer.default_root_dir, self.config_filename), trainer.global_step)
             for logger in trainer.loggers[1:]:  # the first, metrics.csv, has config.yaml beside it
-                logger.log_hyperparams(self._description(recipe))
+                logger.log_hyperparams(self._values | {"store": describe_store(self.config.data.store)})
 
-    def _description(self, recipe: Namespace) -> dict[str, Any]:
-        """The recipe as plain values, and what its store is."""
-        values: dict[str, Any] = yaml.safe_load(self.parser.dump(recipe))
-        return values | {"store": describe_store(recipe.data.store)}
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the recipe with what it led to."""
+        checkpoint[RECIPE_KEY] = self._values
+
+    @cached_property
+    def _text(self) -> str:
+        return recipe_text(self.parser, self.config)
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        """The recipe as plain values."""
+        values: dict[str, Any] = yaml.safe_load(self._text)
+        return values
 
 
 class OrthrusCLI(LightningCLI):
@@ -104,7 +134,28 @@ class OrthrusCLI(LightningCLI):
         parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_lightning_class_args(Gradients, "gradients")
         parser.link_arguments("trainer.default_root_dir", "gradients.run_folder")
+        parser.add_lightning_class_args(Presence, "presence")
+        parser.link_arguments("trainer.default_root_dir", "presence.run_folder")
         parser.add_lightning_class_args(CollapseMonitor, "collapse")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; raises InputError for a number that Lightning would fail on, or take for something else, later."""
+        super().parse_arguments(parser, args)
+        options = self.config[self.config.subcommand]
+        for name, (least, most) in _BOUNDS.items():
+            value = options.get(name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
+                upto = f" to {most:,}" if most < math.inf else " or more"
+                raise InputError(f"{name} is {value}; expected {least:g}{upto}")
+
+    def instantiate_classes(self) -> None:
+        """Build what the recipe says; raises InputError for what Lightning refuses."""
+        try:
+            super().instantiate_classes()
+        except (MisconfigurationException, ValueError) as error:
+            if isinstance(error, InputError) or isinstance(error.__cause__, InputError):
+                raise
+            raise InputError(f"{' '.join(str(error).split())}; see `orthrus {self.subcommand} --help`") from error
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint to resume; log to CSV; bf16 where a GPU has it."""
@@ -118,12 +169,11 @@ class OrthrusCLI(LightningCLI):
         elif self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
             _refuse_another_run(Path(trainer.default_root_dir), options.ckpt_path)
         trainer.plugins = _plugins(trainer.plugins)
-        loggers = [logger for logger in _without(_CSV_LOGGER, trainer.logger) if not isinstance(logger, bool)]
+        loggers = [logger for logger in _without(_METRICS_FILE, trainer.logger) if not isinstance(logger, bool)]
         for logger in loggers:
             if logger.class_path == _WANDB:
                 logger.init_args.run_folder = logger.init_args.run_folder or trainer.default_root_dir
-        csv = _component(_CSV_LOGGER, save_dir=trainer.default_root_dir, name="metrics", flush_logs_every_n_steps=1)
-        trainer.logger = [csv, *loggers]
+        trainer.logger = [_component(_METRICS_FILE, save_dir=trainer.default_root_dir), *loggers]
         if self.subcommand != "fit":
             trainer.logger = False
         trainer.callbacks = _without(_WANDB_MEDIA, _without(_PROGRESS_BAR, trainer.callbacks))
@@ -141,6 +191,10 @@ class OrthrusCLI(LightningCLI):
         checkpoint = self.config.fit.ckpt_path
         if checkpoint is not None:
             _refuse_another_shape(Path(checkpoint), self.model.encoder.config)
+            before = checkpoint_entry(checkpoint, RECIPE_KEY)
+            if before is not None:
+                now = yaml.safe_load(recipe_text(self._parser(self.subcommand), self.config.fit))
+                refuse_or_tell_changes(before, now, Path(checkpoint))
         elif self.model.total_steps:
             self.trainer.validate(self.model, self.datamodule, verbose=False)
 
@@ -148,6 +202,14 @@ class OrthrusCLI(LightningCLI):
         """Say where everything is."""
         if self.trainer.is_global_zero:
             print(f"trained {self.trainer.global_step:,} steps: {self.trainer.default_root_dir}/checkpoints/last.ckpt")
+
+
+def recipe_text(parser: Any, config: Namespace) -> str:
+    """A recipe as YAML, less how this start goes on, which is no part of it."""
+    recipe = config.clone()
+    recipe.resume = recipe.ckpt_path = None
+    text: str = parser.dump(recipe, skip_none=False)
+    return text
 
 
 def _newest(folder: str) -> str | None:
@@ -198,7 +260,7 @@ def run(args: list[str]) -> Trainer:
     Raises InputError for unusable input.
     """
     try:
-        with ExitStack() as held:
+        with ready_to_leave(), ExitStack() as held:
             trainer: Trainer = OrthrusCLI(with_recipe_paths(args), held).trainer
         return trainer
     except ArgumentError as error:

@@ -58,6 +58,13 @@ class Pretraining(LightningModule):
         super().__init__()
         if chunk_rows is not None and chunk_rows < 1:
             raise InputError(f"model.chunk_rows must be at least 1, got {chunk_rows}")
+        if not 0 < learning_rate < math.inf:
+            raise InputError(f"model.learning_rate is {learning_rate}; expected more than 0")
+        for option, value in (
+            ("encoder_decay", encoder_decay), ("head_decay", head_decay), ("warmup_steps", warmup_steps)
+        ):  # fmt: skip
+            if not 0 <= value < math.inf:
+                raise InputError(f"model.{option} is {value}; expected 0 or more")
         self.encoder = encoder
         self.objective = Objective({name: build(encoder.d_model) for name, build in objective.items()})
         self.chunk_rows = chunk_rows
@@ -69,7 +76,7 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict, or that the encoder's tokens or direction do not fit."""
+        """Raises InputError for a term that has nothing to predict, or that does not fit the encoder."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, PairDataModule):
             self.encoder.cds_frame = data.cds_frame
@@ -125,7 +132,7 @@ class Pretraining(LightningModule):
     def _encode(self, codes_RL: Tensor, targets_RL: Tensor, lengths_R: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Representations (R, D) of some rows and the objective's sums over their positions."""
         # On a GPU the padding stays: to know the longest the host would wait for the device.
-        longest = codes_RL.shape[1] if lengths_R.is_cuda else int(lengths_R.max())
+        longest = int(lengths_R.max()) if lengths_R.device.type == "cpu" else codes_RL.shape[1]
         tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
         hidden_RTD = self.encoder(tracks_RCL, lengths_R)
         tokens_R = self.encoder.embedding.token_lengths(tracks_RCL, lengths_R)
@@ -137,7 +144,7 @@ class Pretraining(LightningModule):
         encoded = self(batch)
         view0_ND, view1_ND = encoded.representation_VD.detach().chunk(2)
         hits_2N = retrieval_top1(view0_ND, view1_ND, encoded.family_N).float()
-        retrieval = share_of_mean(hits_2N.sum(), hits_2N.new_tensor(hits_2N.numel()))
+        retrieval = share_of_mean(hits_2N.sum(), hits_2N.new_full((), hits_2N.numel()))
         return self.objective(encoded, step) | {"retrieval_top1": retrieval}, encoded
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
@@ -184,6 +191,17 @@ class Pretraining(LightningModule):
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         scheduler = warmup_cosine(optimizer, self.warmup_steps, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Rate and decay are the recipe's, also where the optimiser comes from a checkpoint of another recipe."""
+        scheduler: Any = self.lr_schedulers()
+        decay = dict(zip(("encoder", "heads"), self._decay, strict=True))
+        groups = scheduler.optimizer.param_groups
+        scheduler.base_lrs = [self.learning_rate] * len(groups)
+        for group, factor in zip(groups, scheduler.lr_lambdas, strict=True):
+            group["initial_lr"] = self.learning_rate
+            group["lr"] = self.learning_rate * factor(scheduler.last_epoch)
+            group["weight_decay"] = decay.get(group["name"], 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone, and the frame it has read."""

@@ -1,16 +1,29 @@
 """Signals that ask training to stop once the step at hand is finished and saved.
 
-SIGTERM (a user, a scheduler that takes the machine back) ends the process with exit status 0. SIGUSR1 (Slurm, shortly
-before the time limit) ends it with :data:`REQUEUE_STATUS`, by which a batch script knows that the job is to run again.
+=========  ============================================================  =====================================
+signal     from                                                          exit status once the step is saved
+=========  ============================================================  =====================================
+SIGINT     Ctrl-C; a second one ends the process at once                 130
+SIGHUP     a terminal that was closed                                    129
+SIGTERM    a user, a scheduler that takes the machine back               0
+SIGUSR1    Slurm, shortly before the time limit                          :data:`REQUEUE_STATUS`: run it again
+=========  ============================================================  =====================================
+
+Before training there is nothing to save: SIGUSR1 ends the process with the same status, so that the job is run again,
+SIGTERM with 143.
 """
 
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 REQUEUE_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
-EXIT_STATUS = {signal.SIGTERM: 0, signal.SIGUSR1: REQUEUE_STATUS}
+EXIT_STATUS = {signal.SIGTERM: 0, signal.SIGUSR1: REQUEUE_STATUS, signal.SIGINT: 130, signal.SIGHUP: 129}
+_AT_THE_START = {signal.SIGTERM: 143, signal.SIGUSR1: REQUEUE_STATUS, signal.SIGINT: 130, signal.SIGHUP: 129}
 
 
 class StopSignals:
@@ -21,9 +34,34 @@ class StopSignals:
 
     def listen(self) -> None:
         """Take the signals, where this is the main thread; Lightning restores the former handlers in the end."""
-        if threading.current_thread() is threading.main_thread():
-            for number in EXIT_STATUS:
-                signal.signal(number, self._note)
+        _handle(EXIT_STATUS, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT == self.number:
+            os.write(2, b"ended at once; nothing was saved since the last checkpoint\n")
+            os._exit(EXIT_STATUS[signal.SIGINT])
         self.number = number
+
+
+@contextmanager
+def ready_to_leave(told: str = "before the first step; there is nothing to save") -> Iterator[None]:
+    """Ends the process in good order, with the status that says what to do and a line, if a signal comes."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        _handle(_AT_THE_START, signal.SIG_IGN)  # the end is on its way
+        os.write(2, f"stopped by {signal.Signals(number).name} {told}\n".encode())
+        raise SystemExit(_AT_THE_START[signal.Signals(number)])
+
+    former = {number: signal.getsignal(number) for number in _AT_THE_START}
+    _handle(_AT_THE_START, leave)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            _handle({number: 0}, handler)
+
+
+def _handle(numbers: dict[signal.Signals, int], handler: object) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in numbers:
+            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """A Weights & Biases run that belongs to a run folder, and that training neither waits for nor fails with.
 
-Its id is kept in ``wandb_id`` of the run folder, so that a run that is resumed goes on as the same one. Metrics are
+Its id, the one in WANDB_RUN_ID where a sweep's agent has set it, is kept in ``wandb_id`` of the run folder, so that a
+run that is resumed goes on as the same one. Metrics are
 logged at the training step they are of: steps that are done again after an interruption are equal and change nothing.
 Without a login it is offline, in ``wandb/`` of the run folder, for `wandb sync` later; a server that cannot be
 reached within half a minute makes it offline too.
@@ -103,7 +104,7 @@ class WandbRun(Logger):
         self.folder.mkdir(parents=True, exist_ok=True)
         run_id = self.version
         if run_id is None:
-            run_id = secrets.token_hex(4)
+            run_id = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)  # a sweep's agent sets it
             write_text(run_id + "\n", self.folder / _ID_FILE)
         given: dict[str, Any] = {
             "project": self.project,

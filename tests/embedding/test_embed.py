@@ -90,6 +90,7 @@ def test_the_file_names_its_encoder_and_groups(checkpoint: Path, store: Transcri
     assert embeddings.family_id == tuple(store.column("family_id"))
     assert embeddings.metadata["encoder"]["d_model"] == 16
     assert len(embeddings.metadata["checkpoint_sha256"]) == 64
+    assert Path(embeddings.metadata["checkpoint"]).is_absolute()
     assert MambaEncoder.from_config(embeddings.metadata["encoder"]).n_layers == 2
 
 
@@ -98,21 +99,21 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(parts, "_PART_NT", 600)
     run(checkpoint, store, tmp_path / "whole.parquet")
-    output, forward, calls = tmp_path / "e.parquet", embedding.encode, []
+    output, forward, calls = tmp_path / "e.parquet", embedding._encode, []
 
-    def forward_until_interrupted(*args: object) -> np.ndarray:
+    def forward_until_interrupted(*args: object) -> torch.Tensor:
         calls.append(1)
         if len(calls) == 6:
             raise KeyboardInterrupt
         return forward(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(embedding, "encode", forward_until_interrupted)
+    monkeypatch.setattr(embedding, "_encode", forward_until_interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(checkpoint, store, output)
     assert not output.exists()
     done = len(list((tmp_path / ".e.parquet.partial").glob("*.npz")))
     assert done >= 1
-    monkeypatch.setattr(embedding, "encode", forward)
+    monkeypatch.setattr(embedding, "_encode", forward)
     run(checkpoint, store, output)
     assert pq.read_table(output).equals(pq.read_table(tmp_path / "whole.parquet"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.parquet", "whole.parquet"]
@@ -218,12 +219,12 @@ def test_a_flipped_bit_of_the_vectors_is_found_on_reading(
 def test_vectors_that_are_not_finite_are_not_written(
     checkpoint: Path, store: TranscriptStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward = embedding.encode
+    forward = embedding._encode
 
-    def overflow(*args: object) -> np.ndarray:
-        return forward(*args) * np.float32(np.inf)  # type: ignore[arg-type]
+    def overflow(*args: object) -> torch.Tensor:
+        return forward(*args) * torch.inf  # type: ignore[arg-type]
 
-    monkeypatch.setattr(embedding, "encode", overflow)
+    monkeypatch.setattr(embedding, "_encode", overflow)
     with pytest.raises(InputError, match=r"vectors are not finite, such as that of h0\.0"):
         run(checkpoint, store, tmp_path / "e.parquet")
     assert not (tmp_path / "e.parquet").exists()

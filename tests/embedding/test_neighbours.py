@@ -11,7 +11,13 @@ from orthrus import InputError, MambaEncoder, TranscriptStore
 from orthrus.cli import main
 from orthrus.embedding.embed import embed_to_file
 from orthrus.embedding.file import Embeddings
-from orthrus.embedding.neighbours import nearest, neighbour_table, retrieval
+from orthrus.embedding.neighbours import (
+    background,
+    nearest,
+    neighbour_table,
+    retrieval,
+    warn_of_other_annotation,
+)
 from orthrus.nn.checkpoints import save_encoder
 from tests.builders import build_store
 
@@ -183,5 +189,33 @@ def test_another_encoder_is_refused(
     assert not (tmp_path / "n.tsv").exists()
     (embedded / "encoder").rename(embedded / "moved")
     assert main(["neighbours", *args]) == 2
-    assert "say with --checkpoint where it is" in " ".join(capsys.readouterr().err.split())
+    assert "say with --model where it is" in " ".join(capsys.readouterr().err.split())
     (embedded / "moved").rename(embedded / "encoder")
+
+
+def test_the_background_is_what_random_pairs_of_other_genes_have() -> None:
+    rng = np.random.default_rng(0)
+    genes = tuple(f"g{i // 4}" for i in range(40))
+    some = Embeddings(tuple(map(str, range(40))), rng.normal(size=(40, 3)).astype(np.float32), gene_id=genes)
+    unit = some.matrix / np.linalg.norm(some.matrix, axis=1, keepdims=True)
+    apart = np.array(genes)[:, None] != np.array(genes)
+    for measure, values in (
+        ("cosine", unit @ unit.T),
+        ("euclidean", np.linalg.norm(some.matrix[:, None] - some.matrix, axis=2)),
+    ):
+        found = background(some, measure)  # type: ignore[arg-type]
+        assert np.allclose(np.quantile(found, [0.1, 0.5, 0.9]), np.quantile(values[apart], [0.1, 0.5, 0.9]), atol=0.02)
+        table = neighbour_table(some, some, nearest(some, some, 39, measure), measure, found)  # type: ignore[arg-type]
+        shares = np.array(table["percentile"])
+        assert shares.max() > 95
+        assert (np.diff(shares[:39]) <= 0).all()
+
+
+def test_queries_without_the_annotation_of_the_candidates_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    ids, matrix = ("a", "b"), np.ones((2, 3), np.float32)
+    bare, coding = (Embeddings(ids, matrix, cds_length=lengths) for lengths in ((0, 30), (60, 30)))
+    warn_of_other_annotation(coding, coding)
+    warn_of_other_annotation(bare, bare)
+    assert not caplog.records
+    warn_of_other_annotation(bare, coding)
+    assert "1 of 2 queries have no CDS, as 100 % of what is searched have" in caplog.text

@@ -55,9 +55,11 @@ def embedded(encoder: MambaEncoder, codes: np.ndarray) -> np.ndarray:
         return encoder.represent(x_1CL, torch.tensor([len(codes)])).numpy()[0]
 
 
+@pytest.mark.parametrize("stem", ["base", "codon"])
 def test_distances_are_those_of_edited_transcripts_embedded_from_scratch(
-    store: TranscriptStore, encoder: MambaEncoder
+    store: TranscriptStore, encoder: MambaEncoder, stem: str
 ) -> None:
+    encoder = MambaEncoder(6, 16, 2, encoder.bidirectional, stem=stem).eval()
     variants = some_variants(store)[:2]
     table = score_variants(encoder, store, variants, source="v.tsv", token_budget=300)
     row = store.index_of("h1.0")

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from orthrus import InputError, TranscriptStore
-from orthrus.embedding.file import Embeddings
 from orthrus.finetune.data import LabelledDataModule, random_batches
 from orthrus.probe.labels import read_labels
 from orthrus.probe.rows import choose_rows
@@ -50,9 +49,8 @@ def test_splits_and_targets_are_the_probes(store: TranscriptStore, task: Task) -
     data = LabelledDataModule(str(path), str(store.path), n_splits=3, split=2)
     spec = read_task(path)
     ids = tuple(store.column("transcript_id"))
-    embeddings = Embeddings(ids, np.zeros((len(ids), 4), dtype=np.float32))
     labels = read_labels(spec.labels, spec.targets, spec.id_column)
-    probe = choose_rows(labels, spec, embeddings, store, {"embedding": ids, "store": ids}, 3)
+    probe = choose_rows(labels, spec, store.transcripts, {"embedding": ids, "store": ids}, 3)
     assert probe.transcript_ids == data.rows.transcript_ids
     np.testing.assert_array_equal(probe.target.values, data.target.values)
     for side in ("train", "validation", "test"):

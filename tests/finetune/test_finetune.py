@@ -74,8 +74,8 @@ def test_other_tasks_leave_scores_and_predictions(
     assert len(table.column_names) == 1 + 2 * n_targets
     assert set(np.unique(table[table.column_names[1]].to_numpy())) == {0.0, 1.0}
     document = json.loads((folder / "result" / "metrics.json").read_text())
-    assert list(document["feature_sets"]) == ["fine-tuned", "frozen", "k-mer"]
-    assert set(document["differences"]) == {"frozen", "k-mer"}
+    assert list(document["feature_sets"]) == ["fine-tuned", "frozen", "codon", "k-mer"]
+    assert set(document["differences"]) == {"frozen", "codon", "k-mer"}
     assert len(table) == document["rows_by_seed"]["test"][1]
 
 
@@ -129,7 +129,7 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_not_repeated(
     monkeypatch.setattr(FineTuning, "training_step", None)
     (tmp_path / "run" / "result" / "scores.csv").unlink()
     assert finetune(path, *args, epochs=3) == 0  # trains nothing, scores anew
-    assert len(pd.read_csv(tmp_path / "run" / "result" / "scores.csv")) == 3 * 2 * 3
+    assert len(pd.read_csv(tmp_path / "run" / "result" / "scores.csv")) == 4 * 2 * 3
 
 
 def test_what_cannot_be_run_is_one_line(

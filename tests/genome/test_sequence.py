@@ -157,3 +157,25 @@ def test_any_damage_gives_bases_or_the_error(tmp_path: Path, data: st.DataObject
 )
 def test_primary_contigs_by_name(names: str, primary: bool) -> None:
     assert {name: is_primary(name) for name in names.split()} == dict.fromkeys(names.split(), primary)
+
+
+@pytest.mark.parametrize(
+    ("contig", "chromosome", "primary"),
+    [
+        ("NC_900071.1", "1", True),
+        ("CP900072.1", "2", True),
+        ("OX900073.1", "X", True),
+        ("NW_900074.1", "", False),
+        ("CP900075.1", "", False),  # the annotation knows it better than the name
+        ("KI270706.1", "7", True),
+        ("scaffold_1", "1", True),
+        ("CHR_HSCHR6_MHC_APD", "6", False),  # Ensembl calls haplotypes chromosomes
+        ("CP900072.1", None, True),
+        ("OX900073.1", None, True),
+        ("LR900073.1", None, True),
+        ("KI270706.1", None, False),
+        ("JAABCD010000001.1", None, False),
+    ],
+)
+def test_primary_contigs_by_what_the_annotation_says(contig: str, chromosome: str | None, primary: bool) -> None:
+    assert is_primary(contig, chromosome) is primary

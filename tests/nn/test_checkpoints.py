@@ -196,6 +196,7 @@ def test_export_of_a_published_checkpoint(tmp_path: Path) -> None:
         "README.md",
         "config.json",
         "model.safetensors",
+        "modeling_orthrus.py",
     ]
     card = (tmp_path / "orthrus-small" / "README.md").read_text()
     assert "| weights from | epoch=3.ckpt |" in card

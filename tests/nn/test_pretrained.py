@@ -37,6 +37,7 @@ def test_what_save_pretrained_writes_load_encoder_reads(tmp_path: Path) -> None:
         "README.md",
         "config.json",
         "model.safetensors",
+        "modeling_orthrus.py",
     ]
     assert "| parameters |" in (tmp_path / "small" / "README.md").read_text()
     loaded = load_encoder(tmp_path / "small")

@@ -48,3 +48,38 @@ def kmer_frequencies(sequence: str, max_k: int) -> list[float]:
         windows = [window for window in windows if "N" not in window]
         frequencies += [windows.count("".join(kmer)) / max(len(windows), 1) for kmer in product("ACGT", repeat=k)]
     return frequencies
+
+
+def codon_control(sequence: str, cds_track: Sequence[int], n_exons: int) -> list[float]:
+    """The codon control's 238 numbers by counting slices; ``cds_track`` is 1 at the first base of each codon."""
+    starts = [i for i, first in enumerate(cds_track) if first]
+    codons = [sequence[i : i + 3] for i in starts]
+    codons = [codon for codon in codons if len(codon) == 3 and "N" not in codon]
+    five_prime = sequence[: starts[0]] if starts else ""
+    cds = sequence[starts[0] : starts[-1] + 3] if starts else ""
+    three_prime = sequence[starts[-1] + 3 :] if starts else ""
+    numbers = [codons.count("".join(codon)) / max(len(codons), 1) for codon in product("ACGT", repeat=3)]
+    numbers += kmer_frequencies(five_prime, 3) + kmer_frequencies(three_prime, 3)
+    lengths = [len(part) for part in (sequence, five_prime, cds, three_prime)]
+    return [*numbers, *(float(np.log2(1 + n)) for n in (*lengths, n_exons)), float(n_exons > 0)]
+
+
+def weighted_ridge_test_predictions(
+    blocks: Sequence[NDArray[np.float32]],
+    weights: Sequence[Sequence[float]],
+    target: NDArray[np.float64],
+    sides: Sequence[NDArray[np.int64]],
+    penalties: Sequence[float],
+) -> NDArray[np.float64]:
+    """scikit-learn's ridge of blocks that are standardised, then weighted: the weights and penalty of least error."""
+    train, validation, test = sides
+    standard = [StandardScaler().fit(block[train].astype(np.float64)).transform(block.astype(np.float64)) for block in blocks]
+    best = (np.inf, np.empty(0))
+    for of_block in weights:
+        scaled = np.hstack([weight * block for weight, block in zip(of_block, standard, strict=True)])
+        for penalty in penalties:
+            model = Ridge(alpha=penalty * len(train), solver="svd").fit(scaled[train], target[train])
+            error = np.mean((model.predict(scaled[validation]) - target[validation]) ** 2)
+            if error < best[0]:
+                best = (error, model.predict(scaled[test]))
+    return best[1]

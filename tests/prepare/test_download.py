@@ -3,6 +3,9 @@
 import hashlib
 import multiprocessing
 import random
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +21,7 @@ from orthrus.cli import main
 from orthrus.errors import InputError
 from orthrus.prepare import download as module
 from orthrus.prepare import load_spec
-from orthrus.prepare.download import Source, download, load_sources
+from orthrus.prepare.download import DownloadSource, download, load_sources
 
 DATA = random.Random(0).randbytes(3_000_000)
 
@@ -81,11 +84,11 @@ def behaviour() -> Behaviour:
 
 
 @pytest.fixture
-def source(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
+def source(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> Iterator[DownloadSource]:
     monkeypatch.setattr(module, "_PAUSE", 0.01)
     server = serve(behaviour)
     url = f"http://127.0.0.1:{server.server_port}/v1"
-    yield Source("set", "a set", "1", "its page", "free", url, ("big.gz", "small.txt"), checksums="SUMS")
+    yield DownloadSource("set", "a set", "1", "its page", "free", url, ("big.gz", "small.txt"), checksums="SUMS")
     server.shutdown()
     server.server_close()
 
@@ -94,7 +97,9 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
-def test_files_come_whole_and_are_not_fetched_again(source: Source, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_files_come_whole_and_are_not_fetched_again(
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path
+) -> None:
     paths = download(source, tmp_path)
     assert [path.read_bytes() for path in paths] == [DATA, b"small"]
     assert paths[0] == tmp_path / "set" / "big.gz"
@@ -107,7 +112,9 @@ def test_files_come_whole_and_are_not_fetched_again(source: Source, behaviour: B
     assert names(tmp_path) == {"big.gz", "small.txt"}
 
 
-def test_a_broken_connection_is_taken_up_where_it_broke(source: Source, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_a_broken_connection_is_taken_up_where_it_broke(
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path
+) -> None:
     behaviour.cuts = [10_000, 1_200_000, 500_000]  # the first is longer than the checksums
     download(source, tmp_path)
     assert (tmp_path / "set/big.gz").read_bytes() == DATA
@@ -116,7 +123,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(source: Source, behaviou
 
 @pytest.mark.parametrize(("ranges", "etag"), [(False, '"one"'), (True, None)])
 def test_a_server_without_ranges_sends_all_again(
-    source: Source, behaviour: Behaviour, tmp_path: Path, ranges: bool, etag: str | None
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path, ranges: bool, etag: str | None
 ) -> None:
     behaviour.ranges, behaviour.etag, behaviour.cuts = ranges, etag, [10_000, 1_000_000]
     download(source, tmp_path)
@@ -124,7 +131,9 @@ def test_a_server_without_ranges_sends_all_again(
     assert names(tmp_path) == {"big.gz", "small.txt"}
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_anew(source: Source, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_fetched_anew(
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path
+) -> None:
     behaviour.cuts = [10_000, *[100_000] * 5]
     with pytest.raises(InputError, match="run the same command again, which goes on from here"):
         download(source, tmp_path)
@@ -133,35 +142,37 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(source: Source, behaviour
     behaviour.files |= {"/v1/big.gz": newer}
     behaviour.files["/v1/SUMS"] = f"{hashlib.md5(newer).hexdigest()}  big.gz\n{'0' * 32}  other\n".encode()
     behaviour.etag = '"two"'
-    download(Source(**{**vars(source), "files": ("big.gz",)}), tmp_path)
+    download(DownloadSource(**{**vars(source), "files": ("big.gz",)}), tmp_path)
     assert (tmp_path / "set/big.gz").read_bytes() == newer
 
 
-def test_what_does_not_match_its_checksum_is_not_kept(source: Source, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_what_does_not_match_its_checksum_is_not_kept(
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path
+) -> None:
     behaviour.files["/v1/big.gz"] = DATA[:-1] + b"?"
     with pytest.raises(InputError, match=r"big.gz does not match its checksum \(md5:"):
         download(source, tmp_path)
     assert names(tmp_path) == set()
 
 
-def test_what_is_not_there_is_said(source: Source, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_what_is_not_there_is_said(source: DownloadSource, behaviour: Behaviour, tmp_path: Path) -> None:
     del behaviour.files["/v1/small.txt"]
     with pytest.raises(InputError, match=r"small.txt: the server says 404 Not Found; see its page for where"):
         download(source, tmp_path)
     assert names(tmp_path) == {"big.gz"}
     behaviour.files["/v1/SUMS"] = b"no checksums here"
-    assert download(Source(**{**vars(source), "files": ("big.gz",)}), tmp_path)  # none published, none compared
+    assert download(DownloadSource(**{**vars(source), "files": ("big.gz",)}), tmp_path)  # none published, none compared
     del behaviour.files["/v1/SUMS"]
     with pytest.raises(InputError, match="SUMS: the server says 404"):
         download(source, tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        download(Source(**{**vars(source), "checksums": None}), tmp_path / "file")
+        download(DownloadSource(**{**vars(source), "checksums": None}), tmp_path / "file")
 
 
-def test_a_source_of_folders(source: Source, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_a_source_of_folders(source: DownloadSource, behaviour: Behaviour, tmp_path: Path) -> None:
     behaviour.files |= {"/v1/A/x__y/small.txt": b"a", "/v1/B/z/small.txt": b"b"}
-    many = Source(**{**vars(source), "folders": True, "checksums": None, "files": ("small.txt",)})
+    many = DownloadSource(**{**vars(source), "folders": True, "checksums": None, "files": ("small.txt",)})
     paths = download(many, tmp_path, ["A/x__y", "B/z"])
     assert [path.read_bytes() for path in paths] == [b"a", b"b"]
     assert paths[0] == tmp_path / "set/A/x__y/small.txt"
@@ -186,7 +197,7 @@ def test_a_server_killed_midway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     process = context.Process(target=_serve_until_killed, args=(slow, ports), daemon=True)
     process.start()
     port = ports.get(timeout=30)
-    source = Source("set", "a set", "1", "its page", "free", f"http://127.0.0.1:{port}", ("big.gz",))
+    source = DownloadSource("set", "a set", "1", "its page", "free", f"http://127.0.0.1:{port}", ("big.gz",))
     part = tmp_path / "set/big.gz.part"
     failures: list[InputError] = []
 
@@ -250,3 +261,42 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         load_sources(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize("name", ["../outside.gz", "a/../../outside.gz", "/etc/outside.gz", "..\\outside.gz", "C:/x"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(name: str, tmp_path: Path) -> None:
+    fields = "title: t\n  version: '1'\n  homepage: h\n  licence: l\n  url: http://127.0.0.1:9/v1\n"
+    for text in (f"x:\n  {fields}  files: ['{name}']\n", f"'{name}':\n  {fields}  files: [a.gz]\n"):
+        (tmp_path / "sources.yaml").write_text(text)
+        with pytest.raises(InputError, match="leads out of the folder"):
+            load_sources(tmp_path / "sources.yaml")
+    source = DownloadSource("x", "t", "1", "h", "l", "http://127.0.0.1:9/v1", ("a.gz",), folders=True)
+    with pytest.raises(InputError, match="leads out of the folder"):
+        download(source, tmp_path / "out", [name])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_signal_while_a_file_comes_leaves_its_part_for_the_next_start(
+    number: signal.Signals, status: int, behaviour: Behaviour, tmp_path: Path
+) -> None:
+    behaviour.cuts, behaviour.hang = [0, 1_000_000], 20.0
+    slow = serve(behaviour)
+    table = tmp_path / "sources.yaml"
+    url = f"http://127.0.0.1:{slow.server_address[1]}/v1"
+    table.write_text(f"x: {{title: t, version: '1', homepage: h, licence: l, url: '{url}', files: [big.gz]}}\n")
+    behaviour.cuts = [1_000_000]
+    command = ["download", "x", "--table", str(table), "--output", str(tmp_path / "out")]
+    process = subprocess.Popen([sys.executable, "-m", "orthrus", *command], stderr=subprocess.DEVNULL)
+    part = tmp_path / "out/x/big.gz.part"
+    deadline = time.monotonic() + 60
+    while (not part.exists() or part.stat().st_size < 500_000) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == status
+    assert part.exists()
+    behaviour.hang = 0.0
+    assert main(command) == 0
+    assert (tmp_path / "out/x/big.gz").read_bytes() == DATA
+    assert behaviour.asked[-1] is not None  # a range: it went on
+    assert [path.name for path in (tmp_path / "out/x").iterdir()] == ["big.gz"]

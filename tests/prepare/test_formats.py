@@ -246,3 +246,65 @@ def test_shards_of_a_reference_and_its_projections_merge_into_the_whole(
     for shard in shards:
         prepare(folder / "spec.yaml", shard, species=[shard.name])
     same(merge_stores(shards, folder.parent / "merged"), whole)
+
+
+def test_families_are_joined_by_sequence_and_the_shards_of_a_spec_merge_into_the_whole(folder: Path) -> None:
+    copied = [Model(f"C{m.transcript_id}", f"C{m.gene_id}", m.contig, m.strand, m.exons, m.cds) for m in HUMAN]
+    write(folder / "copy.gtf", gtf, copied)
+    document = {"species": {"human": HUMAN_SOURCE, "copy": {**HUMAN_SOURCE, "annotation": "copy.gtf"}}}
+    whole = build(folder, document)
+    family = dict(zip(whole.column("transcript_id"), whole.column("family_id"), strict=True))
+    assert {family[f"C{m.transcript_id}"] for m in HUMAN} == {family[m.transcript_id] for m in HUMAN}
+    assert whole.meta["similar_sequences"] == {"genes": 6, "families": 3, "fewer": 3}
+    shards = [folder.parent / species for species in ("human", "copy")]
+    for shard in shards:
+        prepare(folder / "spec.yaml", shard, species=[shard.name])
+    same(merge_stores(shards, folder.parent / "merged"), whole)
+    apart = build(folder, {**document, "join_similar": False}, "apart")
+    assert len(set(apart.column("family_id"))) == 6
+    with pytest.raises(InputError, match="join_similar is 'no thanks'; expected true or false"):
+        build(folder, {**document, "join_similar": "no thanks"})
+
+
+def test_genetic_codes_by_species_and_contig(folder: Path) -> None:
+    (folder / "genome.fa").write_text(f">chr1\n{BASES}\n>chrM\n{BASES}\n")
+    on_m = [Model(f"M{m.transcript_id}", f"M{m.gene_id}", "chrM", m.strand, m.exons, m.cds) for m in HUMAN]
+    write(folder / "human.gtf", gtf, [*HUMAN, *on_m])
+
+    def codes(genetic_code: object) -> dict[str, set[int]]:
+        store = build(folder, {"species": {"human": {**HUMAN_SOURCE, "genetic_code": genetic_code}}})
+        table = store.transcripts
+        on_chr_m = [name.startswith("M") for name in store.column("transcript_id")]
+        return {
+            contig: {code for code, is_m in zip(table["genetic_code"].to_pylist(), on_chr_m, strict=True) if is_m == m}
+            for contig, m in (("chr1", False), ("chrM", True))
+        }
+
+    assert codes(1) == {"chr1": {1}, "chrM": {1}}
+    assert codes(12) == {"chr1": {12}, "chrM": {12}}
+    for name in ("MT", "M", "chrM"):
+        assert codes({name: 2}) == {"chr1": {1}, "chrM": {2}}
+    assert codes({"default": 12, "MT": 3}) == {"chr1": {12}, "chrM": {3}}
+    for wrong in (7, "2", {"MT": "two"}, [2]):
+        with pytest.raises(InputError, match="expected the number of one of NCBI's translation tables"):
+            codes(wrong)
+
+
+def test_ncbis_orthologs_by_the_species_that_annotations_state(folder: Path) -> None:
+    def gff3(taxon: int, gene: int, start: int) -> str:
+        place = f"\t{start + 1}\t{start + 300}\t.\t+\t.\t"
+        return (
+            f"##gff-version 3\nchr1\tRefSeq\tregion\t1\t4000\t.\t+\t.\tID=chr1:1..4000;Dbxref=taxon:{taxon}\n"
+            f"chr1\tR\tgene{place}ID=gene-A;Dbxref=GeneID:{gene}\n"
+            f"chr1\tR\tmRNA{place}ID=rna-N{gene};Parent=gene-A;Dbxref=GeneID:{gene}\n"
+            f"chr1\tR\texon{place}ID=e;Parent=rna-N{gene}\n"
+        )
+
+    (folder / "a.gff3").write_text(gff3(900001, 11, 0))
+    (folder / "b.gff3").write_text(gff3(900002, 22, 1000))
+    (folder / "gene_orthologs").write_text(
+        "#tax_id\tGeneID\trelationship\tOther_tax_id\tOther_GeneID\n900002\t22\tOrtholog\t900001\t11\n"
+    )
+    species = {name: {"annotation": f"{name}.gff3", "genome": "genome.fa"} for name in "ab"}
+    store = build(folder, {"species": species, "orthologs": ["gene_orthologs"]})
+    assert pairs(store) == {("b", "22", "a", "11", "ortholog")}

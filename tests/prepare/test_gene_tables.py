@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.prepare.gene_tables import RelationTable
-from orthrus.prepare.species_names import SpeciesNames
+from orthrus.prepare.species_names import SpeciesNames, stated_taxon
 from orthrus.spec_file import File
 from tests.damage import damage, deep, quick
 
@@ -48,6 +49,16 @@ HOMOLOGENE = (
     "5\t9606\t37\tACADVL\t4557235\tNP_000009.1\n"
 )
 GROUPS = "group\tspecies\tgene_id\nf1\thuman\tG1\nf1\tmouse\tM1\nf1\tchimp\tC1\nf2\thuman\tG2\n"
+
+NCBI = (
+    "#tax_id\tGeneID\trelationship\tOther_tax_id\tOther_GeneID\n"
+    "9606\t34\tOrtholog\t10090\t11364\n10090\t11365\tOrtholog\t9606\t37\n"
+    "9606\t34\tOrtholog\t7955\t406283\n9606\t5\tReadthrough parent\t9606\t6\n"
+)
+BIOMART_API = (
+    "ensembl_gene_id\tensembl_gene_id_version\tmmusculus_homolog_ensembl_gene\tmmusculus_homolog_orthology_type\n"
+    "G1\tG1.4\tM1\tortholog_one2one\nG1\tG1.4\tM1\tortholog_one2one\nG3\tG3.1\t\t\n"
+)
 
 Table = Callable[..., RelationTable]
 
@@ -123,6 +134,57 @@ def test_homologene(table: Table) -> None:
     }
 
 
+def test_ncbis_gene_orthologs(table: Table) -> None:
+    for text in (NCBI, NCBI.removeprefix("#")):
+        pairs, noted = rows(table(text))
+        assert pairs == {("human", "34", "mouse", "11364", "ortholog"), ("mouse", "11365", "human", "37", "ortholog")}
+        assert noted == {FOREIGN: 1, PARALOGS: 1}
+    groups, _ = rows(table(NCBI), "groups")
+    assert {gene for _, gene, _ in groups} == {"34", "11364", "11365", "37", "5", "6"}
+
+
+def test_biomart_through_its_api(table: Table) -> None:
+    pairs, _ = rows(table(BIOMART_API, species="human"))
+    assert pairs == {("human", "G1", "mouse", "M1", "ortholog_one2one")}
+
+
+@pytest.mark.parametrize(
+    ("species", "name", "found"),
+    [
+        ("human", "9606", "human"),
+        ("homo_sapiens", "Human", "homo_sapiens"),
+        ("Mouse", "mmusculus", "Mouse"),
+        ("dog", "Canis lupus familiaris", "dog"),
+        ("yeast", "saccharomyces_cerevisiae", "yeast"),
+        ("drosophila_melanogaster", "7227", "drosophila_melanogaster"),
+        ("human", "10090", None),
+        ("myspecies", "9606", None),
+    ],
+)
+def test_well_known_species_need_no_aliases(species: str, name: str, found: str | None) -> None:
+    assert SpeciesNames([species], {}).translate(pa.chunked_array([[name]])).to_pylist() == [found]
+
+
+def test_aliases_come_before_what_an_annotation_states_and_that_before_what_is_well_known() -> None:
+    names = SpeciesNames(["human", "new", "old"], {"old": ["9606"]}, {"new": "10090", "old": "7955"})
+    asked = pa.chunked_array([["9606", "Human", "10090", "mus_musculus", "7955", "zebrafish"]])
+    assert names.translate(asked).to_pylist() == ["old", "human", "new", "new", "old", "old"]
+
+
+@pytest.mark.parametrize(
+    ("line", "taxon"),
+    [
+        ("##species https://www.ncbi.nlm.nih.gov/Taxonomy/Browser/wwwtax.cgi?id=9606\n", "9606"),
+        ("chr1\tRefSeq\tregion\t1\t9\t.\t+\t.\tID=a:1..9;Dbxref=taxon:10090;Name=1\n", "10090"),
+        ("chr1\tRefSeq\tregion\t1\t9\t.\t+\t.\tID=a;Dbxref=BioSample:X1,taxon:7955\n", "7955"),
+        ("chr1\tx\tgene\t1\t9\t.\t+\t.\tID=a;Dbxref=GeneID:9606\n", None),
+    ],
+)
+def test_the_species_that_an_annotation_states(tmp_path: Path, line: str, taxon: str | None) -> None:
+    (tmp_path / "a.gff3").write_text("##gff-version 3\n" + line)
+    assert stated_taxon(tmp_path / "a.gff3") == taxon
+
+
 def test_groups_as_pairs_and_pairs_as_groups(table: Table) -> None:
     pairs, _ = rows(table(GROUPS))
     assert {frozenset(row[:4]) for row in pairs} == {
@@ -178,7 +240,7 @@ def test_what_is_no_such_table(table: Table, text: str) -> None:
             rows(table(text), kind)
 
 
-SEEDS = {"ours": OURS, "compara": COMPARA, "biomart": BIOMART, "homologene": HOMOLOGENE, "groups": GROUPS}
+SEEDS = {"ncbi": NCBI, "ours": OURS, "compara": COMPARA, "biomart": BIOMART, "homologene": HOMOLOGENE, "groups": GROUPS}
 
 
 def returns_rows_or_the_error(data: st.DataObject, seed: str, table: Table) -> None:

@@ -52,6 +52,8 @@ ANNOTATED = {"annotation": "a.gtf", "genome": "genome.fa"}
 
 def build(folder: Path, document: Any, **options: bool) -> tuple[TranscriptStore, PrepareSummary]:
     spec = folder / "spec.yaml"
+    if isinstance(document, dict):
+        document = {"join_similar": False, **document}  # the transcripts here are pieces of one sequence
     spec.write_text(document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False))
     summary = prepare(spec, folder.parent / "store", **options)
     return TranscriptStore.open(folder.parent / "store"), summary

@@ -11,6 +11,8 @@ import torch
 from orthrus import MambaEncoder
 from orthrus.cli import main
 from orthrus.nn.checkpoints import save_encoder
+from orthrus.probe.document import read_document
+from orthrus.store.families import split_of
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,8 @@ def test_a_task_on_a_data_frame_has_its_rows_sequences_and_controls(folder, tmp_
     status, metrics = probe(folder, tmp_path / "p", f"--task={folder / 'task.yaml'}", "--kmer", "1", "2")
     assert status == 0
     assert set(metrics["feature_sets"]) == {
-        "embedding", "random-init", "k-mer", "length + composition", "label shuffle",
+        "embedding", "embedding + codon control", "random-init", "codon", "k-mer", "length + composition",
+        "label shuffle",
     }  # fmt: skip
     assert metrics["missing_controls"] == {}
     assert (metrics["target"], metrics["metrics"][0], metrics["source"]) == ("task", "r2", "counted")
@@ -72,7 +75,7 @@ def test_options_replace_what_the_task_says(folder, tmp_path):
     )  # fmt: skip
     assert status == 0
     assert (metrics["split"], metrics["counts"]["groups"]) == ("chromosome", 15)
-    assert "readouts" not in metrics["feature_sets"]["embedding"]
+    assert metrics["feature_sets"]["embedding"]["readouts"] == {}
     assert metrics["feature_sets"]["other"]["readouts"] == {"last.mean": 16, "layer0.mean": 16}
     assert metrics["label_efficiency"]["labels"][0] == 60
 
@@ -94,7 +97,7 @@ def test_several_embeddings_are_seeds_and_another_models_file_is_read(folder, tm
     ("options", "message"),
     [
         (["--task=regression"], "--task regression needs --labels and --target"),
-        (["--task=absent.yaml"], "task absent.yaml cannot be read"),
+        (["--task=absent.yaml"], "absent.yaml is neither a file nor the name"),
         (["--task=TASK", "--split=homology"], "needs a table of gene groups"),
         (["--task=TASK", "--split=folds"], "needs the column"),
         (["--task=TASK", "--split=folds", "--folds=gone"], "no column 'gone'"),
@@ -114,3 +117,69 @@ def test_what_cannot_be_probed_is_one_line(folder, tmp_path, capsys, options, me
     assert message in " ".join(error.split())
     assert "Traceback" not in error
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: (path.mkdir(), (path / "metrics.json").write_text("{}")), "pass --overwrite to replace it"),
+        (lambda path: (path.mkdir(), (path / "thesis.tex").write_text("x")), "has no metrics.json; choose another"),
+        (lambda path: path.write_text("a file"), "has no metrics.json; choose another"),
+        (lambda path: path.parent.write_text("a file"), "cannot be written"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path, capsys, monkeypatch, make, message
+):
+    output = tmp_path / "runs" / "probe"
+    if "cannot" not in message:
+        output.parent.mkdir()
+    make(output)
+    monkeypatch.setattr("orthrus.cli.probing._probe_reserved", lambda options: pytest.fail("work began"))
+    status = main(["probe", "--embeddings=gone.parquet", "--task=gone.yaml", f"--output={output}"])
+    assert status == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_without_families_the_way_out_is_named_and_works(tmp_path, capsys):
+    names = [f"t{i}" for i in range(60)]
+    np.savez(tmp_path / "e.npz", ids=np.array(names), vectors=np.random.default_rng(0).standard_normal((60, 3)))
+    rows = "\n".join(f"{name}\t{i % 7}" for i, name in enumerate(names))
+    (tmp_path / "l.tsv").write_text(f"name\ty\n{rows}\n")
+    args = [
+        "probe", f"--embeddings={tmp_path / 'e.npz'}", "--task=regression", f"--labels={tmp_path / 'l.tsv'}",
+        "--target=y", "--id=name", "--seeds=2", f"--output={tmp_path / 'p'}",
+    ]  # fmt: skip
+    assert main(args) == 2
+    assert "pass --split random" in " ".join(capsys.readouterr().err.split())
+    assert main([*args, "--split=random"]) == 0
+    document = read_document(tmp_path / "p" / "metrics.json")
+    assert document.splits == "2 random splits"
+
+
+def test_a_run_tells_what_its_encoder_was_pretrained_on(folder, store, tmp_path):
+    """Families that the run kept for validation were not seen; the probe scores them apart."""
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text(f"data: {{store: {store.path}, val_fraction: 0.4, test_fraction: 0.1}}\n")
+    ids = store.column("transcript_id")
+    vectors = np.random.default_rng(0).standard_normal((len(ids), 4)).astype(np.float32)
+    metadata = {b"orthrus": json.dumps({"checkpoint": str(run / "checkpoints" / "last.ckpt")}).encode()}
+    table = pa.table({"transcript_id": ids, "embedding": list(vectors)})
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "e.parquet")
+    values = "\n".join(f"{name}\t{len(store.sequence(i))}" for i, name in enumerate(ids))
+    (tmp_path / "l.tsv").write_text(f"transcript_id\ty\n{values}\n")
+    args = ["--task=regression", f"--labels={tmp_path / 'l.tsv'}", "--target=y", f"--store={store.path}", "--kmer=1"]
+    assert main(["probe", f"--embeddings={tmp_path / 'e.parquet'}", f"--output={tmp_path / 'p'}", *args]) == 0
+    document = read_document(tmp_path / "p" / "metrics.json")
+    parts = document.by_pretraining
+    assert set(parts) == {"transductive", "inductive"}
+    side = split_of(store.family_names, 0.4, 0.1)
+    of_all = {
+        "transductive": (side[store.family] == "train").mean(),
+        "inductive": (side[store.family] != "train").mean(),
+    }
+    for name, part in parts.items():
+        share = np.sum(part.rows_per_seed) / np.sum(document.rows_by_seed["test"])
+        assert share == pytest.approx(of_all[name], abs=0.1)
+        assert {"embedding", "codon", "embedding + codon control"} <= set(part.feature_sets)

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orthrus.genome.codes import annotate, encode_bases
+from orthrus.genome.codes import CDS_BIT, annotate, encode_bases
 from orthrus.probe import controls
-from tests.oracles.probe import kmer_frequencies
+from orthrus.store import StoreBuilder, TranscriptStore
+from tests.oracles.probe import codon_control, kmer_frequencies
 
 
 @given(st.text("ACGTN", max_size=60))
@@ -52,3 +53,33 @@ def test_length_and_composition_are_the_first_columns_of_the_kmer_control(store)
     ids = store.column("transcript_id")[:5]
     composition = controls.composition_features(store, ids).matrix
     np.testing.assert_array_equal(composition, controls.kmer_features(store, ids).matrix[:, :10])
+
+
+@given(st.text("ACGTN", min_size=1, max_size=80), st.data())
+def test_the_codon_control_equals_counting_slices_in_any_annotated_frame(sequence, data):
+    """Codons begin where the CDS bits say: an incomplete 5' end and slippage included, and the UTRs around them."""
+    length = len(sequence)
+    steps = data.draw(st.lists(st.sampled_from([3, 3, 3, 2, 4]), max_size=12), label="nt from codon to codon")
+    first = data.draw(st.integers(0, length), label="first codon")
+    starts = [start for start in np.cumsum([first, *steps]).tolist() if start < length]
+    n_exons = data.draw(st.integers(0, min(3, length)), label="exons")
+    codes = annotate(encode_bases(sequence, "test"), None, range(length - n_exons + 1, length + 1)).copy()
+    codes[starts] |= CDS_BIT
+    track = [int(i in starts) for i in range(length)]
+    np.testing.assert_allclose(controls.codon_row(codes), codon_control(sequence, track, n_exons))
+
+
+def test_codon_features_are_a_row_a_transcript_of_the_store(store):
+    found = controls.codon_features(store, ["h3.1", "absent", "m0"])
+    assert found.transcript_ids == ("h3.1", "m0")
+    assert found.matrix.shape == (2, controls.N_CODON_FEATURES) == (2, 238)
+    for row, name in zip(found.matrix, found.transcript_ids, strict=True):
+        np.testing.assert_allclose(row, controls.codon_row(store.codes(store.index_of(name))), rtol=1e-6)
+    assert controls.has_cds(store, ["h3.1"])
+
+
+def test_a_store_without_cds_has_no_codons(tmp_path):
+    with StoreBuilder(tmp_path / "bare") as builder:
+        builder.add(annotate(encode_bases("ACGT" * 30, "t"), None, ()), transcript_id="t", gene_id="g", species="human")
+        builder.finish()
+    assert not controls.has_cds(TranscriptStore.open(tmp_path / "bare"), ["t"])

@@ -14,7 +14,8 @@ def related(path, embeddings=None, store=None):
     labels = read_labels(path, "y")
     ids = labels.transcript_ids
     embeddings = embeddings or Embeddings(ids, np.zeros((len(ids), 1), np.float32))
-    return Relations(labels, np.arange(len(ids)), embeddings, store)
+    transcripts = store.transcripts if store is not None else embeddings.transcripts
+    return Relations(labels, np.arange(len(ids)), transcripts, store)
 
 
 def groups_of(unit, known, table=None):

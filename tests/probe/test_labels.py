@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orthrus.errors import InputError
-from orthrus.probe.labels import read_labels
+from orthrus.probe.labels import holds_sequences, read_labels
 from orthrus.probe.targets import Task, encode_target
 
 
@@ -45,17 +45,17 @@ def test_several_columns_need_a_value_in_each(tmp_path):
 
 
 def test_several_columns_of_zero_and_one_are_labels_by_name(tmp_path):
-    path = write_frame(tmp_path / "f.parquet", a=[True, False] * 10, b=[0.0, 1.0] * 10, c=[0, 0] * 10)
-    target = encode_target(read_labels(path, ["a", "b", "c"]), np.arange(20), Task.MULTILABEL)
+    path = write_frame(tmp_path / "f.parquet", id=[*range(20)], a=[True, False] * 10, b=[0.0, 1.0] * 10, c=[0, 0] * 10)
+    target = encode_target(read_labels(path, ["a", "b", "c"], "id"), np.arange(20), Task.MULTILABEL)
     assert target.names == ("a", "b")
     np.testing.assert_array_equal(target.values[:2], [[1, 0], [0, 1]])
     assert target.dropped == {"c": "constant, in no row"}
 
 
 def test_a_column_of_other_numbers_is_no_label_and_is_named_with_its_row(tmp_path):
-    path = write_frame(tmp_path / "f.parquet", a=[0, 1, 1], b=[0, 1, 2])
+    path = write_frame(tmp_path / "f.parquet", id=[*"xyz"], a=[0, 1, 1], b=[0, 1, 2])
     with pytest.raises(InputError, match=r"f.parquet, row 2: b is '2'; expected 0 or 1"):
-        encode_target(read_labels(path, ["a", "b"]), np.arange(3), Task.MULTILABEL)
+        encode_target(read_labels(path, ["a", "b"], "id"), np.arange(3), Task.MULTILABEL)
 
 
 def test_a_frame_without_ids_is_numbered_and_lists_are_bits(tmp_path):
@@ -79,6 +79,24 @@ def test_lists_of_other_numbers_and_files_that_are_no_frame_are_errors(tmp_path)
 
 
 def test_a_classification_of_several_columns_is_an_error(tmp_path):
-    path = write_frame(tmp_path / "f.parquet", a=[0, 1, 1], b=[0, 1, 1])
+    path = write_frame(tmp_path / "f.parquet", id=[*"xyz"], a=[0, 1, 1], b=[0, 1, 1])
     with pytest.raises(InputError, match="a classification has one target column, not 2"):
-        encode_target(read_labels(path, ["a", "b"]), np.arange(3), Task.CLASSIFICATION)
+        encode_target(read_labels(path, ["a", "b"], "id"), np.arange(3), Task.CLASSIFICATION)
+
+
+def test_an_id_column_of_another_name_is_asked_for_not_replaced_by_row_numbers(tmp_path):
+    frame = write_frame(tmp_path / "f.parquet", name=["a", "b"], y=[1.0, 2.0])
+    table = tmp_path / "l.tsv"
+    table.write_text("name\ty\n a \t1\nb\t2\n")
+    for path in (frame, table):
+        with pytest.raises(InputError, match=r"no column 'transcript_id'; it has 'name', 'y'; say which .* --id"):
+            read_labels(path, "y")
+        assert read_labels(path, "y", "name").transcript_ids == ("a", "b")
+    with pytest.raises(InputError, match=r"no column 'z'; it has 'name', 'y'\.$"):
+        read_labels(table, "z", "name")
+
+
+def test_only_a_frame_with_sequences_gives_its_own_store(tmp_path):
+    assert holds_sequences(write_frame(tmp_path / "f.parquet", sequence=["A"], y=[1.0]))
+    assert not holds_sequences(write_frame(tmp_path / "g.parquet", transcript_id=["a"], y=[1.0]))
+    assert not holds_sequences(tmp_path / "l.tsv")

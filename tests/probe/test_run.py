@@ -11,9 +11,16 @@ from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.genome.codes import annotate, encode_bases
 from orthrus.probe import rows as probe_rows
-from orthrus.probe.run import COMPOSITION, KMER, RANDOM_INIT, run_probe
+from orthrus.probe.document import (
+    CODON,
+    COMPOSITION,
+    EMBEDDING_AND_CODON,
+    KMER,
+    LABEL_SHUFFLE,
+    RANDOM_INIT,
+)
+from orthrus.probe.run import run_probe
 from orthrus.probe.splits import SplitUnit, split_groups
-from orthrus.probe.summary import LABEL_SHUFFLE
 from orthrus.probe.targets import Task
 from orthrus.probe.tasks import TaskSpec
 from orthrus.store import StoreBuilder, TranscriptStore
@@ -34,9 +41,14 @@ def probe(embeddings, write_labels, tmp_path):
         labels = write_labels(transcript_id=embeddings.transcript_ids, y=list(values))
         split = options.pop("split", SplitUnit.FAMILY)
         defaults = {"embeddings": embeddings, "output": tmp_path / "probe", "seeds": 3, "kmer_sizes": (3,)}
-        return run_probe(spec=spec_of(labels, task, split=split), **(defaults | options)).metrics
+        return as_json(run_probe(spec=spec_of(labels, task, split=split), **(defaults | options)))
 
     return call
+
+
+def as_json(document):
+    """What metrics.json holds."""
+    return json.loads(document.model_dump_json())
 
 
 def spec_of(labels, task="regression", target="y", **options):
@@ -56,12 +68,15 @@ def of_family(store, width):
 def test_a_target_the_vectors_hold_is_found_and_beats_the_controls(probe, embeddings, store, tmp_path):
     noise = alike(embeddings, matrix=GENERATOR.standard_normal((len(embeddings), 8)).astype(np.float32))
     metrics = probe(embeddings.matrix[:, 0], store=store, controls={RANDOM_INIT: noise})
-    assert set(metrics["feature_sets"]) == {"embedding", RANDOM_INIT, KMER, COMPOSITION, LABEL_SHUFFLE}
+    assert set(metrics["feature_sets"]) == {
+        "embedding", EMBEDDING_AND_CODON, RANDOM_INIT, CODON, KMER, COMPOSITION, LABEL_SHUFFLE,
+    }  # fmt: skip
     assert scores(metrics, "pearson_r")["mean"] > 0.95
     low, _ = metrics["differences"][RANDOM_INIT]["pearson_r"]["interval95"]
     assert low > 0.5
     assert metrics["missing_controls"] == {}
-    assert sorted(path.name for path in (tmp_path / "probe").iterdir()) == ["bars.png", "metrics.json", "scores.csv"]
+    written = sorted(path.name for path in (tmp_path / "probe").iterdir())
+    assert written == ["bars.png", "head", "metrics.json", "scores.csv"]
     assert json.loads((tmp_path / "probe/metrics.json").read_text()) == metrics
 
 
@@ -206,7 +221,7 @@ def test_given_folds_are_each_tested_once(embeddings, write_labels, store, tmp_p
     folds = [name.split(".")[0][-1] for name in embeddings.transcript_ids]
     labels = write_labels(transcript_id=embeddings.transcript_ids, y=embeddings.matrix[:, 0], fold=folds)
     spec = spec_of(labels, split=SplitUnit.FOLDS, folds="fold")
-    metrics = run_probe(embeddings, spec, tmp_path / "probe", store=store).metrics
+    metrics = as_json(run_probe(embeddings, spec, tmp_path / "probe", store=store))
     assert sum(metrics["rows_by_seed"]["test"]) == len(embeddings)
     assert metrics["grouped_by"] == ["fold"]
     assert metrics["seeds"] == list(range(10))
@@ -228,7 +243,7 @@ def test_order_of_the_labels_does_not_matter(embeddings, write_labels, tmp_path)
     for name, rows in (("a", np.arange(len(embeddings))), ("b", order)):
         ids = [embeddings.transcript_ids[row] for row in rows]
         labels = write_labels(transcript_id=ids, y=embeddings.matrix[rows, 0])
-        found.append(run_probe(embeddings, spec_of(labels), tmp_path / name, seeds=2).metrics)
+        found.append(as_json(run_probe(embeddings, spec_of(labels), tmp_path / name, seeds=2)))
     first, second = (scores(metrics, "pearson_r")["per_seed"] for metrics in found)
     assert first == pytest.approx(second, abs=1e-8)
 
@@ -238,10 +253,10 @@ def test_without_a_store_gene_names_group_and_missing_controls_are_named(embeddi
         transcript_id=embeddings.transcript_ids, y=embeddings.matrix[:, 0], gene_name=store.column("gene_name")
     )
     alone = alike(embeddings, family_id=None)
-    metrics = run_probe(alone, spec_of(labels), tmp_path / "probe", seeds=2).metrics
+    metrics = as_json(run_probe(alone, spec_of(labels), tmp_path / "probe", seeds=2))
     assert metrics["grouped_by"] == ["gene_name"]
     assert metrics["missing_controls"] == dict.fromkeys(
-        [KMER, COMPOSITION, RANDOM_INIT], "needs --store, for the transcripts' sequences"
+        [CODON, KMER, COMPOSITION, RANDOM_INIT], "needs --store, for the transcripts' sequences"
     )
 
 
@@ -278,7 +293,7 @@ def test_scores_file_repeats_the_metrics(probe, embeddings, store, tmp_path):
     metrics = probe(embeddings.matrix[:, 0], store=store)
     lines = [line.split(",") for line in (tmp_path / "probe/scores.csv").read_text().splitlines()]
     assert lines[0] == ["feature_set", "seed", "metric", "score"]
-    assert len(lines) == 1 + 4 * 3 * 3
+    assert len(lines) == 1 + 6 * 3 * 3
     assert float(lines[1][3]) == pytest.approx(scores(metrics, "pearson_r")["per_seed"][0], abs=1e-6)
 
 
@@ -292,7 +307,7 @@ def test_ids_that_do_not_match_are_an_error_that_shows_both(embeddings, write_la
 def test_ids_that_half_match_are_counted(embeddings, write_labels, tmp_path, store, capsys):
     ids = [*embeddings.transcript_ids, *(f"NM_{i}" for i in range(25))]
     labels = write_labels(transcript_id=ids, y=GENERATOR.standard_normal(400))
-    metrics = run_probe(embeddings, spec_of(labels), tmp_path / "probe", store=store, seeds=2).metrics
+    metrics = as_json(run_probe(embeddings, spec_of(labels), tmp_path / "probe", store=store, seeds=2))
     assert (metrics["counts"]["matched"], metrics["counts"]["unmatched"]) == (375, 25)
     assert "375 of 400 labelled transcripts" in capsys.readouterr().err.replace("\n", " ")
 
@@ -322,7 +337,7 @@ def test_an_earlier_probe_is_replaced_only_when_told_to(probe, embeddings, store
 def test_a_folder_that_is_no_probe_is_never_replaced(probe, embeddings, store, tmp_path):
     (tmp_path / "probe").mkdir()
     (tmp_path / "probe/thesis.tex").write_text("x")
-    with pytest.raises(InputError, match="has no metrics.json; choose another"):
+    with pytest.raises(InputError, match=r"has no metrics\.json"):
         probe(embeddings.matrix[:, 0], store=store, overwrite=True)
     assert (tmp_path / "probe/thesis.tex").read_text() == "x"
 
@@ -351,9 +366,8 @@ def test_composition_predicts_real_half_lives(shared, tmp_path):
     store = human_mrna_store(shared / "data/human_mrna", tmp_path / "store", n_transcripts=2500)
     constant = Embeddings(tuple(store.column("transcript_id")), np.ones((len(store), 1), np.float32))
     labels = shared / "data/human_mrna/halflife.tsv"
-    metrics = run_probe(
-        constant, spec_of(labels, target="half_life_z"), tmp_path / "probe", store=store, seeds=3
-    ).metrics
+    spec = spec_of(labels, target="half_life_z")
+    metrics = as_json(run_probe(constant, spec, tmp_path / "probe", store=store, seeds=3))
     assert 0.5 < scores(metrics, "pearson_r", KMER)["mean"] < 0.65
     assert scores(metrics, "pearson_r")["mean"] == 0
 

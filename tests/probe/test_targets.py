@@ -145,3 +145,17 @@ def test_labels_are_counted_among_the_chosen_rows_alone(write_labels):
     labels = read_labels(path, "y")
     with pytest.raises(InputError, match="at least 10 rows with it"):
         encode_target(labels, np.arange(12, 60), Task.MULTILABEL)
+
+
+@pytest.mark.parametrize("value", ["1e300", "-2e154"])
+def test_numbers_whose_squares_overflow_are_refused_with_their_line(write_labels, value):
+    path = write_labels(transcript_id=ids(3), y=["1", "2", value])
+    with pytest.raises(
+        InputError, match=rf"line 4: y is {value}, beyond ±1e\+100.* \(1 such values\); take logarithms"
+    ):
+        encode(path, Task.REGRESSION)
+
+
+def test_numbers_that_hardly_differ_are_constant(write_labels):
+    with pytest.raises(InputError, match="nothing to learn"):
+        encode(write_labels(transcript_id=ids(3), y=["0", "1e-200", "3e-300"]), Task.REGRESSION)

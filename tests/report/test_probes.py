@@ -1,12 +1,11 @@
-import copy
 import csv
 import json
 
 import numpy as np
 import pytest
 
-from orthrus.probe.run import RANDOM_INIT, run_probe
-from orthrus.probe.summary import LABEL_SHUFFLE
+from orthrus.probe.document import EMBEDDING_AND_CODON, LABEL_SHUFFLE, RANDOM_INIT, read_document
+from orthrus.probe.run import run_probe
 from orthrus.probe.targets import Task
 from orthrus.probe.tasks import TaskSpec
 from orthrus.report.page import write_report
@@ -31,7 +30,7 @@ def documents(tmp_path_factory, embeddings, store):
             embeddings, TaskSpec(labels, (name,), task), folder / "run" / name, store=store, seeds=3, kmer_sizes=(2,),
             controls={RANDOM_INIT: noise}, label_counts=[30, 100],
         )  # fmt: skip
-    return {name: json.loads((folder / "run" / name / "metrics.json").read_text()) for name in "yz"} | {"": folder}
+    return {name: read_document(folder / "run" / name / "metrics.json") for name in "yz"} | {"": folder}
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +58,11 @@ def test_tables_repeat_the_metrics(probes, tmp_path):
     with (tmp_path / "probes.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     document = json.loads((tmp_path / "probes.json").read_text())
-    assert len(rows) == len(document["probes"]) == 5 * 3 + 5 * 2
+    assert len(rows) == len(document["probes"]) == 7 * 3 + 7 * 2
     (row,) = (r for r in rows if (r["probe"], r["feature_set"], r["metric"]) == ("y", RANDOM_INIT, "pearson_r"))
-    difference = probes["y"]["differences"][RANDOM_INIT]["pearson_r"]
-    assert float(row["mean"]) == probes["y"]["feature_sets"][RANDOM_INIT]["scores"]["pearson_r"]["mean"]
-    assert (float(row["embedding_minus_this"]), float(row["p_value"])) == (difference["mean"], difference["p_value"])
+    difference = probes["y"].differences[RANDOM_INIT]["pearson_r"]
+    assert float(row["mean"]) == probes["y"].feature_sets[RANDOM_INIT].scores["pearson_r"].mean
+    assert (float(row["embedding_minus_this"]), float(row["p_value"])) == (difference.mean, difference.p_value)
     assert document["aggregate_z"] == aggregate_z(probes)
 
 
@@ -74,18 +73,17 @@ def test_z_scores_are_means_over_tasks_of_standardised_headlines(probes):
     assert sum(found.values()) == pytest.approx(0, abs=1e-9)
     expected = []
     for document in probes.values():
-        scores = [document["feature_sets"][n]["scores"][document["metrics"][0]]["mean"] for n in sorted(found)]
+        scores = [document.feature_sets[n].scores[document.headline].mean for n in sorted(found)]
         expected.append((np.array(scores) - np.mean(scores)) / np.std(scores))
     assert [found[name] for name in sorted(found)] == pytest.approx(np.mean(expected, axis=0).tolist())
     assert aggregate_z({"y": probes["y"]}) == {}
 
 
 def test_checkpoints_of_several_steps_are_a_curve_and_the_last_one_counts(probes):
-    later = copy.deepcopy(probes["y"])
     assert list(checkpoint_figures(probes)) == []
     with_steps = {}
-    for step, document in ((10, probes["y"]), (200, later)):
-        with_steps[f"y{step}"] = {**document, "embeddings": {"step": step}}
+    for step in (10, 200):
+        with_steps[f"y{step}"] = probes["y"].model_copy(update={"embeddings": {"step": step}})
     (figure,) = checkpoint_figures(with_steps)
     assert figure.title == "y"
     assert "2 checkpoints" in figure.caption
@@ -96,7 +94,7 @@ def test_intervals_and_p_values_of_every_row_are_those_of_its_set(probes):
     for row in table_rows(probes):
         assert row["seeds_low"] <= row["mean"] <= row["seeds_high"]
         assert row["families_low"] <= row["families_high"]
-        assert (row["p_value"] is None) == (row["feature_set"] in ("embedding", LABEL_SHUFFLE))
+        assert (row["p_value"] is None) == (row["feature_set"] in ("embedding", EMBEDDING_AND_CODON, LABEL_SHUFFLE))
 
 
 def test_tables_are_logged_to_wandb_offline_without_a_login(probes, tmp_path, monkeypatch):
@@ -108,4 +106,4 @@ def test_tables_are_logged_to_wandb_offline_without_a_login(probes, tmp_path, mo
     log_tables(probes, "orthrus-test", "probes")
     assert list(tmp_path.rglob("*.wandb"))
     tables = [json.loads(path.read_text()) for path in tmp_path.rglob("*.table.json")]
-    assert {len(table["data"]) for table in tables} == {5 * 3 + 5 * 2, 4}
+    assert {len(table["data"]) for table in tables} == {7 * 3 + 7 * 2, 6}

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +5,7 @@ import pytest
 
 from orthrus.errors import InputError
 from orthrus.report.run_folder import read_run_folder
+from tests.probe.conftest import probe_document
 
 
 def write_metrics(path, steps, **columns):
@@ -60,7 +59,7 @@ def test_everything_absent_is_named_with_the_command_that_makes_it(tmp_path):
 def test_probes_are_found_at_any_depth_and_other_json_is_not_one(tmp_path):
     for name in ("probe/a", "deep/er/b"):
         (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "metrics.json").write_text(json.dumps({"feature_sets": {}}))
+        probe_document({"embedding": 0.6}).write(tmp_path / name / "metrics.json")
     (tmp_path / "metrics.json").write_text("{}")
     assert set(read_run_folder(tmp_path).probes) == {"probe/a", "deep/er/b"}
 

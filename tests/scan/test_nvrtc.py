@@ -51,17 +51,17 @@ def test_kernels_agree_in_whatever_order_threads_run(
     assert max(found.values()) < TOLERANCE[FP32], found
 
 
-@pytest.mark.parametrize(("positions", "length"), [(1, 1), (16, 15), (17, 1), (300, 290)])
+@pytest.mark.parametrize(("positions", "length"), [(1, 1), (16, 15), (17, 1), (270, 258)])
 def test_kernels_agree_at_lengths_around_a_chunk_and_a_segment(emulator: Emulator, positions: int, length: int) -> None:
     found = errors(make_inputs(2, positions, 2, rank=2), FP32, True, torch.tensor([positions, length]))
     assert max(found.values()) < TOLERANCE[FP32], found
 
 
 @pytest.mark.parametrize("lengths", [None, [70, 64]])
-def test_kernels_agree_where_no_two_channels_are_a_word(emulator: Emulator, lengths: list[int] | None) -> None:
+def test_half_precision_agrees_where_no_two_channels_are_a_word(emulator: Emulator, lengths: list[int] | None) -> None:
     """Odd numbers of channels and states, and no gate."""
-    found = errors(make_inputs(2, 70, 9, 5), FP32, False, None if lengths is None else torch.tensor(lengths))
-    assert max(found.values()) < TOLERANCE[FP32], found
+    found = errors(make_inputs(2, 70, 9, 5), BF16, False, None if lengths is None else torch.tensor(lengths))
+    assert max(found.values()) < TOLERANCE[BF16], found
 
 
 @pytest.mark.slow
@@ -73,11 +73,6 @@ def test_kernels_agree_for_any_type_and_number_of_states(
 ) -> None:
     found = errors(make_inputs(2, 37, channels, states, rank=2), dtype, gated, torch.tensor([37, 18]))
     assert max(found.values()) < TOLERANCE[dtype], found
-
-
-def test_half_precision_agrees(emulator: Emulator) -> None:
-    found = errors(make_inputs(1, 20, 66, rank=2), BF16, True)
-    assert max(found.values()) < TOLERANCE[BF16], found
 
 
 def test_a_row_is_the_same_alone(emulator: Emulator) -> None:

@@ -17,6 +17,7 @@ from orthrus.genome.codes import annotate, encode_bases
 from orthrus.genome.findings import Tally
 from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, ChunkWriter, StoreBuilder
 from orthrus.store.ids import make_unique
+from orthrus.store.layout import FILES
 from tests.builders import build_store
 
 
@@ -309,3 +310,30 @@ def test_many_rows_come_out_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert store.column("transcript_id") == names
     assert store.column("family_id") == [f"x:{name}" for name in names]
     assert pq.ParquetFile(store.path / "transcripts.parquet").num_row_groups == 8
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_found_on_opening(name: str, tmp_path: Path) -> None:
+    path = build_store(tmp_path / "s").path
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} does not match its checksum"):
+        TranscriptStore.open(path)
+
+
+def test_a_large_file_is_sampled_on_opening_and_compared_whole_on_verifying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orthrus.store.layout._SAMPLE", 8)
+    path = build_store(tmp_path / "s").path
+    monkeypatch.setattr("orthrus.store.reader.SMALL", 1000)
+    codes = path / "codes.u8"
+    whole = codes.read_bytes()
+    codes.write_bytes(bytes(len(whole)))  # as a copy that was cut short by the machine's end leaves it
+    with pytest.raises(InputError, match=r"codes\.u8 does not match"):
+        TranscriptStore.open(path)
+    at = len(whole) // 30  # between the first two samples
+    codes.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with pytest.raises(InputError, match=r"codes\.u8 does not match"):
+        TranscriptStore.open(path).verify()

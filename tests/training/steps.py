@@ -15,6 +15,7 @@ from orthrus.objectives import (
     InfoNCELoss,
     MaskedLanguageTerm,
     MultiPositiveLoss,
+    NextTokenTerm,
     SigmoidLoss,
     Term,
     WarmUp,
@@ -34,6 +35,7 @@ OBJECTIVES: dict[str, Terms] = {
         "ortholog": partial(contrastive, loss=partial(DecoupledContrastiveLoss, self_weight=0, splice_weight=0)),
     },
     "mlm": {"mlm": MaskedLanguageTerm},
+    "next_token": {"next": NextTokenTerm, "contrastive": partial(contrastive, memory=6)},
     "joint": {
         "contrastive": partial(contrastive, weight=0.3),
         "mlm": partial(MaskedLanguageTerm, weight=0.6),

@@ -6,14 +6,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL, SIGSTOP
 
 import pytest
 import torch
 
+from orthrus.cli import main
 from orthrus.nn.integrity import archive_fault
-from orthrus.training.checkpoint_files import by_age
+from orthrus.training.checkpoint_files import by_step
 from tests.builders import build_store
-from tests.training.runs import TWO_RANKS, fit, losses, said, start
+from tests.training.runs import TWO_RANKS, fit, losses, metrics, said, start
 
 STRIKE = "--trainer.callbacks+=tests.training.stop.SignalAt"
 NAN = "--trainer.callbacks+=tests.training.stop.Poison"
@@ -24,7 +26,7 @@ def test_a_truncated_checkpoint_is_passed_over_and_told(
 ) -> None:
     run = tmp_path / "run"
     assert fit(run, store) == 0
-    newest, before = by_age(run / "checkpoints")
+    newest, before = by_step(run / "checkpoints")
     newest.write_bytes(newest.read_bytes()[:-5000])
     assert fit(run, store, "--resume=auto") == 0
     assert str(newest) in caplog.text
@@ -36,7 +38,7 @@ def test_a_truncated_checkpoint_is_passed_over_and_told(
 
 def test_a_flipped_bit_is_found(tmp_path: Path, store: Path) -> None:
     assert fit(tmp_path / "run", store) == 0
-    path = by_age(tmp_path / "run" / "checkpoints")[0]
+    path = by_step(tmp_path / "run" / "checkpoints")[0]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -83,12 +85,34 @@ def test_a_step_without_a_finite_gradient_leaves_no_trace(tmp_path: Path, store:
 def test_too_many_bad_steps_in_a_row_end_the_run_with_the_cause(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [NAN, "--trainer.callbacks.at=[1,2,3]", "--gradients.max_bad_steps=2", "--trainer.max_steps=8"]
-    assert fit(tmp_path / "run", store, *given) == 2
+    run = tmp_path / "run"
+    given = [NAN, "--trainer.callbacks.at=[3,4,5]", "--gradients.max_bad_steps=2", "--trainer.max_steps=8"]
+    given += ["--checkpoint.every_n_steps=1", "--checkpoint.keep=1"]
+    assert fit(run, store, *given) == 2
     err = capsys.readouterr().err
     assert "loss nan" in err
-    assert "step-00000004-rank0.pt" in err
-    assert archive_fault(by_age(tmp_path / "run" / "checkpoints")[0]) is None
+    assert "step-00000006-rank0.pt" in err
+    remedy = f"orthrus fit --config {run}/config.yaml --resume auto` with --model.learning_rate 0.0025"
+    assert remedy in err
+    assert [path.name for path in by_step(run / "checkpoints")] == ["step-00000003.ckpt"]  # the last before the streak
+
+    config = (run / "config.yaml").read_text()
+    lower = [f"--config={run}/config.yaml", "--resume=auto", "--model.learning_rate=0.0025", "--trainer.callbacks=[]"]
+    assert main(["fit", *lower]) == 0
+    rates = {row["step"]: float(row["train/lr"]) for row in metrics(run, 1) if row.get("train/lr")}
+    assert list(rates) == ["3", "4", "5", "6", "7"]
+    whole = tmp_path / "whole"
+    assert fit(whole, store, "--trainer.max_steps=8", "--model.learning_rate=0.0025") == 0
+    assert rates == {row["step"]: float(row["train/lr"]) for row in metrics(whole) if row["step"] in rates}
+    assert "learning_rate: 0.0025" in (run / "config.yaml").read_text()
+    assert (run / "config.until-step-00000003.yaml").read_text() == config
+
+
+def test_a_run_that_diverges_from_the_start_says_so(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(tmp_path / "run", store, NAN, "--trainer.callbacks.at=[0]", "--gradients.max_bad_steps=0") == 2
+    assert "no checkpoint of before them: begin anew" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -114,7 +138,7 @@ def test_a_full_disk_costs_no_checkpoint(
     assert "training goes on" in caplog.text
     assert "No space left" in capsys.readouterr().err
     assert losses(run)["7"]
-    kept = by_age(run / "checkpoints")
+    kept = by_step(run / "checkpoints")
     assert kept
     assert all(archive_fault(path) is None for path in kept)
     assert not list((run / "checkpoints").glob(".*"))
@@ -178,3 +202,23 @@ def test_more_ranks_than_families_is_said(tmp_path: Path) -> None:
     few = build_store(tmp_path / "few", n_genes=3).path
     process = start(tmp_path / "run", few, *TWO_RANKS, "--data.val_fraction=0.5")
     assert process.wait(timeout=300) == 2, said(tmp_path / "run")
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+def test_a_rank_that_freezes_is_named_when_the_others_time_out(tmp_path: Path, store: Path) -> None:
+    run = tmp_path / "run"
+    strategy = [
+        "--trainer.devices=2",
+        "--trainer.strategy.class_path=lightning.pytorch.strategies.DDPStrategy",
+        "--trainer.strategy.init_args.timeout=0:00:15",
+    ]
+    strike = ["--trainer.callbacks.step=3", "--trainer.callbacks.rank=1", f"--trainer.callbacks.number={SIGSTOP}"]
+    process = start(run, store, *strategy, STRIKE, *strike, "--trainer.max_steps=8")
+    try:
+        assert process.wait(timeout=300) not in (0, 2), said(run)
+    finally:
+        frozen = int(said(run).split("began batch")[1].split("process ")[1].split()[0])
+        os.kill(frozen, SIGKILL)
+    assert f"rank 1 was not there: it began batch 3 last (process {frozen} on" in " ".join(said(run).split())
+    assert archive_fault(run / "checkpoints" / "last.ckpt") is None

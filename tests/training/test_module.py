@@ -1,5 +1,6 @@
 """The training step: chunks equal the batch at once, random states repeat, precision and compilation."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from orthrus.errors import InputError
+from orthrus.loading.batch import PairBatch
+from orthrus.nn import tracks
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.objectives import ContrastiveTerm
 from orthrus.training.module import Pretraining
@@ -39,6 +42,21 @@ def test_the_encoder_sees_chunks_alone_twice_each_and_only_once_without_gradient
     with torch.no_grad():
         module(batch(5))
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize(("objective", "chunk_rows"), [("joint", None), ("joint", 4), ("multi_positive", None)])
+def test_a_step_reads_no_number_off_the_device(
+    objective: str, chunk_rows: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host starts a step on a GPU without waiting for it. Tensors without numbers, on "meta", have none to read."""
+    module, given = build(objective, chunk_rows).to("meta"), PairBatch(*(part.to("meta") for part in batch(5)))
+    monkeypatch.setattr(torch, "autocast", lambda *args, **options: contextlib.nullcontext())  # "meta" has none
+    monkeypatch.setattr(tracks, "_table", lambda n_tracks, device: torch.empty(32, n_tracks, device=device))
+    for owner, copy in ((Tensor, "new_tensor"), (torch, "tensor"), (torch, "as_tensor")):
+        monkeypatch.setattr(owner, copy, None)  # to copy the host's numbers to a GPU waits too
+    scores, _ = module.scores(given)
+    scores["loss"].backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
 
 
 class Dropout(MambaEncoder):

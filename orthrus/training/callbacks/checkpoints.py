@@ -22,13 +22,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from orthrus.errors import InputError
-from orthrus.training.checkpoint_files import AtomicCheckpointIO, by_age, point
+from orthrus.loading.lightning_internals import log_step, mark_validation_begun, validation_follows, within_a_step
+from orthrus.output import refuse_lost_hold
+from orthrus.training.callbacks.gradients import Gradients
+from orthrus.training.checkpoint_files import AtomicCheckpointIO, by_step, point
 from orthrus.training.stop import EXIT_STATUS, StopSignals
 
 _log = logging.getLogger(__name__)
-
-# Lightning's counters of a validation that has been entered and has finished no batch: it is run whole on resuming.
-_VALIDATION_BEGUN = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
 
 
 class Checkpoints(Checkpoint):
@@ -84,16 +84,16 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         """Save if it is time, and end the process if a signal came to any rank."""
         step = trainer.global_step
-        if step == self._saved_step or trainer.fit_loop._should_accumulate():
+        if step == self._saved_step or within_a_step(trainer):
             return  # between the batches of one step
         signal_number, late = self._agree(trainer)
         at_the_end = step >= trainer.max_steps
-        validation = _validation_follows(trainer)
+        validation = validation_follows(trainer)
         regular = step % self.every_n_steps == 0 or late or validation or trainer.should_stop
+        regular &= not _in_bad_streak(trainer)  # the last checkpoint stays that of before it
         if signal_number or (at_the_end and not validation) or (regular and not at_the_end):
             self._save(trainer)
         if signal_number:
-            trainer._logger_connector.update_train_step_metrics()  # Lightning would have logged them after this hook
             self._end(trainer, signal_number)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
@@ -103,10 +103,13 @@ class Checkpoints(Checkpoint):
             self._end(trainer, signal_number)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Point ``best.ckpt`` to the checkpoint that was validated, if it is."""
+        """Point ``best.ckpt`` to the checkpoint that was validated, if it is the best."""
+        if self.monitor not in trainer.callback_metrics:
+            known = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
+            raise InputError(f"checkpoint.monitor is {self.monitor!r}; expected one of {known}")
         if trainer.state.fn != TrainerFn.FITTING:
             return
-        score = float(trainer.callback_metrics.get(self.monitor, float("nan")))
+        score = float(trainer.callback_metrics[self.monitor])
         better = score < self.best_score
         if better:
             self.best_score = score
@@ -125,12 +128,8 @@ class Checkpoints(Checkpoint):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Where a validation is to follow the step, record it as begun."""
-        if trainer.validating or not _validation_follows(trainer):
-            return
-        loop = checkpoint["loops"]["fit_loop"]
-        for counts in ("total", "current"):
-            loop["epoch_loop.val_loop.batch_progress"][counts] = dict(_VALIDATION_BEGUN)
-            loop["epoch_loop.batch_progress"][counts]["completed"] += 1
+        if not trainer.validating and validation_follows(trainer):
+            mark_validation_begun(checkpoint)
 
     def _agree(self, trainer: Trainer) -> tuple[int, bool]:
         """The signal that came to any rank, and whether rank 0 finds the last checkpoint too old."""
@@ -141,6 +140,10 @@ class Checkpoints(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         step = trainer.global_step
+        if trainer.is_global_zero:
+            refuse_lost_hold(Path(trainer.default_root_dir), grows=True)
+        if trainer.training:
+            log_step(trainer)  # Lightning does so after this hook, and a checkpoint is to follow what it is of
         for logger in trainer.loggers:
             logger.save()
         trainer.save_checkpoint(self.path_of(step), weights_only=False)
@@ -156,12 +159,12 @@ class Checkpoints(Checkpoint):
 
     def _prune(self) -> None:
         best = (self.folder / "best.ckpt").resolve()
-        for path in by_age(self.folder)[self.keep :]:
+        for path in by_step(self.folder)[self.keep :]:
             if path.resolve() != best:
                 path.unlink()
 
     def _told(self, step: int, failure: Exception) -> str:
-        kept = next((f"; {path} is kept" for path in by_age(self.folder)), "")
+        kept = next((f"; {path} is kept" for path in by_step(self.folder)), "")
         return f"the checkpoint of step {step:,} could not be written to {self.folder} ({failure}){kept}"
 
     def _end(self, trainer: Trainer, signal_number: int) -> None:
@@ -169,8 +172,11 @@ class Checkpoints(Checkpoint):
             failure = _files(trainer).failure
             if failure is not None:
                 raise InputError(self._told(trainer.global_step, failure))
-            newest = next((str(path) for path in by_age(self.folder)), "nothing, before the first step")
+            newest = next((str(path) for path in by_step(self.folder)), "nothing, before the first step")
             _log.warning("stopped by %s; saved: %s", Signals(signal_number).name, newest)
+            if signal_number in (Signals.SIGINT, Signals.SIGHUP):
+                config = Path(trainer.default_root_dir, "config.yaml")
+                _log.warning("go on with: orthrus fit --config %s --resume auto", config)
             raise SystemExit(EXIT_STATUS[Signals(signal_number)])
         raise SystemExit(0)  # the exit status of a run is that of rank 0
 
@@ -181,8 +187,6 @@ def _files(trainer: Trainer) -> AtomicCheckpointIO:
     return files
 
 
-def _validation_follows(trainer: Trainer) -> bool:
-    """Whether the step that has just ended is followed by a validation."""
-    every = trainer.val_check_batch
-    batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-    return bool(trainer.enable_validation and every not in (None, float("inf")) and batches % every == 0)
+def _in_bad_streak(trainer: Trainer) -> bool:
+    callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
+    return any(each.in_bad_streak for each in callbacks if isinstance(each, Gradients))

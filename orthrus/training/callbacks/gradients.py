@@ -10,6 +10,8 @@ from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.loading.batch import PairBatch
+from orthrus.output import atomic_file
+from orthrus.training.checkpoint_files import by_step
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,11 @@ class Gradients(Callback):
         self._losses: list[Tensor] = []
         self._buffers: dict[str, Tensor] = {}
 
+    @property
+    def in_bad_streak(self) -> bool:
+        """Whether the last step was left out."""
+        return self._bad_steps > 0
+
     def state_dict(self) -> dict[str, Any]:
         """How many of the last steps were bad."""
         return {"bad_steps": self._bad_steps}
@@ -58,9 +65,9 @@ class Gradients(Callback):
     ) -> None:
         """Log the norm; let the optimiser see no gradient unless it is finite."""
         norm = gradient_norm(optimizer)
+        module.log("train/grad_norm", norm)
         if norm.isfinite():
             self._bad_steps = 0
-            module.log("train/grad_norm", norm)
         else:
             self._bad_steps += 1
             optimizer.zero_grad(set_to_none=True)  # a parameter without gradient is passed over, moments and all
@@ -74,17 +81,32 @@ class Gradients(Callback):
         step = trainer.global_step + 1
         losses = [float(loss) * trainer.accumulate_grad_batches for loss in self._losses]
         path = self.folder / f"step-{step:08d}-rank{trainer.global_rank}.pt"
-        self.folder.mkdir(parents=True, exist_ok=True)
         batches = [{name: part.cpu() for name, part in batch._asdict().items()} for batch in self._batches]
-        torch.save({"batches": batches, "losses": losses, "gradient_norm": norm}, path)
+        try:
+            with atomic_file(path) as scratch:
+                torch.save({"batches": batches, "losses": losses, "gradient_norm": norm}, scratch)
+        except (InputError, RuntimeError) as error:  # a full disk costs the batch, not the run
+            _log.warning("the batch of step %d could not be kept: %s", step, error)
         what = f"gradient norm {norm}, loss {', '.join(f'{loss:.4g}' for loss in losses)}"
         if self._bad_steps > self.max_bad_steps:
+            rate: Any = trainer.optimizers[0].param_groups[0]["initial_lr"]
             raise InputError(
-                f"step {step:,} is the {self._bad_steps}th in a row without a finite gradient ({what}); its batch is"
-                f" {path}. Lower model.learning_rate or try --trainer.precision 32-true, then go on from the last"
-                " checkpoint with --resume auto"
+                f"step {step:,} is number {self._bad_steps} in a row without a finite gradient ({what}); its batch is"
+                f" {path}. {_way_out(trainer, float(rate))}"
             )
         _log.warning("step %d is left out: %s; its batch is %s", step, what, path)
+
+
+def _way_out(trainer: Trainer, rate: float) -> str:
+    """The command that goes on from before the streak, or begins anew, with another learning rate."""
+    folder = Path(trainer.default_root_dir)
+    change = f"--model.learning_rate {rate / 2:g}, or --trainer.precision 32-true"
+    if by_step(folder / "checkpoints"):
+        return (
+            "The last checkpoint is of before them: go on from it by `orthrus fit --config"
+            f" {folder / 'config.yaml'} --resume auto` with {change}"
+        )
+    return f"There is no checkpoint of before them: begin anew with {change}"
 
 
 def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:

@@ -8,12 +8,11 @@ from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
 from orthrus.embedding.embed import batches, encode, in_frame_of
-from orthrus.embedding.file import of_store
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.probe.labels import read_labels
+from orthrus.probe.one_split import probe_features
 from orthrus.probe.rows import choose_rows
-from orthrus.probe.run import probe_features
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target
 from orthrus.probe.tasks import read_task
@@ -56,8 +55,8 @@ class OnlineProbe(Callback):
             return
         self._store = TranscriptStore.open(self.store_path)
         labels = read_labels(self.task.labels, self.task.targets, self.task.id_column)
-        nothing = of_store(self._store, np.zeros((len(self._store), 1), dtype=np.float32))
-        rows = choose_rows(labels, self.task, nothing, self._store, {"store": nothing.transcript_ids}, seeds=1)
+        sources = {"store": self._store.column("transcript_id")}
+        rows = choose_rows(labels, self.task, self._store.transcripts, sources, seeds=1, store=self._store)
         chosen = np.random.default_rng(0).permutation(len(rows.transcript_ids))[: self.n_transcripts]
         self._target, self._split = take(rows.target, rows.splits[0], np.sort(chosen))
         self._transcripts_M = np.array([self._store.index_of(rows.transcript_ids[i]) for i in np.sort(chosen)])

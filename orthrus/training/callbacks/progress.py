@@ -12,7 +12,8 @@ class StepProgressBar(TQDMProgressBar):
     """A progress bar over ``trainer.max_steps``: epochs of endless data say nothing."""
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=1 if sys.stderr.isatty() else 50)  # a log file needs fewer lines
+        # A log file needs fewer lines; and at each refresh the host waits for a GPU.
+        super().__init__(refresh_rate=10 if sys.stderr.isatty() else 50)
 
     @property
     def total_train_batches(self) -> int:

@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from orthrus.loading.batch import PairBatch
+from orthrus.loading.lightning_internals import is_logging_step
 
 # Dense bfloat16 FLOP/s by NVIDIA's data sheets, by a part of the device's name.
 PEAK_FLOPS = {
@@ -65,7 +66,7 @@ class Throughput(Callback):
         self._pairs += len(batch.pair_kind_N)
         self._steps += 1
         self._waiting_since = time.perf_counter()
-        if not trainer._logger_connector.should_update_logs or self._since is None:
+        if not is_logging_step(trainer) or self._since is None:
             return
         nt = int(self._nt)  # on a GPU, the host waits here for the steps that it has started
         now = time.perf_counter()

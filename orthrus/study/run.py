@@ -1,0 +1,122 @@
+"""One fit of a study: `orthrus fit`, `embed` and `probe`, each as a user would call it, in a folder of its own.
+
+``OUTPUT/fits/NAME`` is a run folder like any other (``config.yaml``, checkpoints, metrics, ``embeddings.parquet``,
+``probe/TASK``), so `orthrus report` makes its page. What is there is not done again: an interrupted study goes on where
+it was, and a fit that another process holds is not begun twice.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from orthrus.errors import InputError
+from orthrus.output import write_text
+from orthrus.probe.document import DOCUMENT_FILE
+from orthrus.study.spec import Fit, ProbeSpec, StudySpec
+
+FITS_FOLDER = "fits"
+_ARGUMENTS_FILE = "study_fit.json"
+_LOG_FILE = "study.log"
+_EMBEDDINGS_FILE = "embeddings.parquet"
+
+RunCommand = Callable[[Sequence[str], Path], int]
+"""Runs `orthrus` with arguments, appends what it says to a log file and returns its exit status."""
+
+
+def folder_of(fit: Fit, output: Path) -> Path:
+    """The run folder of a fit."""
+    return output / FITS_FOLDER / fit.name
+
+
+def probe_folder(fit: Fit, output: Path, task: str) -> Path:
+    """The folder of a fit's probe."""
+    return folder_of(fit, output) / "probe" / task
+
+
+def is_done(fit: Fit, output: Path, spec: StudySpec) -> bool:
+    """Whether a fit has all its probes."""
+    return all((probe_folder(fit, output, task) / DOCUMENT_FILE).is_file() for task in spec.probe.tasks)
+
+
+def run_fit(fit: Fit, output: Path, spec: StudySpec, run: RunCommand | None = None) -> None:
+    """Do what is still to be done of a fit: train, embed, probe.
+
+    Raises InputError, with the last line that the command said, if one fails, and if the folder holds a fit of other
+    settings. Raises SystemExit with a command's status where it was stopped by a signal after saving.
+    """
+    folder = folder_of(fit, output)
+    _keep_arguments(fit, folder)
+    for args in _commands(fit, folder, spec.probe):
+        log = folder / _LOG_FILE
+        status = (run or run_in_process_of_its_own)(args, log)
+        if status == 2:
+            raise InputError(f"{fit.name}: `orthrus {args[0]}` failed: {_last_line(log)} (all that it said: {log})")
+        if status:
+            raise SystemExit(status)
+
+
+def _keep_arguments(fit: Fit, folder: Path) -> None:
+    path, text = folder / _ARGUMENTS_FILE, json.dumps(fit.args, indent=2) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise InputError(
+            f"{folder} holds a fit of other settings ({path}); choose another --output, or remove that folder to fit it"
+            " anew"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        write_text(text, path)
+
+
+def _commands(fit: Fit, folder: Path, probe: ProbeSpec) -> Iterator[list[str]]:
+    """The commands that are still to be run, looked for one after another."""
+    checkpoint, embeddings = folder / "checkpoints" / "last.ckpt", folder / _EMBEDDINGS_FILE
+    missing = {
+        task: path for task, path in probe.tasks.items() if not (folder / "probe" / task / DOCUMENT_FILE).is_file()
+    }
+    if not missing:
+        return
+    if not embeddings.is_file():
+        yield ["fit", *fit.args, f"--trainer.default_root_dir={folder}", "--resume=auto"]
+        readouts = ["--readout", *probe.readouts] if probe.readouts else []
+        yield ["embed", f"--checkpoint={checkpoint}", f"--input={probe.store}", f"--output={embeddings}", *readouts]
+    for task, path in missing.items():
+        yield [
+            "probe", f"--embeddings={embeddings}", f"--task={path}", f"--store={probe.store}",
+            f"--seeds={probe.splits}", f"--output={folder / 'probe' / task}",
+        ]  # fmt: skip
+
+
+def run_in_process_of_its_own(args: Sequence[str], log: Path) -> int:
+    """Run `orthrus` in a process of its own, which is ended if this one is."""
+    with log.open("ab") as stream, _left_to_the_child(signal.SIGUSR1):
+        process = subprocess.Popen([sys.executable, "-m", "orthrus", *args], stdout=stream, stderr=subprocess.STDOUT)
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+
+
+@contextmanager
+def _left_to_the_child(number: signal.Signals) -> Iterator[None]:
+    """Slurm's warning goes to every process of a job step: the one that trains saves, and says so by its status."""
+
+    def pass_over(number: int, frame: FrameType | None) -> None:
+        """Unlike SIG_IGN, a handler is not inherited by the child."""
+
+    before = signal.signal(number, pass_over)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
+    return next((line.strip().removeprefix("error: ") for line in reversed(lines) if line.strip()), "it said nothing")
