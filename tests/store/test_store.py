@@ -71,6 +71,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         "cds_end": 7,
         "exon_ends": [3, 8],
         "source": "f",
+        "genetic_code": 1,
     }
     assert store.transcripts["cds_start"].to_pylist() == [1, -1]
     assert store.meta["created_by"] == "a test"
