@@ -105,11 +105,17 @@ def test_yaml_is_read_by_what_it_is_for(
     for name in _PATH.findall(block.text):  # the files that it names are there, and empty
         path = tmp_path / re.sub(r"\$\{(\w+)\}", r"\1", name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_bytes(gzip.compress(b"") if path.suffix == ".gz" else b"")
     file = tmp_path / "block.yaml"
     file.write_text(block.text)
     keys = set(document)
     if "species" in keys:
+        load_spec(file)
+    elif keys & {"orthologs", "homologs"}:  # the rest of a spec
+        (tmp_path / "any.fa").touch()
+        file.write_text(
+            yaml.safe_dump({"species": {name: {"transcripts": "any.fa"} for name in document["aliases"]}} | document)
+        )
         load_spec(file)
     elif keys & {"model", "trainer", "data", "objective"}:
         with pytest.raises(SystemExit) as stop:
