@@ -43,8 +43,8 @@ class Presence(Callback):
             count, _, who = self._read(rank).partition(" ")
             if rank != trainer.global_rank and int(count) < self._batch:
                 _log.error(
-                    "rank %d was not there: it began batch %s last (%s), this one is at batch %d. It hangs, was stopped or"
-                    " is cut off: look at it there, end it, and go on with --resume auto",
+                    "rank %d was not there: it began batch %s last (%s), this one is at batch %d. It hangs, was stopped"
+                    " or is cut off: look at it there, end it, and go on with --resume auto",
                     rank, count, who or "it never began", self._batch,
                 )  # fmt: skip
 
