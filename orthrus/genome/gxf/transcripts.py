@@ -22,8 +22,9 @@ from orthrus.genome.gxf.attributes import GFF3, Dialect, unescaped
 from orthrus.genome.gxf.ownership import GENE_TYPE, Ownership, assign_parts, distinct_nodes
 from orthrus.genome.gxf.rows import EXON, UTR, GxfRows, read_rows
 from orthrus.genome.gxf.structure import Structure, build_structure
-from orthrus.genome.models import NAMED_AFTER_ITSELF, Reading, Rows, TranscriptModels
+from orthrus.genome.models import NAMED_AFTER_ITSELF, Reading, TranscriptModels
 from orthrus.genome.names import without_prefix
+from orthrus.genome.reading_frame import Rows
 
 _DEPTH = 4  # miRNA -> primary transcript -> gene is the longest chain in use; more would be a cycle
 
