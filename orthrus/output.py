@@ -32,7 +32,19 @@ _LOCK, _HOLDER, _NEW, _OLD = "lock", "holder", "new", "old"
 _PROMPT = 0.5  # seconds in which the lock of a dead process of this machine is taken over
 _UNWRITABLE = {
     getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EFBIG", "EIO", "ENOTDIR", "ENAMETOOLONG", "ESTALE")
+    for name in (
+        "ENOSPC",
+        "EDQUOT",
+        "EROFS",
+        "EACCES",
+        "EPERM",
+        "EFBIG",
+        "EIO",
+        "ENOTDIR",
+        "ENAMETOOLONG",
+        "ESTALE",
+        "EEXIST",
+    )
     if hasattr(errno, name)
 }
 
@@ -62,8 +74,12 @@ def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[P
         yield place
         return
     made = [folder for folder in place.parents if not folder.exists()]
-    with writing(output):
-        lease = _take(place, output)
+    try:
+        with writing(output):
+            lease = _take(place, output)
+    except BaseException:
+        _remove_empty((place, *made))  # of another process, if it holds the place, something is in it
+        raise
     _leases[key] = lease
     finished = False
     try:
@@ -77,9 +93,8 @@ def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[P
         with suppress(OSError):  # the first error, if any, is on its way
             if finished or not keep or not _left(place):
                 _empty(place)
-            lease.release()
-            for folder in (place, *made):  # down to one that something is in
-                folder.rmdir()
+        lease.release()
+        _remove_empty((place, *made))
 
 
 def refuse_lost_hold(output: Path, grows: bool = False) -> None:
@@ -319,6 +334,13 @@ def _clear(place: Path, output: Path, keep: bool) -> None:
 
 def _left(place: Path) -> list[str]:
     return sorted(path.name for path in place.iterdir() if path.name not in (_LOCK, _HOLDER))
+
+
+def _remove_empty(folders: tuple[Path, ...]) -> None:
+    """Remove folders, down to one that something is in."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _empty(place: Path) -> None:

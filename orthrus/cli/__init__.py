@@ -26,13 +26,16 @@ from orthrus.cli.table import COMMANDS
 from orthrus.errors import InputError
 
 _LIGHTNING = {command.name: command for command in COMMANDS if command.lightning}
+_TERMINATING: dict[int, int] = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 75}
+"""Exit statuses of signals; SIGUSR1 is Slurm's before a time limit, and 75 says that the command is to be run again."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status (:data:`orthrus.cli.parser.EXIT_CODES`)."""
     args = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in _TERMINATING:
+        signal.signal(number, _terminate)
     pa.enable_signal_handlers(False)  # Arrow's own would lose an interrupt that comes as a read ends
     as_json = "--json" in args
     args = [arg for arg in args if arg != "--json"]
@@ -44,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             result = _run(args)
         document |= {"outputs": [str(path) for path in result.outputs], "figures": result.figures}
     except InputError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        Console(stderr=True, soft_wrap=True, emoji=False).print(
+            f"[bold red]error:[/] {escape(str(error))}", highlight=False
+        )
         document["error"], status = str(error), 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -64,7 +69,7 @@ def _run(args: list[str]) -> Result:
         options = build_parser(COMMANDS, orthrus.__version__).parse_args(args)
         chosen: Command = options.command
         result = chosen.run(options)
-    console = Console()
+    console = Console(markup=False, emoji=False)  # users' names are shown as they are
     for part in result.shown:
         if isinstance(part, str):
             print(part)  # as it is, whatever the width
@@ -105,4 +110,4 @@ def _show_log() -> _Warnings:
 
 
 def _terminate(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)  # unwinds, so that nothing half-written stays
+    raise SystemExit(_TERMINATING[number])  # unwinds, so that nothing half-written stays

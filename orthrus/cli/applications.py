@@ -1,11 +1,8 @@
-"""Commands that put a pretrained encoder to use: neighbours, variant."""
+"""Commands that answer questions about transcripts: predict, neighbours."""
 
 import argparse
-import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -18,22 +15,11 @@ from orthrus.cli.command import (
     OVERWRITE,
     TOKEN_BUDGET,
     Command,
-    OneOf,
     Result,
     argument,
     chosen_device,
     open_input,
 )
-from orthrus.errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from orthrus.embedding.genomic import Projected
-    from orthrus.embedding.variant_file import Variant
-    from orthrus.store import TranscriptStore
-
-logger = logging.getLogger(__name__)
 
 
 def _predict(options: argparse.Namespace) -> Result:
@@ -124,80 +110,6 @@ def _retrieval_table(metrics: dict[str, dict[str, float]]) -> RenderableType:
     return table
 
 
-def _variant(options: argparse.Namespace) -> Result:
-    from orthrus.embedding.embed import check_device
-    from orthrus.embedding.variant_file import read_variants
-    from orthrus.embedding.variants import score_variants
-    from orthrus.genome.findings import Tally
-    from orthrus.models import find_model
-    from orthrus.nn.checkpoints import load_encoder, load_mlm_head
-    from orthrus.output import reserve_file, write_table
-
-    with reserve_file(options.output, options.overwrite):
-        left_out = Tally()
-        variants = read_variants(options.variants, left_out)
-        for line in left_out.lines():
-            logger.warning("%s: %s", options.variants, line)
-        genomic = options.annotation is not None
-        device, model = check_device(chosen_device(options)), find_model(options.model)
-        encoder, head = load_encoder(model, device), load_mlm_head(model, device)
-        projected = _on_transcripts(variants, options) if genomic else None
-        with _transcripts(options, projected) as store:
-            if projected is not None:
-                known = set(store.column("transcript_id"))
-                projected = [each for each in projected if each.on_transcript.transcript_id in known]
-                variants = [each.on_transcript for each in projected]
-            table = score_variants(
-                encoder, store, variants, source=str(options.variants), mlm_head=head, token_budget=options.token_budget
-            )
-        if projected is not None:
-            table = _with_genome(table, projected)
-        write_table(table, options.output)
-    shown = [] if head else [f"mlm_log_ratio is empty: {model} has no masked-base head (a training checkpoint may)"]
-    shown.append(f"{len(table):,} variants scored: {options.output}")
-    return Result([options.output], {"variants": len(table)}, [*shown])
-
-
-def _on_transcripts(variants: "Sequence[Variant]", options: argparse.Namespace) -> "list[Projected]":
-    """Variants of a genome on the transcripts that hold them."""
-    from orthrus.embedding.genomic import project
-    from orthrus.genome.annotation import read_annotation
-    from orthrus.genome.findings import Findings, Tally
-
-    left_out = Tally()
-    found = project(variants, read_annotation(options.annotation, Findings()), left_out)
-    for line in left_out.lines():
-        logger.warning("%s: %s", options.variants, line)
-    return found
-
-
-def _transcripts(
-    options: argparse.Namespace, projected: "Sequence[Projected] | None"
-) -> "AbstractContextManager[TranscriptStore]":
-    """The transcripts that variants lie in."""
-    from orthrus.prepare import open_or_prepare
-
-    if projected is None:
-        return open_input(options.input, options)
-    if options.genome is None:
-        raise InputError("variants of a genome need its sequence: pass --genome FASTA beside --annotation")
-    hit = {each.on_transcript.transcript_id for each in projected}
-    return open_or_prepare(options.annotation, genome=options.genome, only=hit)
-
-
-def _with_genome(table: "pa.Table", projected: "Sequence[Projected]") -> "pa.Table":
-    """The scores with the variants as the genome has them in front."""
-    import pyarrow as pa
-
-    columns = {
-        "chrom": [each.genomic.transcript_id for each in projected],
-        "genomic_pos": pa.array([each.genomic.pos for each in projected], pa.int64()),
-        "genomic_ref": [each.genomic.ref for each in projected],
-        "genomic_alt": [each.genomic.alt for each in projected],
-    }
-    return pa.table({**columns, **{name: table[name] for name in table.column_names}})
-
-
 _GROUP = "Answers"
 
 COMMANDS = (
@@ -245,29 +157,5 @@ COMMANDS = (
             DEVICE,
         ),
         ("orthrus neighbours --query my.fa --embeddings human.parquet --output neighbours.tsv --k 5",),
-    ),
-    Command(
-        "variant", _GROUP, "Score substitutions and indels in transcripts, without training.", _variant,
-        (
-            OneOf((
-                argument("--input", type=Path, help="a store, an mRNA FASTA or an annotation: variants in transcripts"),
-                argument("--annotation", type=Path, help="with --genome: variants of the genome, in a VCF"),
-            )),
-            *BESIDE_INPUT,
-            argument(
-                "--variants", type=Path, required=True, metavar="V",
-                help="columns transcript_id, pos (from 1, on the transcript), ref, alt; or a VCF whose contigs are"
-                " transcripts, or with --annotation those of the genome",
-            ),
-            MODEL,
-            argument("--output", type=Path, required=True, metavar="S.tsv", help="table, .tsv or .parquet"),
-            OVERWRITE,
-            TOKEN_BUDGET,
-            DEVICE,
-        ),
-        (
-            "orthrus variant --input stores/demo --variants variants.tsv --output scores.tsv",
-            "orthrus variant --annotation human.gtf.gz --genome human.fa.gz --variants patient.vcf --output scores.tsv",
-        ),
     ),
 )  # fmt: skip

@@ -26,6 +26,8 @@ def _embed(options: argparse.Namespace) -> Result:
     from orthrus.models import find_model
 
     model = find_model(options.model)
+    if options.per_base:
+        return _embed_bases(options, model)
     with open_input(options.input, options) as store:
         n = embed_to_file(
             model,
@@ -40,6 +42,19 @@ def _embed(options: argparse.Namespace) -> Result:
         )
     figures = {"transcripts": n, "model": str(model)}
     return Result([options.output], figures, [f"{n:,} transcripts embedded: {options.output}"])
+
+
+def _embed_bases(options: argparse.Namespace, model: Path) -> Result:
+    from orthrus.embedding.embed import check_device
+    from orthrus.embedding.per_base import write_per_base
+    from orthrus.nn.checkpoints import load_encoder
+
+    encoder = load_encoder(model, check_device(chosen_device(options)))
+    with open_input(options.input, options) as store:
+        write_per_base(encoder, store, options.output, options.overwrite)
+        n, nt = len(store), int(store.lengths.sum())
+    told = f"{nt:,} bases of {n:,} transcripts embedded, {encoder.d_model} float16 each: {options.output}"
+    return Result([options.output], {"transcripts": n, "bases": nt, "model": str(model)}, [told])
 
 
 def _export(options: argparse.Namespace) -> Result:
@@ -76,8 +91,14 @@ COMMANDS = (
         (
             *INPUT,
             MODEL,
-            argument("--output", type=Path, required=True, metavar="E.parquet", help="file to make"),
+            argument("--output", type=Path, required=True, metavar="E.parquet",
+                help="file to make: .parquet, .tsv, .csv, .npz or .h5ad",
+            ),
             READOUT,
+            argument(
+                "--per-base", action="store_true",
+                help="a float16 vector for every base, without pooling: output .npz or .zarr",
+            ),
             OVERWRITE,
             TOKEN_BUDGET,
             argument(
@@ -89,6 +110,7 @@ COMMANDS = (
         (
             "orthrus embed --input my.fa --output my.parquet",
             "orthrus embed --input my.gtf --genome genome.fa --output my.parquet",
+            "orthrus embed --input my.fa --per-base --output my.zarr",
             "orthrus embed --model runs/demo/checkpoints/last.ckpt --input stores/demo --output demo.parquet",
         ),
     ),

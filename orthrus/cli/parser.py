@@ -15,7 +15,8 @@ EXIT_CODES = """exit status:
   0    done
   1    a fault of the program, with a traceback: please report it
   2    input that cannot be used; one line says what is expected
-  75   fit: stopped by a signal after saving, to be queued again
+  75   stopped by SIGUSR1, by fit after saving: to be queued again
+  129  ended by SIGHUP
   130  interrupted
   143  ended by SIGTERM"""
 

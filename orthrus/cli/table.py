@@ -1,10 +1,12 @@
 """The commands of ``orthrus``, all of them, in the order in which help lists them."""
 
-from orthrus.cli import applications, data, encoder, evaluation, probing, shell, studying, training
+from orthrus.cli import agents, applications, data, effects, encoder, evaluation, probing, shell, studying, training
 from orthrus.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
     *applications.COMMANDS,
+    *effects.COMMANDS,
+    *agents.COMMANDS,
     *encoder.COMMANDS,
     *data.COMMANDS,
     *training.COMMANDS,

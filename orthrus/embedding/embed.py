@@ -241,7 +241,7 @@ def checkpoint_sha256(checkpoint: Path) -> str:
 def progress_bar(unit: str = "transcripts") -> Progress:
     """A bar that counts in ``unit``."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),

@@ -249,4 +249,6 @@ def _metadata(path: Path, schema_metadata: dict[bytes, bytes]) -> dict[str, Any]
         metadata = json.loads(schema_metadata.get(METADATA_KEY, b"{}"))
     except ValueError as error:
         raise InputError(f"{path}: its 'orthrus' metadata is no JSON ({error}); embed again.") from None
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: its 'orthrus' metadata is {metadata!r}; expected keys and values; embed again.")
     return {"file": str(path), **metadata}

@@ -9,7 +9,7 @@ V variants, D features, P edited positions, L positions.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +27,18 @@ from orthrus.genome.hgvs import hgvs
 from orthrus.genome.splice import Mrna
 from orthrus.loading.batch import pad
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.readouts import LAST_MEAN
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.store import TranscriptStore
 
 logger = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """A property of transcripts that variants change: ``value_of`` the vectors (N, D) of a ``readout``, (N,)."""
+
+    readout: str
+    value_of: Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
 class _Placed(NamedTuple):
@@ -48,13 +56,15 @@ def score_variants(
     *,
     source: str,
     mlm_head: nn.Module | None = None,
+    answer: Answer | None = None,
     token_budget: int = 65_536,
 ) -> pa.Table:
     """A row a variant, in the order given; those of transcripts that the store lacks are left out, with a warning.
 
     Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``hgvs`` (:mod:`orthrus.genome.hgvs`), ``consequence`` (a
     Sequence Ontology term), ``length_change`` (nt), the :func:`distances` between the embeddings of the reference and
-    the edited transcript, and ``mlm_log_ratio``.
+    the edited transcript, and ``mlm_log_ratio``; with an ``answer`` also ``value``, that of the edited transcript, and
+    ``value_change``, what the edit adds to it.
 
     ``mlm_log_ratio`` is the masked-marginal log-likelihood ratio (Meier et al. 2021): the sum over substituted
     positions of log p(alt) - log p(ref), in nats, with the bases there hidden and the reference all around; below 0 the
@@ -67,11 +77,13 @@ def score_variants(
     placed = _place(store, variants, source)
     rows = np.unique([each.row for each in placed])
     mrnas = {row: _mrna(store, row) for row in rows.tolist()}
-    reference_RD = embed(encoder, store, rows, token_budget, "references")
+    readouts = list(dict.fromkeys([LAST_MEAN, *([] if answer is None else [answer.readout])]))
+    of_answer = slice(encoder.d_model if len(readouts) > 1 else 0, None)
+    reference_RD = embed(encoder, store, rows, token_budget, "references", readouts=readouts)
     reference_V = np.searchsorted(rows, [each.row for each in placed])
     lengths_V = np.array([store.lengths[each.row] + each.edit.grows_by for each in placed])
     effects = np.empty(len(placed), dtype=object)
-    moved = {name: np.empty(len(placed)) for name in DISTANCES}
+    moved = {name: np.empty(len(placed)) for name in (*DISTANCES, *(() if answer is None else _VALUES))}
     with progress_bar("variants") as progress:
         task = progress.add_task("edited", total=len(placed))
         for batch in batches(lengths_V, token_budget):
@@ -79,9 +91,14 @@ def score_variants(
             effects[batch] = [
                 consequence(mrnas[placed[v].row], placed[v].edit, mrna) for v, mrna in zip(batch, edited, strict=True)
             ]
-            vectors = encode(encoder, [_seen(encoder, mrna) for mrna in edited])
-            for name, values in distances(reference_RD[reference_V[batch]], vectors).items():
+            before = reference_RD[reference_V[batch]]
+            after = encode(encoder, [_seen(encoder, mrna) for mrna in edited], readouts)
+            width = encoder.d_model  # of the first readout
+            for name, values in distances(before[:, :width], after[:, :width]).items():
                 moved[name][batch] = values
+            if answer is not None:
+                moved["value"][batch] = value = answer.value_of(after[:, of_answer])
+                moved["value_change"][batch] = value - answer.value_of(before[:, of_answer])
             progress.advance(task, len(batch))
     ratios = np.full(len(placed), np.nan)
     if mlm_head is not None:
@@ -100,6 +117,7 @@ def score_variants(
     return pa.table(columns)
 
 
+_VALUES = ("value", "value_change")
 DISTANCES = ("cosine_distance", "euclidean_distance", "relative_distance", "manhattan_distance")
 
 
@@ -185,7 +203,8 @@ def _fill_log_ratios(
         task = progress.add_task("likelihoods", total=len(keys))
         for batch in batches(np.array([len(mrnas[row].codes) for row, _, _ in keys], dtype=np.int64), token_budget):
             chosen = [keys[i] for i in batch]
-            logs = _hidden_base_logs(encoder, head, [(_seen(encoder, mrnas[row]), start, end) for row, start, end in chosen])
+            hidden = [(_seen(encoder, mrnas[row]), start, end) for row, start, end in chosen]
+            logs = _hidden_base_logs(encoder, head, hidden)
             for key, log_P4 in zip(chosen, logs, strict=True):
                 row, start, end = key
                 at = np.arange(end - start)

@@ -5,6 +5,7 @@ checkpoints, metrics, ``predictions.parquet`` and fine-tuned ``encoder``, and at
 ``metrics.json``, ``scores.csv`` and ``bars.png``. The same command goes on where it was interrupted.
 """
 
+import logging
 from argparse import ArgumentError
 from collections.abc import Sequence
 from copy import deepcopy
@@ -15,7 +16,6 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger
 
 from orthrus.errors import InputError
 from orthrus.finetune.data import LabelledDataModule
@@ -24,11 +24,17 @@ from orthrus.finetune.module import FineTuning
 from orthrus.finetune.result import predictions_table, write_finetuning
 from orthrus.nn.checkpoints import save_encoder
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.integrity import archive_fault
 from orthrus.output import hold, write_table, write_text
 from orthrus.recipes import with_recipe_paths
+from orthrus.training.checkpoint_files import AtomicCheckpointIO
+from orthrus.training.metrics_file import MetricsFile
+from orthrus.training.stop import ready_to_leave
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "prog": "orthrus finetune"}
 _CONFIG_FILE = "config.yaml"
+
+_log = logging.getLogger(__name__)
 
 
 class FineTuneCLI(LightningCLI):
@@ -86,6 +92,7 @@ class FineTuneCLI(LightningCLI):
             folder / "checkpoints", "best", "val/loss", save_last=True, enable_version_counter=False,
             save_on_train_epoch_end=True,
         )  # fmt: skip
+        files = AtomicCheckpointIO()
         trainer = Trainer(
             **{
                 **dict(built.trainer),
@@ -96,11 +103,16 @@ class FineTuneCLI(LightningCLI):
                     EarlyStopping("val/loss", patience=self.config.patience),
                     best,
                 ],
-                "logger": [CSVLogger(folder, name="metrics"), *_loggers(built.trainer.logger)],
+                "logger": [MetricsFile(folder), *_loggers(built.trainer.logger)],
+                "plugins": [*_plugins(built.trainer.plugins), files],
             }
         )
-        last = folder / "checkpoints" / "last.ckpt"
-        trainer.fit(model, datamodule=data, ckpt_path=str(last) if last.exists() else None)
+        last = _whole(folder / "checkpoints" / "last.ckpt")
+        trainer.fit(model, datamodule=data, ckpt_path=last)
+        if files.failure is not None:
+            raise InputError(f"no checkpoint can be written to {folder} ({files.failure}); make room and go on")
+        if _whole(Path(best.best_model_path)) is None:
+            raise InputError(f"{best.best_model_path} was damaged while it was made; remove {folder} and go on")
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict(state)
         predicted = trainer.predict(model, datamodule=data)
@@ -108,8 +120,27 @@ class FineTuneCLI(LightningCLI):
             merge(model.network)
             save_encoder(model.network, folder / "encoder", source=f"fine-tuned on {data.spec.name}")
         assert best.best_model_score is not None
+        if not all(bool(scores_BT.isfinite().all()) for _, scores_BT in cast(Any, predicted)):
+            raise InputError(
+                f"split {number}: predictions are not finite, since training diverged; lower model.learning_rate, and"
+                f" begin anew in another --trainer.default_root_dir"
+            )
         table = predictions_table(cast(Any, predicted), data, model.width, float(best.best_model_score))
         write_table(table, folder / "predictions.parquet")
+
+
+def _whole(checkpoint: Path) -> str | None:
+    """The path of a checkpoint, None where it is not there or damaged, which is told."""
+    if not checkpoint.exists():
+        return None
+    fault = archive_fault(checkpoint)
+    if fault is not None:
+        _log.warning("%s is no whole checkpoint (%s); this split begins anew", checkpoint, fault)
+    return None if fault else str(checkpoint)
+
+
+def _plugins(given: Any) -> list[Any]:
+    return [] if given is None else list(given) if isinstance(given, Sequence) else [given]
 
 
 def _loggers(given: Any) -> list[Any]:
@@ -125,10 +156,11 @@ def run(args: list[str]) -> Path:
         cli = FineTuneCLI(with_recipe_paths(args))
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus finetune --help`") from None
-    with hold(cli.root, grows=True):
+    told = f"; the same command goes on after the last whole epoch, in {cli.root}"
+    with ready_to_leave(told), hold(cli.root, grows=True):
         data: LabelledDataModule = cli.build(0).data
         _keep_config(cli)
-        data.tell()
+        data.report_dropped()
         for number in range(len(data.rows.splits)):
             cli.train_split(number)
         write_finetuning(cli.root, data, cli.config.model.checkpoint)

@@ -67,18 +67,18 @@ def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | Non
     results = {FINE_TUNED: [ours]} | {
         name: [[probe_features(matrix, data.target, split) for split in splits]] for name, matrix in features.items()
     }
-    readouts = {name: {name: matrix} for name, matrix in features.items()}
-    readouts[FINE_TUNED] = {FINE_TUNED: np.empty((0, said["width"]), dtype=np.float32)}
+    widths = {name: {name: matrix.shape[1]} for name, matrix in features.items()}
+    widths[FINE_TUNED] = {FINE_TUNED: said["width"]}
     task = describe_task(data.spec, data.labels, data.rows, data.store)
     document = ProbeDocument(
         **task | {"target": f"{data.spec.name}, {FINE_TUNED}"},
         embeddings={"checkpoint": checkpoint},
         encoder_seeds=[],
-        **summarise(results, readouts, data.rows, data.spec.metric),
+        **summarise(results, widths, data.rows, data.spec.metric),
         label_efficiency=None,
         leaks=leak_report(data.rows, None),
         missing_controls=missing,
     )
     with atomic_folder(root / "result") as folder:
         write_result(document, folder)
-    print_table(document, Console())
+    print_table(document, Console(markup=False, emoji=False))

@@ -1,8 +1,8 @@
-"""Names of edits in transcripts as HGVS writes them (den Dunnen et al. 2016, recommendations at hgvs-nomenclature.org).
+"""Names of edits in transcripts as HGVS writes them (den Dunnen et al. 2016; hgvs-nomenclature.org).
 
-``c.`` positions count from the first base of the CDS, ``-1`` before it and ``*1`` behind its stop codon; ``n.`` ones from
-the first base of the transcript. Deletions, insertions and duplications stand as far 3' as the sequence allows. What
-needs a genome (intronic positions) or a protein does not occur here; inversions are written as ``delins``.
+``c.`` positions count from the first base of the CDS, ``-1`` before it and ``*1`` behind its stop codon; ``n.`` ones
+from the first base of the transcript. Deletions, insertions and duplications stand as far 3' as the sequence allows.
+What needs a genome (intronic positions) or a protein does not occur here; inversions are written as ``delins``.
 """
 
 from orthrus.genome.codes import decode_bases

@@ -133,7 +133,9 @@ def mrna_position(
     Exons and strand are as in :class:`TranscriptModels`; they do not overlap.
     """
     owner = np.repeat(np.arange(len(strand)), np.diff(exon_offsets))
-    exon = np.searchsorted((owner << POSITION_BITS) + exon_starts, (transcript << POSITION_BITS) + position, "right") - 1
+    exon = (
+        np.searchsorted((owner << POSITION_BITS) + exon_starts, (transcript << POSITION_BITS) + position, "right") - 1
+    )
     before = np.concatenate([[0], np.cumsum(exon_ends - exon_starts)])
     on_strand = before[exon] - before[exon_offsets[transcript]] + position - exon_starts[exon]
     lengths = before[exon_offsets[1:]] - before[exon_offsets[:-1]]

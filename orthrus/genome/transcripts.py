@@ -3,6 +3,7 @@
 Both are streams: one contig, or one mRNA, is in memory at a time, beside the annotation's table.
 """
 
+import re
 from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from orthrus.genome.mrna_frames import read_frame
 from orthrus.genome.orfs import MIN_CODONS, longest_orf
 from orthrus.genome.sequence import read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
+
+_ANNOTATION_NAME = re.compile(r"\.(gtf|gff3?)(\.b?gz)?$", re.IGNORECASE)
 
 _ORF_TAKEN = (
     f"sequences without a stated CDS, whose longest open reading frame, of {MIN_CODONS} codons or more, is taken for it"
@@ -147,10 +150,14 @@ def listed_transcripts(
 ) -> Iterator[Transcript]:
     """mRNAs of a FASTA with the CDS and exons that a coordinate table gives them, in the order of the FASTA.
 
-    Without a table the headers are read as one (:func:`orthrus.genome.headers.read_headers`). Ids that only one of the
-    two files has, and mRNAs of unknown exons, are counted in ``findings``. Raises InputError if no id is in both, or if
-    a sequence is not as long as the table says.
+    The table may be the annotation that the mRNAs were spliced by (GTF or GFF3). Without one the headers are read as a
+    table (:func:`orthrus.genome.headers.read_headers`). Ids that only one of the two files has, and mRNAs of unknown
+    exons, are counted in ``findings``. Raises InputError if no id is in both, or if a sequence is not as long as the
+    table says.
     """
+    if coordinates and _ANNOTATION_NAME.search(coordinates.name):
+        yield from _spliced_before(fasta, coordinates, species, filters, findings)
+        return
     table = read_coordinates(coordinates, species, fasta) if coordinates else read_headers(fasta, species)
     kept = filters.keep(
         findings.dropped,
@@ -195,6 +202,49 @@ def listed_transcripts(
     findings.noted.add("rows of the coordinate table without a sequence, ignored", unmet)
     findings.noted.add("transcripts of unknown exon structure, without splice track", exonless)
     findings.noted.add("protein-coding transcripts whose CDS is not stated, without CDS track", uncoded)
+
+
+def _spliced_before(
+    fasta: Path, annotation: Path, species: str, filters: Filters, findings: Findings
+) -> Iterator[Transcript]:
+    """mRNAs of a FASTA with the structures of the annotation that they were spliced by, whose genome is not at hand."""
+    models = read_annotation(annotation, findings)
+    ids, biotypes = models.transcript_id.to_pylist(), models.biotype.to_pylist()
+    kept = filters.keep(
+        findings.dropped, transcript_ids=ids, biotypes=biotypes, lengths=models.lengths,
+        contigs=models.contig.to_pylist(), chromosomes=models.chromosomes,
+    )  # fmt: skip
+    wanted, row_of = set(kept.tolist()), {name: row for row, name in enumerate(ids)}
+    (starts, ends), known = models.mrna_cds(), models.gene_known
+    unlisted, other = [], []
+    met: set[str] = set()
+    for header, sequence in read_fasta(fasta):
+        name = next((each for each in (header, header_id(header)) if each in row_of), None)
+        if name is None or name in met:
+            unlisted.append(header)
+            continue
+        met.add(name)
+        row = row_of[name]
+        if len(sequence) != models.lengths[row]:
+            other.append(name)
+        elif row in wanted:
+            exons = slice(models.exon_offsets[row], models.exon_offsets[row + 1])
+            lengths = (models.exon_ends[exons] - models.exon_starts[exons])[:: int(models.strand[row])]
+            exon_ends = np.cumsum(lengths, dtype=np.int32)
+            cds = (int(starts[row]), int(ends[row])) if starts[row] >= 0 else None
+            codes = annotate(encode_bases(sequence, f"{fasta}, {name}"), cds, exon_ends, models.frames.of(row))
+            yield Transcript(
+                name, models.gene_id[row].as_py(), bool(known[row]), models.gene_name[row].as_py(), species,
+                biotypes[row], Mrna(codes, cds, exon_ends),
+            )  # fmt: skip
+    if not met:
+        raise InputError(
+            f"no id of {fasta} ({', '.join(unlisted[:3])}, ...) is a transcript of {annotation} ({', '.join(ids[:3])},"
+            " ...); use the annotation that these sequences were made with."
+        )
+    findings.dropped.add("of another length than the annotation's exons", other)
+    findings.noted.add("sequences that the annotation does not list, ignored", unlisted)
+    findings.noted.add("transcripts of the annotation without a sequence, ignored", [n for n in ids if n not in met])
 
 
 def bare_transcripts(fasta: Path, findings: Findings, find_orfs: bool) -> Iterator[Transcript]:

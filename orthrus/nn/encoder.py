@@ -62,7 +62,7 @@ class MambaEncoder(nn.Module):
     values of the published one (bioRxiv 2024.10.10.617658). Padding is on the right and has no effect; NaN in a row's
     tracks gives NaN in that row alone. Raises InputError for sizes that are not positive.
 
-    ``stem`` says what a token is, ``base`` (published) or ``codon``: three bases in the frame of the CDS, with 6 tracks.
+    ``stem`` says what a token is: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
     ``mixer`` builds the layers' mixers: the class Mamba, Mamba2, or in a recipe their ``class_path`` and ``init_args``.
     ``gradient_checkpointing`` trades a second forward pass for the memory of the layers' activations.
     """
@@ -112,10 +112,14 @@ class MambaEncoder(nn.Module):
     def from_config(cls, config: Mapping[str, Any]) -> "Self":
         """The encoder, freshly initialised, that ``config`` describes; raises InputError for a config of other things.
 
-        Only the mixers of this package are built: a config comes with a checkpoint and must not name code to run.
+        Only the mixers of this package are built, and only of sizes that a machine can hold: a config comes with a
+        checkpoint or with embeddings of anybody's, and must not name code to run or take all memory.
         """
         try:
             mixer = config["mixer"]
+            for name, size in {**config, **mixer["init_args"]}.items():
+                if name in _LARGEST and isinstance(size, int) and size > _LARGEST[name]:
+                    raise InputError(f"{name} is {size:,}; an encoder has at most {_LARGEST[name]:,}")
             factory = partial(_MIXERS[mixer["class_path"]], **mixer["init_args"])
             return cls(**{**config, "mixer": factory})
         except (KeyError, TypeError) as error:
@@ -147,7 +151,7 @@ class MambaEncoder(nn.Module):
         return self.embedding.tokens(tracks_BCL, lengths_B)
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """What each token spells, int64 (B, T): one of the stem's ``n_words``, -1 where a base is unknown or none is."""
+        """What each token spells, int64 (B, T): one of the stem's ``n_words``, -1 where a base is unknown."""
         return self.embedding.words(tracks_BCL, lengths_B)
 
     def hidden_layers(self, tracks_BCL: Tensor, lengths_B: Tensor, return_layers: Sequence[int]) -> list[Tensor]:
@@ -202,4 +206,8 @@ def _path(mixer: type) -> str:
     return f"{mixer.__module__}.{mixer.__qualname__}"
 
 
+_LARGEST = {
+    **{"n_tracks": 64, "d_model": 16_384, "n_layers": 512},
+    **{"d_state": 1_024, "d_conv": 64, "expand": 16},
+}
 _MIXERS = {_path(mixer): mixer for mixer in (Mamba, Mamba2)}

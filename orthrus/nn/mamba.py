@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from orthrus.errors import InputError
 from orthrus.scan import causal_conv, selective_scan
 
 
@@ -56,6 +57,9 @@ class Mamba(SelectiveSSM):
     def __init__(
         self, d_model: int, bidirectional: bool = False, d_state: int = 16, d_conv: int = 4, expand: int = 2
     ) -> None:
+        for name, size in (("d_state", d_state), ("d_conv", d_conv), ("expand", expand)):
+            if size < 1:
+                raise InputError(f"{name} must be at least 1, got {size}")
         d_inner, dt_rank = expand * d_model, math.ceil(d_model / 16)
         super().__init__(d_inner, dt_rank, d_state, d_conv)
         self.config = {"d_state": d_state, "d_conv": d_conv, "expand": expand}

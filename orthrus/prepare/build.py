@@ -219,7 +219,7 @@ class _RateColumn(ProgressColumn):
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         _RateColumn(),
         TimeElapsedColumn(),
         console=messages(),

@@ -27,6 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from orthrus.errors import InputError
 from orthrus.messages import messages
+from orthrus.output import hold
 from orthrus.spec_file import load_yaml, mapping
 
 _KEYS = ("title", "version", "homepage", "licence", "url", "checksums", "folders", "files")
@@ -62,7 +63,11 @@ def load_sources(path: Path) -> dict[str, DownloadSource]:
         missing = [key for key in _KEYS if key not in ("checksums", "folders") and not fields.get(key)]
         if missing:
             raise InputError(f"{path}, {name}: it has no {', '.join(missing)}.")
-        sources[str(name)] = DownloadSource(name, **{**fields, "files": tuple(fields["files"])})
+        if not isinstance(fields["files"], list) or not all(isinstance(file, str) for file in fields["files"]):
+            raise InputError(f"{path}, {name}: files is {fields['files']!r}; expected a list of their names.")
+        for part in (str(name), *fields["files"]):
+            _refuse_way_out(part, f"{path}, {name}")
+        sources[str(name)] = DownloadSource(str(name), **{**fields, "files": tuple(fields["files"])})
     return sources
 
 
@@ -79,6 +84,8 @@ def download(source: DownloadSource, output: Path, folders: Sequence[str] = ()) 
             if source.folders
             else f"{source.name} is one folder; leave --folder out."
         )
+    for folder in folders:
+        _refuse_way_out(folder, f"--folder of {source.name}")
     pooch.get_logger().setLevel("WARNING")
     messages(soft_wrap=True).print(f"{source.name}: {source.licence}", style="dim", highlight=False)
     paths = []
@@ -92,6 +99,13 @@ def download(source: DownloadSource, output: Path, folders: Sequence[str] = ()) 
                     raise InputError(f"{url}/{source.checksums} does not list {name}; correct the table of sources.")
                 paths.append(_fetch(f"{url}/{name}", target / name, known.get(name), source, progress))
     return paths
+
+
+def _refuse_way_out(name: str, where: str) -> None:
+    """Raises InputError for the name of a file that would be written outside its folder."""
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or "" in parts or ":" in parts[0] or "\0" in name:
+        raise InputError(f"{where}: {name!r} leads out of the folder that is downloaded to; expected a path within it.")
 
 
 def _published(url: str, source: DownloadSource) -> Iterator[tuple[str, str]]:
@@ -112,10 +126,14 @@ def _fetch(url: str, path: Path, checksum: str | None, source: DownloadSource, p
     task = progress.add_task(path.name, total=None)
     part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(url, checksum, path.name, path.parent, downloader=_Resumed(part, progress, task))
+        with hold(path) as place:
+            if not path.exists() or (checksum and not pooch.hashes.hash_matches(path, checksum)):
+                pooch.retrieve(url, checksum, path.name, place, downloader=_Resumed(part, progress, task))
+                (place / path.name).replace(path)
     except (requests.RequestException, HTTPError) as error:
         raise _refusal(url, source, error) from None
+    except InputError:
+        raise
     except ValueError:  # pooch's word for another checksum
         raise InputError(
             f"{url} does not match its checksum ({checksum}), so it was not kept; fetch it again, or see"
@@ -205,7 +223,7 @@ def describe_sources(sources: Iterable[DownloadSource]) -> Table:
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

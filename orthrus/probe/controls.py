@@ -51,8 +51,8 @@ def has_cds(store: TranscriptStore, transcript_ids: Sequence[str]) -> bool:
 def codon_row(codes: Codes) -> NDArray[np.float64]:
     """What the codon control counts in one transcript's codes (L,), float64 (238,).
 
-    1. 64 frequencies of in-frame codons (:data:`orthrus.genome.genetic_code.CODONS`), the stop codon included: those that
-       begin at a CDS bit, over the number of such codons without an N.
+    1. 64 frequencies of in-frame codons (:data:`orthrus.genome.genetic_code.CODONS`), the stop codon included: those
+       that begin at a CDS bit, over the number of such codons without an N.
     2. 84 frequencies of the 5'UTR's 1-, 2- and 3-mers and 84 of the 3'UTR's, as
        :func:`orthrus.genome.kmers.kmer_frequencies` counts them: each k sums to one over the windows without an N.
     3. 6 numbers: log2(1 + n) of the nt of the transcript, its 5'UTR, CDS and 3'UTR and of its number of exons, and

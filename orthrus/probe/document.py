@@ -62,7 +62,8 @@ class FeatureSet(_Part):
 
     ``n_features`` is the width of the readout that most splits chose. ``penalties_per_seed`` are those of each target
     or label, None for a label that the training rows hold one value of. ``readouts`` (name -> width) and
-    ``readout_per_seed`` are empty where there was nothing to choose, as are ``by_encoder`` for one encoder,
+    ``readout_per_seed`` are empty where there was nothing to choose (``last.mean × 0.3``: beside the codon control, its
+    features times 0.3, see :func:`orthrus.probe.one_split.probe_beside`), as are ``by_encoder`` for one encoder,
     ``per_label`` and ``labels_not_scored_per_seed`` for a single number.
     """
 

@@ -70,16 +70,19 @@ def threads_for(n_values: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def principal_axes(features_ND: NDArray[np.float32], split: Split) -> Axes:
+def principal_axes(features_ND: NDArray[np.float32], split: Split, weight_D: NDArray[np.float64] | None = None) -> Axes:
     """Standardise by the training rows alone and turn onto their principal axes; no direction with variance is lost.
 
-    A feature that is constant in training is ignored. The decomposition is of D x D or N x N, whichever is smaller.
+    A feature that is constant in training is ignored. Standardised features are multiplied by ``weight_D``, so that
+    those of a small weight are penalised more. The decomposition is of D x D or N x N, whichever is smaller.
     """
     sides = [torch.from_numpy(features_ND[rows]).double() for rows in (split.train, split.validation, split.test)]
     train = sides[0]
     mean_D, std_D = train.mean(dim=0), train.std(dim=0, correction=0)
     constant_D = std_D <= 1e-6 * train.abs().amax(dim=0)
     inverse_D = torch.where(constant_D, 0.0, 1 / torch.where(constant_D, 1.0, std_D))
+    if weight_D is not None:
+        inverse_D = inverse_D * torch.from_numpy(weight_D)
     sides = [(side - mean_D) * inverse_D for side in sides]
     train = sides[0]
     n_rows, n_features = train.shape
@@ -116,10 +119,12 @@ def fit_ridge(
     error_PT = ((axes.validation_NR @ weights_PRT + mean_T - validation_NT) ** 2).mean(dim=1)
     best_T = error_PT.argmin(dim=0)
     weights_RT = weights_PRT[best_T, :, torch.arange(len(best_T))].T
+    variance_T = train_NT.var(dim=0, correction=0)
+    relative_T = error_PT.amin(dim=0)[variance_T > 0] / variance_T[variance_T > 0]
     return Fit(
         scores_NT=(axes.test_NR @ weights_RT + mean_T).numpy(),
         penalties=tuple(penalties_P[best_T].tolist()),
-        validation_loss=float((error_PT.amin(dim=0) / train_NT.var(dim=0, correction=0).clamp_min(1e-300)).mean()),
+        validation_loss=float(relative_T.mean()),
         weights_RT=weights_RT.numpy(),
         intercept_T=mean_T.numpy(),
     )

@@ -8,6 +8,8 @@ import pandas as pd
 
 from orthrus.embedding.embed import checkpoint_sha256
 from orthrus.embedding.from_python import embed
+from orthrus.embedding.variants import Answer
+from orthrus.errors import InputError
 from orthrus.models import find_head, find_model
 from orthrus.probe.head import LEVEL, Head, load_head
 from orthrus.store import TranscriptStore
@@ -22,6 +24,27 @@ def head_for(task: str, model: str | Path | None = None) -> tuple[Head, Path]:
     head = load_head(find_head(task, path))
     head.check_model(checkpoint_sha256(path))
     return head, path
+
+
+def answer_of(head: Head, target: str | None = None) -> Answer:
+    """What a head says, for :func:`orthrus.embedding.variants.score_variants`; of several targets the named one.
+
+    Raises InputError, naming the targets, if there are several and none of them is named.
+    """
+    number = target_number(head, target)
+    return Answer(head.description.readout, lambda vectors_ND: head.predict(vectors_ND).values[:, number])
+
+
+def target_number(head: Head, target: str | None) -> int:
+    """Which of a head's targets is meant; raises InputError as :func:`answer_of` does."""
+    names = head.description.target_names
+    if target is None and len(names) == 1:
+        return 0
+    if target not in names:
+        raise InputError(
+            f"the head of {head.description.target} has the labels {', '.join(names[:20])}; name one with --label"
+        )
+    return names.index(target)
 
 
 def predict(
@@ -42,9 +65,9 @@ def predict(
         options: ``coordinates``, ``genome``, ``cds``, ``device`` and ``token_budget`` of :func:`orthrus.embed`.
 
     Returns:
-        Columns ``transcript_id`` (row numbers of sequences without ids), ``gene_name`` where a store knows it, ``label``
-        where there are several, ``value`` (in the labels' unit, or a probability), ``low`` and ``high`` (of numbers),
-        and ``percentile``: the share, in percent, of the transcripts held out when the head was fitted that have a
+        Columns ``transcript_id`` (row numbers of sequences without ids), ``gene_name`` where a store knows it,
+        ``label`` where there are several, ``value`` (in the labels' unit, or a probability), ``low`` and ``high`` (of
+        numbers), and ``percentile``: the share, in percent, of the transcripts held out when the head was fitted that have a
         lower value.
 
     Raises:

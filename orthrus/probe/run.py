@@ -38,9 +38,10 @@ from orthrus.probe.head import HEAD_FOLDER, Head, fit_head
 from orthrus.probe.labels import Labels, read_labels
 from orthrus.probe.leaks import Pretraining, leak_report, seen_in_pretraining
 from orthrus.probe.metrics import SeedScores
-from orthrus.probe.one_split import probe_readouts, probe_shuffled
+from orthrus.probe.one_split import EMBEDDING_WEIGHTS, probe_beside, probe_readouts, probe_shuffled, weighted
 from orthrus.probe.result import print_table, write_result
 from orthrus.probe.rows import ProbeRows, choose_rows, report_dropped_rows
+from orthrus.probe.splits import Split
 from orthrus.probe.summary import summarise
 from orthrus.probe.tasks import TaskSpec
 from orthrus.store import TranscriptStore, sha256
@@ -116,16 +117,13 @@ def run_probe(
             missing[CODON] = NO_CDS
         readouts = {name: [_readouts(name, each, rows.transcript_ids) for each in of] for name, of in given.items()}
         readouts |= {name: [_readouts(name, each, rows.transcript_ids)] for name, each in made.items()}
-        if CODON in readouts:
-            both = {EMBEDDING_AND_CODON: _with_codons(readouts[EMBEDDING], readouts[CODON][0])}
-            readouts = {EMBEDDING: readouts[EMBEDDING], **both, **readouts}
         seen = None if pretraining is None else seen_in_pretraining(rows.relations, pretraining)
         results = _probe_all(readouts, rows, console)
         document = ProbeDocument(
             **describe_task(spec, labels, rows, store),
             embeddings=members[0].metadata,
             encoder_seeds=[each.metadata.get("file") for each in members] if len(members) > 1 else [],
-            **summarise(results, {name: each[0] for name, each in readouts.items()}, rows, spec.metric, seen),
+            **summarise(results, _widths(readouts), rows, spec.metric, seen),
             label_efficiency=_label_efficiency(readouts, results, rows, spec.metric, label_counts),
             leaks=leak_report(rows, seen),
             missing_controls=_missing(readouts, store, missing),
@@ -134,7 +132,7 @@ def run_probe(
         with atomic_folder(output) as folder:
             write_result(document, folder)
             head.save(folder / HEAD_FOLDER)
-    print_table(document, Console())
+    print_table(document, Console(markup=False, emoji=False))
     return document
 
 
@@ -177,10 +175,17 @@ def _sources(
     return sources
 
 
-def _with_codons(members: Sequence[Readouts], codon: Readouts) -> list[Readouts]:
-    """Every readout of every member beside the codon control's features."""
-    (codon_MC,) = codon.values()
-    return [{name: np.hstack([matrix, codon_MC]) for name, matrix in member.items()} for member in members]
+def _widths(readouts: Mapping[str, Sequence[Readouts]]) -> dict[str, dict[str, int]]:
+    """The number of features of each readout of each set's first member."""
+    widths = {name: {readout: m.shape[1] for readout, m in of[0].items()} for name, of in readouts.items()}
+    if CODON in widths:
+        (n_codon,) = widths[CODON].values()
+        widths[EMBEDDING_AND_CODON] = {
+            weighted(readout, weight): n + n_codon
+            for readout, n in widths[EMBEDDING].items()
+            for weight in EMBEDDING_WEIGHTS
+        }
+    return widths
 
 
 def _readouts(name: str, features: Control, transcript_ids: Sequence[str]) -> Readouts:
@@ -197,25 +202,25 @@ def _probe_all(
     readouts: Mapping[str, Sequence[Readouts]], rows: ProbeRows, console: Console
 ) -> dict[str, list[list[SeedScores]]]:
     """Scores by feature set, member and seed; the last set is the embedding on shuffled labels."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    first = next(iter(readouts[EMBEDDING][0].values()))
+    probes: dict[str, list[Callable[[Split], SeedScores]]] = {
+        name: [partial(probe_readouts, member, rows.target) for member in members] for name, members in readouts.items()
+    }
+    if CODON in readouts:
+        (codon_MC,) = readouts[CODON][0].values()
+        both = [partial(probe_beside, member, codon_MC, rows.target) for member in readouts[EMBEDDING]]
+        probes = {EMBEDDING: probes[EMBEDDING], EMBEDDING_AND_CODON: both, **probes}
+    probes[LABEL_SHUFFLE] = [partial(probe_shuffled, first, rows.target)]
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        n_probes = sum(map(len, readouts.values())) + 1
-        bar = progress.add_task("probing", total=len(rows.splits) * n_probes)
-        results: dict[str, list[list[SeedScores]]] = {}
-        for name, members in readouts.items():
+        bar = progress.add_task("probing", total=len(rows.splits) * sum(map(len, probes.values())))
+        results: dict[str, list[list[SeedScores]]] = {name: [[] for _ in members] for name, members in probes.items()}
+        for name, members in probes.items():
             progress.update(bar, description=f"probing {name}")
-            results[name] = []
-            for member in members:
-                results[name].append([])
+            for member, found in zip(members, results[name], strict=True):
                 for split in rows.splits:
-                    results[name][-1].append(probe_readouts(member, rows.target, split))
+                    found.append(member(split))
                     progress.advance(bar)
-        progress.update(bar, description=f"probing {LABEL_SHUFFLE}")
-        first = next(iter(readouts[EMBEDDING][0].values()))
-        results[LABEL_SHUFFLE] = [[]]
-        for split in rows.splits:
-            results[LABEL_SHUFFLE][0].append(probe_shuffled(first, rows.target, split))
-            progress.advance(bar)
     return results
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orthrus.probe.bootstrap import Counts, family_counts, label_resamples, regression_resamples
 from orthrus.probe.by_pretraining import by_pretraining
@@ -37,16 +36,16 @@ Results = Mapping[str, Sequence[Sequence[SeedScores]]]
 
 def summarise(
     results: Results,
-    readouts: Mapping[str, Mapping[str, NDArray[np.float32]]],
+    widths: Mapping[str, Mapping[str, int]],
     rows: ProbeRows,
     headline: str,
     seen: Seen | None = None,
 ) -> dict[str, Any]:
     """The fields of a :class:`~orthrus.probe.document.ProbeDocument` that say how the feature sets score.
 
-    ``readouts`` are those of each set's first member. ``headline`` is the metric that comes first. ``seen`` is what
-    pretraining shares with the rows. Differences are the first set minus each other one but the shuffled labels, and
-    ``embedding + codon control`` minus ``codon``.
+    ``widths`` are the numbers of features of each set's readouts by name. ``headline`` is the metric that comes first.
+    ``seen`` is what pretraining shares with the rows. Differences are the first set minus each other one but the
+    shuffled labels, and ``embedding + codon control`` minus ``codon``.
     """
     names = [headline, *(metric for metric in metrics_of(rows.target.task) if metric != headline)]
     prevalence = float(np.mean([rows.target.values[split.test].mean() for split in rows.splits]))
@@ -77,10 +76,10 @@ def summarise(
         ),
         "feature_sets": {
             name: FeatureSet(
-                n_features=_width(members[0], readouts.get(name, readouts[ours])),
+                n_features=_width(members[0], widths.get(name, widths[ours])),
                 scores={m: _summary(by_set[name][m], resamples[name][m]) for m in names},
                 penalties_per_seed=[[_or_none(each) for each in seed.penalties] for seed in members[0]],
-                **_chosen_readouts(members, readouts.get(name, {})),
+                **_chosen_readouts(members, widths.get(name, {})),
                 by_encoder=_by_encoder(members, names),
                 **_by_label(members[0], rows.target.names, names),
             )
@@ -142,23 +141,17 @@ def _percentiles(resamples_B: Floats) -> tuple[float, float] | None:
     return low, high
 
 
-def _width(seeds: Sequence[SeedScores], readouts: Mapping[str, NDArray[np.float32]]) -> int:
+def _width(seeds: Sequence[SeedScores], widths: Mapping[str, int]) -> int:
     """Features of the readout that most seeds chose."""
     chosen, _ = Counter(seed.readout for seed in seeds).most_common(1)[0]
-    width: int = readouts.get(chosen, next(iter(readouts.values()))).shape[1]
-    return width
+    return widths.get(chosen, next(iter(widths.values())))
 
 
-def _chosen_readouts(
-    members: Sequence[Sequence[SeedScores]], readouts: Mapping[str, NDArray[np.float32]]
-) -> dict[str, Any]:
+def _chosen_readouts(members: Sequence[Sequence[SeedScores]], widths: Mapping[str, int]) -> dict[str, Any]:
     """Which readout each seed chose, where there are several to choose from."""
-    if len(readouts) < 2:
+    if len(widths) < 2:
         return {}
-    return {
-        "readouts": {name: matrix.shape[1] for name, matrix in readouts.items()},
-        "readout_per_seed": [seed.readout for seed in members[0]],
-    }
+    return {"readouts": dict(widths), "readout_per_seed": [seed.readout for seed in members[0]]}
 
 
 def _by_encoder(members: Sequence[Sequence[SeedScores]], names: Sequence[str]) -> dict[str, EncoderSpread]:

@@ -20,7 +20,7 @@ from orthrus.output import hold, move_into_place, reserve_folder
 from orthrus.store.chunk import Chunk, ChunkWriter
 from orthrus.store.finish import SPOOL, small_columns, write_relations
 from orthrus.store.ids import as_given
-from orthrus.store.layout import FILES, FORMAT_VERSION, ROW_SCHEMA, copy_bytes, sha256
+from orthrus.store.layout import FILES, FORMAT_VERSION, ROW_SCHEMA, copy_bytes, sampled_sha256, sha256
 from orthrus.store.reader import TranscriptStore
 
 _ROWS = 1 << 16  # of a row group
@@ -185,7 +185,12 @@ class StoreBuilder:
         facts = write_relations(self.folder, columns, orthologs, homologs, findings or {}, join_similar)
         (self.folder / SPOOL).unlink()
         files = {
-            name: {"bytes": (self.folder / name).stat().st_size, "sha256": sha256(self.folder / name)} for name in FILES
+            name: {
+                "bytes": (self.folder / name).stat().st_size,
+                "sha256": sha256(self.folder / name),
+                "sampled_sha256": sampled_sha256(self.folder / name),
+            }
+            for name in FILES
         }
         document = {
             "format_version": FORMAT_VERSION, "cds_frame": "annotated", **(meta or {}), **facts, "files": files

@@ -16,7 +16,7 @@ from orthrus.errors import InputError
 from orthrus.genome import codes as coding
 from orthrus.genome.codes import CdsFrame, Codes
 from orthrus.genome.findings import Findings
-from orthrus.store.layout import FILES, FORMAT_VERSION, map_names, sha256
+from orthrus.store.layout import FILES, FORMAT_VERSION, SMALL, map_names, sampled_sha256, sha256
 
 
 class TranscriptStore:
@@ -34,9 +34,15 @@ class TranscriptStore:
     def open(cls, path: str | Path) -> "TranscriptStore":
         """Open the store at ``path``.
 
-        Raises InputError if there is none, if it is incomplete, or of another format version.
+        Files of up to 4 MB are compared with their checksums, larger ones by samples, which takes some hundredths of a
+        second. Raises InputError if there is none, if it is incomplete or damaged, or of another format version.
         """
-        path = Path(path)
+        store = cls._mapped(Path(path))
+        store._compare(whole=False)
+        return store
+
+    @classmethod
+    def _mapped(cls, path: Path) -> "TranscriptStore":
         if not (path / "meta.json").is_file():
             what = "no such folder" if not path.exists() else "it holds no meta.json"
             raise InputError(f"{path} is no transcript store: {what}. Make one with `orthrus prepare`.")
@@ -52,6 +58,11 @@ class TranscriptStore:
                 " Prepare the store again, or use the orthrus version that made it"
                 f" ({meta.get('created_by', 'unknown')})."
             )
+        for key, kind in {"species": list, "counts": dict, "dropped": dict, "warnings": list}.items():
+            if not isinstance(meta.get(key), kind):
+                raise InputError(
+                    f"{path / 'meta.json'} has no {key} that can be used; copy or prepare the store again."
+                )
         for name, size in sizes.items():
             found = (path / name).stat().st_size if (path / name).is_file() else None
             if found != size:
@@ -60,7 +71,7 @@ class TranscriptStore:
         return cls(path, meta)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TranscriptStore.open, (self.path,)
+        return TranscriptStore._mapped, (self.path,)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -189,6 +200,13 @@ class TranscriptStore:
 
     def verify(self) -> None:
         """Compare every file with its checksum; raises InputError naming the first that differs."""
+        self._compare(whole=True)
+
+    def _compare(self, whole: bool) -> None:
+        """Compare files with their checksums, large ones by samples unless ``whole``."""
         for name in FILES:
-            if sha256(self.path / name) != self.meta["files"][name]["sha256"]:
+            said = self.meta["files"][name]
+            sampled = not whole and said["bytes"] > SMALL
+            key, found = ("sampled_sha256", sampled_sha256) if sampled else ("sha256", sha256)
+            if key in said and found(self.path / name) != said[key]:
                 raise InputError(f"{self.path / name} does not match its checksum; copy or prepare the store again.")

@@ -4,6 +4,8 @@ A run folder is ``trainer.default_root_dir``: ``config.yaml``, ``metrics/version
 ``checkpoints/``. ``--resume auto`` goes on with the run in it. Everything else is as LightningCLI's users know it.
 """
 
+import math
+import sys
 from argparse import ArgumentError
 from contextlib import ExitStack
 from functools import cached_property
@@ -15,6 +17,7 @@ import yaml
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning_utilities.core.rank_zero import rank_zero_only
 
@@ -26,6 +29,7 @@ from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
 from orthrus.training.callbacks.gradients import Gradients
+from orthrus.training.callbacks.presence import Presence
 from orthrus.training.callbacks.random_states import RandomStates
 from orthrus.training.callbacks.throughput import Throughput
 from orthrus.training.checkpoint_files import newest_valid
@@ -35,6 +39,19 @@ from orthrus.training.recipe import KEY as RECIPE_KEY
 from orthrus.training.recipe import keep_recipe, refuse_or_tell_changes
 from orthrus.training.stop import ready_to_leave
 
+_SMALLEST = sys.float_info.min
+_BOUNDS: dict[str, tuple[float, float]] = {  # of numbers, whatever else an option may be
+    "seed_everything": (0, 2**32 - 1),
+    "trainer.accumulate_grad_batches": (1, math.inf),
+    "trainer.gradient_clip_val": (0, math.inf),
+    "trainer.limit_train_batches": (0, math.inf),
+    "trainer.limit_val_batches": (0, math.inf),
+    "trainer.limit_test_batches": (0, math.inf),
+    "trainer.log_every_n_steps": (1, math.inf),
+    "trainer.num_nodes": (1, math.inf),
+    "trainer.num_sanity_val_steps": (-1, math.inf),
+    "trainer.val_check_interval": (_SMALLEST, math.inf),
+}
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 _COMMANDS = ("fit", "validate", "test", "predict")
 _METRICS_FILE = "orthrus.training.metrics_file.MetricsFile"
@@ -117,7 +134,28 @@ class OrthrusCLI(LightningCLI):
         parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_lightning_class_args(Gradients, "gradients")
         parser.link_arguments("trainer.default_root_dir", "gradients.run_folder")
+        parser.add_lightning_class_args(Presence, "presence")
+        parser.link_arguments("trainer.default_root_dir", "presence.run_folder")
         parser.add_lightning_class_args(CollapseMonitor, "collapse")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; raises InputError for a number that Lightning would fail on, or take for something else, later."""
+        super().parse_arguments(parser, args)
+        options = self.config[self.config.subcommand]
+        for name, (least, most) in _BOUNDS.items():
+            value = options.get(name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
+                upto = f" to {most:,}" if most < math.inf else " or more"
+                raise InputError(f"{name} is {value}; expected {least:g}{upto}")
+
+    def instantiate_classes(self) -> None:
+        """Build what the recipe says; raises InputError for what Lightning refuses."""
+        try:
+            super().instantiate_classes()
+        except (MisconfigurationException, ValueError) as error:
+            if isinstance(error, InputError) or isinstance(error.__cause__, InputError):
+                raise
+            raise InputError(f"{' '.join(str(error).split())}; see `orthrus {self.subcommand} --help`") from error
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint to resume; log to CSV; bf16 where a GPU has it."""

@@ -76,7 +76,7 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict, or that the encoder's tokens or direction do not fit."""
+        """Raises InputError for a term that has nothing to predict, or that does not fit the encoder."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, PairDataModule):
             self.encoder.cds_frame = data.cds_frame

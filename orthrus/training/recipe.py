@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _APPLIED = (
     *("model.learning_rate", "model.warmup_steps", "model.encoder_decay", "model.head_decay"),
     *("model.chunk_rows", "model.compile_encoder", "model.encoder.init_args.gradient_checkpointing"),
-    *("trainer", "checkpoint", "gradients", "collapse", "throughput", "random_states"),
+    *("trainer", "checkpoint", "gradients", "collapse", "throughput", "random_states", "presence"),
     "data.num_workers",
 )
 _STARTS = ("trainer.default_root_dir", "checkpoint.dirpath", "gradients.run_folder", "resume", "ckpt_path", "config")

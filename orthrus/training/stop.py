@@ -44,22 +44,21 @@ class StopSignals:
 
 
 @contextmanager
-def ready_to_leave() -> Iterator[None]:
-    """Ends the process in good order, with the status that says what to do, if a signal comes before training."""
+def ready_to_leave(told: str = "before the first step; there is nothing to save") -> Iterator[None]:
+    """Ends the process in good order, with the status that says what to do and a line, if a signal comes."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        _handle(_AT_THE_START, signal.SIG_IGN)  # the end is on its way
+        os.write(2, f"stopped by {signal.Signals(number).name} {told}\n".encode())
+        raise SystemExit(_AT_THE_START[signal.Signals(number)])
+
     former = {number: signal.getsignal(number) for number in _AT_THE_START}
-    _handle(_AT_THE_START, _leave)
+    _handle(_AT_THE_START, leave)
     try:
         yield
     finally:
         for number, handler in former.items():
             _handle({number: 0}, handler)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    for other in _AT_THE_START:
-        signal.signal(other, signal.SIG_IGN)  # the end is on its way
-    os.write(2, f"stopped by {signal.Signals(number).name} before the first step; there is nothing to save\n".encode())
-    raise SystemExit(_AT_THE_START[signal.Signals(number)])
 
 
 def _handle(numbers: dict[signal.Signals, int], handler: object) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from Bio.Seq import Seq
 
-from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, annotate, decode_bases, encode_bases
+from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, annotate, codon_starts, decode_bases, encode_bases
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
 from orthrus.genome.splice import Mrna
 
@@ -127,6 +127,53 @@ def test_the_reverse_edit_gives_the_reference() -> None:
         np.testing.assert_array_equal(back.codes, reference.codes)
         assert back.cds == reference.cds
         tried += 1
+
+
+def framed(sequence: str, cds: tuple[int, int], *runs: tuple[int, int]) -> Mrna:
+    ends = np.array([len(sequence)], dtype=np.int32)
+    return Mrna(annotate(encode_bases(sequence, "test"), cds, ends, runs), cds, ends)
+
+
+def effect(reference: Mrna, pos: int, ref: str, alt: str) -> tuple[str, list[int]]:
+    """The consequence and where codons begin afterwards."""
+    edit = trimmed(pos - 1, encode_bases(ref, "ref"), encode_bases(alt, "alt"))
+    assert decode_bases(reference.codes)[pos - 1 : pos - 1 + len(ref)] == ref
+    edited = apply(reference, edit)
+    return consequence(reference, edit, edited), codon_starts(edited.codes).tolist()
+
+
+INCOMPLETE = "C" + "AAATGCGAA" + "TAA" + "CC"  # its first base is the last one of a codon
+
+
+@pytest.mark.parametrize(
+    ("pos", "ref", "alt", "expected", "starts"),
+    [
+        (4, "A", "G", "synonymous_variant", [1, 4, 7, 10]),  # AAA -> AAG; counted from the first base ATG -> AGT
+        (2, "A", "T", "stop_gained", [1]),
+        (1, "C", "T", "coding_sequence_variant", [1, 4, 7, 10]),
+        (7, "C", "CGGG", "inframe_insertion", [1, 4, 7, 10, 13]),
+        (4, "AT", "A", "frameshift_variant", [1, 4, 7, 10]),
+        (11, "T", "C", "stop_lost", [1, 4, 7, 10]),
+        (1, "CA", "C", "frameshift_variant", [1, 4, 7, 10]),
+    ],
+)
+def test_an_incomplete_start_is_read_in_its_frame(
+    pos: int, ref: str, alt: str, expected: str, starts: list[int]
+) -> None:
+    reference = framed(INCOMPLETE, (0, 13), (1, 13))
+    assert effect(reference, pos, ref, alt) == (expected, starts)
+
+
+def test_edits_around_a_slip_follow_the_ribosome() -> None:
+    # ATG AAA | the second A of AAA's end is read again: A GCG AAT AA -> AGC GAA TAA
+    sequence = "ATGAAAGCGAATAACC"
+    reference = framed(sequence, (0, 14), (0, 6), (5, 14))
+    assert codon_starts(reference.codes).tolist() == [0, 3, 5, 8, 11]
+    assert effect(reference, 7, "G", "C") == ("missense_variant", [0, 3, 5, 8, 11])  # AGC -> ACC
+    assert effect(reference, 8, "C", "T") == ("synonymous_variant", [0, 3, 5, 8, 11])  # AGC -> AGT
+    assert effect(reference, 9, "G", "GAAA") == ("inframe_insertion", [0, 3, 5, 8, 11, 14])
+    assert effect(reference, 3, "G", "GCCC") == ("inframe_insertion", [0, 3, 6, 8, 11, 14])
+    assert effect(reference, 9, "G", "T") == ("stop_gained", [0, 3, 5, 8])  # GAA -> TAA
 
 
 def test_common_bases_of_both_alleles_are_no_edit() -> None:

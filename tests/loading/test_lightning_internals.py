@@ -6,6 +6,7 @@ import lightning
 import pytest
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from orthrus.loading import lightning_internals as internals
@@ -27,10 +28,24 @@ class Line(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class Rows(Logger):
+    name, version = "rows", 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, Any]] = []
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        self.rows.append({"step": step, **metrics})
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
 class Watch(lightning.Callback):
     def __init__(self) -> None:
         self.seen: list[tuple[int, bool, bool, bool, int]] = []
-        self.rows: list[dict[str, Any]] = []
+        self.logged: list[list[dict[str, Any]]] = []
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *args: Any) -> None:
         self.seen.append(
@@ -42,41 +57,39 @@ class Watch(lightning.Callback):
                 internals.trained_batches(trainer),
             )
         )
-        before = dict(trainer.logged_metrics)
+        logger: Any = trainer.logger
+        before = len(logger.rows)
         internals.log_step(trainer)
-        self.rows.append({"before": before, "after": dict(trainer.logged_metrics)})
+        self.logged.append(logger.rows[before:])
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainer, Watch]:
+def watched() -> tuple[Trainer, Watch]:
     watch = Watch()
     data = DataLoader(torch.arange(6.0)[:, None])
-    logger = lightning.pytorch.loggers.CSVLogger(tmp_path_factory.mktemp("line"))
     trainer = Trainer(
         max_steps=3, accumulate_grad_batches=2, val_check_interval=4, log_every_n_steps=2, num_sanity_val_steps=0,
-        callbacks=[watch], logger=logger, enable_progress_bar=False, enable_checkpointing=False, accelerator="cpu",
+        callbacks=[watch], logger=Rows(), enable_progress_bar=False, enable_checkpointing=False, accelerator="cpu",
     )  # fmt: skip
     trainer.fit(Line(), data, data)
     return trainer, watch
 
 
 def test_where_a_step_ends_is_logged_and_validated(watched: tuple[Trainer, Watch]) -> None:
-    assert [seen[:2] for seen in watched[1].seen] == [
-        (0, True),
-        (1, False),
-        (1, True),
-        (2, False),
-        (2, True),
-        (3, False),
-    ]
+    seen = watched[1].seen
+    assert [step for step, *_ in seen] == [0, 1, 1, 2, 2, 3]
+    assert [within for _, within, *_ in seen] == [True, False] * 3
     assert [step for step, within, logs, _, _ in watched[1].seen if logs and not within] == [2]
     assert [validates for *_, validates, _ in watched[1].seen] == [False, False, False, True, False, False]
     assert [batches for *_, batches in watched[1].seen] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_step_can_be_logged_before_lightning_does(watched: tuple[Trainer, Watch]) -> None:
-    assert "loss" not in watched[1].rows[0]["after"]
-    assert "loss" in watched[1].rows[3]["after"]
+    trainer, watch = watched
+    assert [len(rows) for rows in watch.logged] == [0, 0, 0, 1, 0, 0]
+    (ours,) = watch.logged[3]
+    logger: Any = trainer.logger
+    assert [row for row in logger.rows if row["step"] == ours["step"] and "loss" in row] == [ours, ours]
 
 
 def test_a_checkpoint_can_be_marked_as_of_a_validation_begun(watched: tuple[Trainer, Watch]) -> None:

@@ -48,7 +48,7 @@ def positions(plan: BatchPlan) -> int:
 def test_windows_let_a_budget_be_smaller_than_the_longest_transcripts(stores: dict[str, TranscriptStore]) -> None:
     store = stores["wide"]
     budget = 4 * int(store.lengths.max()) - 1
-    with pytest.raises(InputError, match="make orthrus.loading.Window the last of data.rearrangements"):
+    with pytest.raises(InputError, match=r"make orthrus\.loading\.Window the last of data\.rearrangements"):
         planner(store, budget)
     plans = list(planner(store, budget, rearrangements=[Graft(), Window(budget // 4)]).epoch(0))
     assert plans

@@ -19,7 +19,7 @@ Rows = list[tuple[str, tuple[int, int] | None]]
 
 
 def batch(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tracks of sequences with their CDS, right-padded with 7 positions more than the longest has; exons end anywhere."""
+    """Tracks of sequences with their CDS, 7 positions longer than the longest; exons end anywhere."""
     codes = []
     for n, (sequence, cds) in enumerate(rows):
         exon_ends = np.unique([len(sequence), 1 + n % len(sequence)])
@@ -61,7 +61,7 @@ def test_tokens_are_those_of_the_literal_definition(rows: Rows) -> None:
 
 def test_a_codon_of_the_cds_is_one_token_whatever_stands_before_it() -> None:
     stem = CodonStem(6, 4)
-    for utr in ("", "A", "CC", "GTG", "ACGT"):
+    for utr in ("", "GTG", "ACGT", "ACGTA", "ACGTAC"):
         tracks_BCL, lengths_B = batch([(utr + "ATGGCTTAA", (len(utr), len(utr) + 9))])
         words = stem.words(tracks_BCL, lengths_B)[0].tolist()
         coding = (stem.tokens(tracks_BCL, lengths_B).region_BT[0] == 1).tolist()

@@ -45,8 +45,10 @@ def test_the_newest_pairs_are_kept() -> None:
         memory.add(*step)
         newest = [torch.cat(part)[-7:] for part in zip(*steps[: number + 1], strict=True)]
         past = memory.past()
-        order = past.kind_K.new_tensor([row for row in range(len(past.kind_K))])
-        found = {tuple(past.views_2KD[0, k].tolist()): (int(past.kind_K[k]), int(past.family_K[k])) for k in order}
+        found = {
+            tuple(past.views_2KD[0, k].tolist()): (int(past.kind_K[k]), int(past.family_K[k]))
+            for k in range(len(past.kind_K))
+        }
         unit = torch.nn.functional.normalize(newest[0], dim=-1)
         wanted = {tuple(unit[k].tolist()): (int(newest[2][k]), int(newest[3][k])) for k in range(len(unit))}
         assert found == wanted

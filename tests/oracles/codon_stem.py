@@ -17,7 +17,7 @@ def codon_tokens(
     for begin in range(first, len(sequence), 3):
         if cds is None:
             where = 3
-        elif begin < start:
+        elif begin < start and start >= 3:  # fewer bases are what is left of a codon that is cut off
             where = 0
         else:
             where = 1 if begin < last_codon_end else 2

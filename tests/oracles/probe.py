@@ -62,3 +62,26 @@ def codon_control(sequence: str, cds_track: Sequence[int], n_exons: int) -> list
     numbers += kmer_frequencies(five_prime, 3) + kmer_frequencies(three_prime, 3)
     lengths = [len(part) for part in (sequence, five_prime, cds, three_prime)]
     return [*numbers, *(float(np.log2(1 + n)) for n in (*lengths, n_exons)), float(n_exons > 0)]
+
+
+def weighted_ridge_test_predictions(
+    blocks: Sequence[NDArray[np.float32]],
+    weights: Sequence[Sequence[float]],
+    target: NDArray[np.float64],
+    sides: Sequence[NDArray[np.int64]],
+    penalties: Sequence[float],
+) -> NDArray[np.float64]:
+    """scikit-learn's ridge of blocks that are standardised, then weighted: the weights and penalty of least error."""
+    train, validation, test = sides
+    standard = [
+        StandardScaler().fit(block[train].astype(np.float64)).transform(block.astype(np.float64)) for block in blocks
+    ]
+    best = (np.inf, np.empty(0))
+    for of_block in weights:
+        scaled = np.hstack([weight * block for weight, block in zip(of_block, standard, strict=True)])
+        for penalty in penalties:
+            model = Ridge(alpha=penalty * len(train), solver="svd").fit(scaled[train], target[train])
+            error = np.mean((model.predict(scaled[validation]) - target[validation]) ** 2)
+            if error < best[0]:
+                best = (error, model.predict(scaled[test]))
+    return best[1]

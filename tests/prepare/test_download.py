@@ -3,6 +3,9 @@
 import hashlib
 import multiprocessing
 import random
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -94,7 +97,9 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
-def test_files_come_whole_and_are_not_fetched_again(source: DownloadSource, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_files_come_whole_and_are_not_fetched_again(
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path
+) -> None:
     paths = download(source, tmp_path)
     assert [path.read_bytes() for path in paths] == [DATA, b"small"]
     assert paths[0] == tmp_path / "set" / "big.gz"
@@ -107,7 +112,9 @@ def test_files_come_whole_and_are_not_fetched_again(source: DownloadSource, beha
     assert names(tmp_path) == {"big.gz", "small.txt"}
 
 
-def test_a_broken_connection_is_taken_up_where_it_broke(source: DownloadSource, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_a_broken_connection_is_taken_up_where_it_broke(
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path
+) -> None:
     behaviour.cuts = [10_000, 1_200_000, 500_000]  # the first is longer than the checksums
     download(source, tmp_path)
     assert (tmp_path / "set/big.gz").read_bytes() == DATA
@@ -124,7 +131,9 @@ def test_a_server_without_ranges_sends_all_again(
     assert names(tmp_path) == {"big.gz", "small.txt"}
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_anew(source: DownloadSource, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_fetched_anew(
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path
+) -> None:
     behaviour.cuts = [10_000, *[100_000] * 5]
     with pytest.raises(InputError, match="run the same command again, which goes on from here"):
         download(source, tmp_path)
@@ -137,7 +146,9 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(source: DownloadSource, b
     assert (tmp_path / "set/big.gz").read_bytes() == newer
 
 
-def test_what_does_not_match_its_checksum_is_not_kept(source: DownloadSource, behaviour: Behaviour, tmp_path: Path) -> None:
+def test_what_does_not_match_its_checksum_is_not_kept(
+    source: DownloadSource, behaviour: Behaviour, tmp_path: Path
+) -> None:
     behaviour.files["/v1/big.gz"] = DATA[:-1] + b"?"
     with pytest.raises(InputError, match=r"big.gz does not match its checksum \(md5:"):
         download(source, tmp_path)
@@ -250,3 +261,46 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         load_sources(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize("name", ["../outside.gz", "a/../../outside.gz", "/etc/outside.gz", "..\\outside.gz", "C:/x"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(name: str, tmp_path: Path) -> None:
+    fields = "title: t\n  version: '1'\n  homepage: h\n  licence: l\n  url: http://127.0.0.1:9/v1\n"
+    for text in (f"x:\n  {fields}  files: ['{name}']\n", f"'{name}':\n  {fields}  files: [a.gz]\n"):
+        (tmp_path / "sources.yaml").write_text(text)
+        with pytest.raises(InputError, match="leads out of the folder"):
+            load_sources(tmp_path / "sources.yaml")
+    source = DownloadSource("x", "t", "1", "h", "l", "http://127.0.0.1:9/v1", ("a.gz",), folders=True)
+    with pytest.raises(InputError, match="leads out of the folder"):
+        download(source, tmp_path / "out", [name])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_signal_while_a_file_comes_leaves_its_part_for_the_next_start(
+    number: signal.Signals, status: int, behaviour: Behaviour, tmp_path: Path
+) -> None:
+    behaviour.hang = 20.0
+    slow = serve(behaviour)
+    table = tmp_path / "sources.yaml"
+    url = f"http://127.0.0.1:{slow.server_address[1]}/v1"
+    table.write_text(f"x: {{title: t, version: '1', homepage: h, licence: l, url: '{url}', files: [big.gz]}}\n")
+    behaviour.cuts = [1_000_000]
+    command = ["download", "x", "--table", str(table), "--output", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orthrus", *command],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # which a shell's `&` ignores
+    )
+    part = tmp_path / "out/x/big.gz.part"
+    deadline = time.monotonic() + 60
+    while (not part.exists() or part.stat().st_size < 500_000) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == status
+    assert part.exists()
+    behaviour.hang = 0.0
+    assert main(command) == 0
+    assert (tmp_path / "out/x/big.gz").read_bytes() == DATA
+    assert behaviour.asked[-1] is not None  # a range: it went on
+    assert [path.name for path in (tmp_path / "out/x").iterdir()] == ["big.gz"]

@@ -65,7 +65,11 @@ def test_ucsc(repository: Path, data: Path) -> None:
         put(data / f"{genome}.2bit", two_bit({"chr1": BASES}))
     put(data / "homologene.data", "3\t9606\t1\tGA\t1\tNP_1\n3\t10090\t2\tGAm\t2\tNP_2\n3\t9615\t3\tGA\t3\tNP_3\n")
     store = run(repository, "ucsc", data)
-    everyone = {"human", "mouse", "dog"}  # whose genomes are one here: GA is joined by a table, GB by its sequence alone
+    everyone = {
+        "human",
+        "mouse",
+        "dog",
+    }  # whose genomes are one here: GA is joined by a table, GB by its sequence alone
     assert families(store) == {"human:GA": everyone, "human:GB": everyone}
     assert store.meta["similar_sequences"] == {"genes": 3, "families": 1, "fewer": 2}
     assert store.meta["counts"]["ortholog_gene_pairs"] == 3

@@ -1,6 +1,10 @@
 """Splicing in worker processes makes what splicing here makes."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +51,9 @@ def test_a_store_does_not_depend_on_the_number_of_workers(spec: Path, tmp_path: 
     assert {path.name for path in tmp_path.iterdir()} == {"a.gtf", "genome.fa", "spec.yaml", "s1", "s2"}
 
 
-def test_a_fault_in_a_worker_is_the_users_error(spec: Path, tmp_path: Path) -> None:
+def test_a_genome_that_is_too_short_is_the_users_error(spec: Path, tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_text(f">chr1\n{LETTERS[:900]}\n")
-    with pytest.raises(InputError, match=r"its exon ends at base .* of contig chr1, which has 900 bases"):
+    with pytest.raises(InputError, match=r"whose last exon ends at base .* of chr1, which has 900 bases"):
         prepare(spec, tmp_path / "s", workers=2)
     assert {path.name for path in tmp_path.iterdir()} == {"a.gtf", "genome.fa", "spec.yaml"}
     with pytest.raises(InputError, match="0 worker processes"):
@@ -62,3 +66,50 @@ def test_a_killed_worker_is_told(spec: Path, tmp_path: Path) -> None:
         pool._start().submit(os._exit, 1)  # as abrupt an end as being killed
         with pytest.raises(InputError, match="a worker process was killed"):
             list(pool.chunks(contigs, "human", "a.gtf"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["worker", "parent"])
+def test_sigkill_of_a_worker_or_of_the_parent_leaves_no_store_and_no_process(
+    victim: str, spec: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", _SLOW_WORKERS, str(spec), str(tmp_path / "store")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(workers := _workers(process.pid)) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(workers) == 2
+    os.kill(workers[0] if victim == "worker" else process.pid, signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    if victim == "worker":
+        assert process.returncode == 2
+        assert "a worker process was killed" in errors
+    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert not (tmp_path / "store").exists()
+    prepare(spec, tmp_path / "store", workers=1)
+    assert [path.name for path in tmp_path.glob("*store*")] + [path.name for path in tmp_path.glob(".store*")] == [
+        "store"
+    ]
+
+
+_SLOW_WORKERS = """
+import sys
+from pathlib import Path
+from orthrus.errors import InputError
+from orthrus.prepare import prepare, splicer
+
+splicer._WORTH_WORKERS, splicer._CHUNK = 0, 1
+if __name__ == "__main__":
+    try:
+        prepare(Path(sys.argv[1]), Path(sys.argv[2]), workers=2)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2)
+"""
+
+
+def _workers(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]

@@ -1,13 +1,18 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from orthrus.cli import main
 from orthrus.embedding.file import Embeddings
+from orthrus.nn.checkpoints import save_encoder
 from orthrus.probe.document import FeatureSet, ProbeDocument, Score
 from orthrus.store import TranscriptStore
 from tests.builders import build_store
+from tests.nn.test_checkpoints import make_encoder
 
 
 @pytest.fixture
@@ -64,3 +69,20 @@ def probe_document(scores: dict[str, float], **changes: object) -> ProbeDocument
         "leaks": {"test_rows": 234, "training": {}, "pretraining": {}, "not_checked": {}},
     }  # fmt: skip
     return ProbeDocument.model_validate({**fields, **changes})
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store, an encoder with a head beside its weights, and that head's folder."""
+    folder = tmp_path_factory.mktemp("lab")
+    save_encoder(make_encoder(6), folder / "encoder")
+    store = build_store(folder / "store", n_genes=40)
+    lengths = store.lengths.astype(float)
+    values = lengths / 100 + np.random.default_rng(0).normal(size=len(lengths)) / 10
+    labels = pd.DataFrame({"transcript_id": store.column("transcript_id"), "value": values})
+    labels.to_csv(folder / "labels.tsv", sep="\t", index=False)
+    task = ["--task=regression", f"--labels={folder / 'labels.tsv'}", "--target=value", "--seeds=2"]
+    given = [f"--model={folder / 'encoder'}", f"--store={folder / 'store'}", f"--output={folder / 'probe'}"]
+    assert main(["probe", *task, *given]) == 0
+    shutil.copytree(folder / "probe" / "head", folder / "encoder" / "heads" / "length")
+    return folder

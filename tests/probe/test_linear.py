@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,7 +74,7 @@ def test_each_label_gets_the_penalty_with_its_least_validation_log_loss():
     features, split = correlated_features(300, 40), random_split(300)
     labels = (features @ RNG.standard_normal((40, 3)) / 20 + RNG.standard_normal((300, 3)) > 0).astype(np.float64)
     axes = linear.principal_axes(features, split)
-    on_validation = linear.Axes(axes.train_NR, axes.validation_NR, axes.validation_NR, axes.variance_R)
+    on_validation = replace(axes, test_NR=axes.validation_NR)
     as_test = Split(0, split.train, split.validation, split.validation)
     truth = torch.from_numpy(labels[split.validation])
     losses = []

@@ -1,7 +1,6 @@
 """Answers of a head that `orthrus probe` left, about transcripts however they are given."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +14,7 @@ from orthrus.errors import InputError
 from orthrus.models import shipped_heads
 from orthrus.nn.checkpoints import save_encoder
 from orthrus.store import TranscriptStore
-from tests.builders import build_store
 from tests.nn.test_checkpoints import make_encoder
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store, an encoder with a head beside its weights, and that head's folder."""
-    folder = tmp_path_factory.mktemp("lab")
-    save_encoder(make_encoder(6), folder / "encoder")
-    store = build_store(folder / "store", n_genes=40)
-    lengths = store.lengths.astype(float)
-    values = lengths / 100 + np.random.default_rng(0).normal(size=len(lengths)) / 10
-    labels = pd.DataFrame({"transcript_id": store.column("transcript_id"), "value": values})
-    labels.to_csv(folder / "labels.tsv", sep="\t", index=False)
-    task = ["--task=regression", f"--labels={folder / 'labels.tsv'}", "--target=value", "--seeds=2"]
-    given = [f"--model={folder / 'encoder'}", f"--store={folder / 'store'}", f"--output={folder / 'probe'}"]
-    assert main(["probe", *task, *given]) == 0
-    shutil.copytree(folder / "probe" / "head", folder / "encoder" / "heads" / "length")
-    return folder
 
 
 def test_a_task_of_the_model_is_found_by_its_name(

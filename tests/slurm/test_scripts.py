@@ -102,3 +102,25 @@ def test_an_array_embeds_its_inputs_and_another_probes_them(cluster: Cluster, st
 
 def logs(folder: Path) -> str:
     return "\n".join(path.read_text() for path in folder.glob("*.log"))
+
+
+@pytest.mark.slurm
+def test_a_job_that_was_submitted_twice_trains_once(cluster: Cluster, store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    args = ["conf/fit/demo.yaml", *SMALL, f"--data.store={store}", f"--trainer.default_root_dir={run}"]
+    args += ["--trainer.max_steps=14", "--checkpoint.every_n_steps=3"]
+    args += ["--trainer.callbacks+=tests.training.stop.Pause", "--trainer.callbacks.seconds=2"]
+    script = str(SCRIPTS / "pretrain.sbatch")
+    logs_of = [tmp_path / f"{name}.log" for name in ("first", "second")]
+    jobs = []
+    for log in logs_of:
+        options = ["--ntasks-per-node=1", *CPUS, f"--output={log}", f"--chdir={REPOSITORY}"]
+        jobs.append(cluster.submit(*options, script, *args, **ENV))
+        end = time.monotonic() + 300
+        while not (run / "config.yaml").exists():
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.2)
+    assert cluster.wait(jobs[1]) == "FAILED", logs_of[1].read_text()
+    assert "is being written by another process" in " ".join(logs_of[1].read_text().split())
+    assert cluster.wait(jobs[0]) == "COMPLETED", logs_of[0].read_text()
+    assert list(losses(run)) == [str(step) for step in range(14)]

@@ -17,6 +17,7 @@ from orthrus.genome.codes import annotate, encode_bases
 from orthrus.genome.findings import Tally
 from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, ChunkWriter, StoreBuilder
 from orthrus.store.ids import make_unique
+from orthrus.store.layout import FILES
 from tests.builders import build_store
 
 
@@ -60,6 +61,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert store.transcripts.to_pylist()[0] == {
         "transcript_id": "A",
         "gene_id": "G",
+        "gene_known": True,
         "gene_name": "N",
         "species": "human",
         "biotype": "b",
@@ -172,7 +174,7 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     meta = store.path / "meta.json"
     document = json.loads(meta.read_text())
     meta.write_text(json.dumps(document | {"format_version": 99}))
-    with pytest.raises(InputError, match=r"store format 99; this version of orthrus reads 2\.\s.*Prepare the store"):
+    with pytest.raises(InputError, match=r"store format 99; this version of orthrus reads 3\.\s.*Prepare the store"):
         TranscriptStore.open(store.path)
     del document["files"]["renamed.parquet"]
     for broken in ("{", "[]", "{}", json.dumps(document)):
@@ -309,3 +311,41 @@ def test_many_rows_come_out_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert store.column("transcript_id") == names
     assert store.column("family_id") == [f"x:{name}" for name in names]
     assert pq.ParquetFile(store.path / "transcripts.parquet").num_row_groups == 8
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_found_on_opening(name: str, tmp_path: Path) -> None:
+    path = build_store(tmp_path / "s").path
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} does not match its checksum"):
+        TranscriptStore.open(path)
+
+
+def test_a_large_file_is_sampled_on_opening_and_compared_whole_on_verifying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orthrus.store.layout._SAMPLE", 8)
+    path = build_store(tmp_path / "s").path
+    monkeypatch.setattr("orthrus.store.reader.SMALL", 1000)
+    codes = path / "codes.u8"
+    whole = codes.read_bytes()
+    codes.write_bytes(bytes(len(whole)))  # as a copy that was cut short by the machine's end leaves it
+    with pytest.raises(InputError, match=r"codes\.u8 does not match"):
+        TranscriptStore.open(path)
+    at = len(whole) // 30  # between the first two samples
+    codes.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with pytest.raises(InputError, match=r"codes\.u8 does not match"):
+        TranscriptStore.open(path).verify()
+
+
+@pytest.mark.parametrize(("key", "value"), [("species", None), ("species", "human"), ("counts", []), ("warnings", 3)])
+def test_a_description_that_lacks_what_is_read_later_is_refused_on_opening(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    path = build_store(tmp_path / "s").path
+    meta = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps({**meta, key: value}))
+    with pytest.raises(InputError, match=f"has no {key} that can be used"):
+        TranscriptStore.open(path)

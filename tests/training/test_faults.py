@@ -1,11 +1,13 @@
 """What can go wrong with a run: each is said in a line, and never costs what was saved."""
 
 import os
+import re
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL, SIGSTOP
 
 import pytest
 import torch
@@ -91,19 +93,19 @@ def test_too_many_bad_steps_in_a_row_end_the_run_with_the_cause(
     err = capsys.readouterr().err
     assert "loss nan" in err
     assert "step-00000006-rank0.pt" in err
-    remedy = f"orthrus fit --config {run}/config.yaml --resume auto` with --model.learning_rate 0.0005"
+    remedy = f"orthrus fit --config {run}/config.yaml --resume auto` with --model.learning_rate 0.0025"
     assert remedy in err
     assert [path.name for path in by_step(run / "checkpoints")] == ["step-00000003.ckpt"]  # the last before the streak
 
     config = (run / "config.yaml").read_text()
-    lower = [f"--config={run}/config.yaml", "--resume=auto", "--model.learning_rate=0.0005", "--trainer.callbacks=[]"]
+    lower = [f"--config={run}/config.yaml", "--resume=auto", "--model.learning_rate=0.0025", "--trainer.callbacks=[]"]
     assert main(["fit", *lower]) == 0
     rates = {row["step"]: float(row["train/lr"]) for row in metrics(run, 1) if row.get("train/lr")}
     assert list(rates) == ["3", "4", "5", "6", "7"]
     whole = tmp_path / "whole"
-    assert fit(whole, store, "--trainer.max_steps=8", "--model.learning_rate=0.0005") == 0
+    assert fit(whole, store, "--trainer.max_steps=8", "--model.learning_rate=0.0025") == 0
     assert rates == {row["step"]: float(row["train/lr"]) for row in metrics(whole) if row["step"] in rates}
-    assert "learning_rate: 0.0005" in (run / "config.yaml").read_text()
+    assert "learning_rate: 0.0025" in (run / "config.yaml").read_text()
     assert (run / "config.until-step-00000003.yaml").read_text() == config
 
 
@@ -201,3 +203,21 @@ def test_more_ranks_than_families_is_said(tmp_path: Path) -> None:
     few = build_store(tmp_path / "few", n_genes=3).path
     process = start(tmp_path / "run", few, *TWO_RANKS, "--data.val_fraction=0.5")
     assert process.wait(timeout=300) == 2, said(tmp_path / "run")
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+def test_a_rank_that_freezes_is_named_when_the_others_time_out(tmp_path: Path, store: Path) -> None:
+    run = tmp_path / "run"
+    strategy = [
+        "--trainer.devices=2",
+        "--trainer.strategy.class_path=lightning.pytorch.strategies.DDPStrategy",
+        "--trainer.strategy.init_args.timeout=0:02:00",  # also of the ranks' first meeting
+    ]
+    strike = ["--trainer.callbacks.step=3", "--trainer.callbacks.rank=1", f"--trainer.callbacks.number={SIGSTOP}"]
+    process = start(run, store, *strategy, STRIKE, *strike, "--trainer.max_steps=8")
+    assert process.wait(timeout=500) not in (0, 2), said(run)
+    named = re.search(r"rank 1 was not there: it began batch 3 last \(process (\d+) on", " ".join(said(run).split()))
+    assert named, said(run)
+    os.kill(int(named[1]), SIGKILL)
+    assert archive_fault(run / "checkpoints" / "last.ckpt") is None

@@ -91,8 +91,8 @@ def test_the_next_token_is_predicted_beside_the_pairs_with_a_memory_through_a_re
         f"--model.encoder.init_args.stem={stem}",
         "--data.augmentations=[]",
         "--data.mlm_fraction=0",
-        "--model.objective={next: {class_path: orthrus.objectives.NextTokenTerm, init_args: {n_words: %d}},"
-        " contrastive: {class_path: orthrus.objectives.ContrastiveTerm, init_args: {memory: 16}}}" % words,
+        f"--model.objective={{next: {{class_path: orthrus.objectives.NextTokenTerm, init_args: {{n_words: {words}}}}},"
+        " contrastive: {class_path: orthrus.objectives.ContrastiveTerm, init_args: {memory: 16}}}",
         "--trainer.max_steps=6",
     ]
     whole, halved = tmp_path / "whole", tmp_path / "halved"
@@ -110,7 +110,7 @@ def test_the_next_token_is_predicted_beside_the_pairs_with_a_memory_through_a_re
         (f"{WEIGHT}=-1", "must be 0 or more, got -1"),
         (f"{WEIGHT}=orthrus.objectives.WarmUp {WEIGHT}.value=1 {WEIGHT}.steps=0", "must be at least 1, got 0"),
         ("--data.mlm_fraction=0", "model.objective.mlm predicts what data.mlm_fraction hides, which is 0"),
-        ("--model.encoder.init_args.stem=codon", "model.objective.mlm predicts single bases, and the encoder's stem is"),
+        ("--model.encoder.init_args.stem=codon", "model.objective.mlm predicts single bases"),
         ("--model.objective.next=orthrus.objectives.NextTokenTerm --model.objective.next.n_words=64",
          "model.objective.next predicts one of 64 words, and the encoder's stem 'base' has 4: make its n_words 4"),
         ("--model.objective.next=orthrus.objectives.NextTokenTerm --model.encoder.init_args.bidirectional=true",

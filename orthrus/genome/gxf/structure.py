@@ -7,7 +7,6 @@ transcripts of several proteins, and frames that are not one run, are gone throu
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 

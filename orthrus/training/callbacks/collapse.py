@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from orthrus.errors import InputError
 from orthrus.objectives import Encoded
 from orthrus.objectives.geometry import effective_rank
 from orthrus.training.log import log_now
@@ -29,6 +30,10 @@ class CollapseMonitor(Callback):
     """
 
     def __init__(self, every_n_steps: int = 50, min_std: float = 0.01, min_rank: float = 1.5) -> None:
+        bounds = (("every_n_steps", every_n_steps, 1), ("min_std", min_std, 0), ("min_rank", min_rank, 0))
+        for name, value, least in bounds:
+            if not value >= least:
+                raise InputError(f"collapse.{name} is {value}; expected {least} or more")
         self.every_n_steps, self.min_std, self.min_rank = every_n_steps, min_std, min_rank
         self._representation_ND: Tensor | None = None
         self._warned = False

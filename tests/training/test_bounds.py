@@ -1,0 +1,78 @@
+"""Every number of a recipe at the edge of its type: a run, or one line that names it; never a traceback."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orthrus.cli import main
+from tests.training.runs import arguments, fit
+
+QUICK = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.val_check_interval=1"]
+
+
+def numbers(node: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Dotted key and value of every number in a recipe."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from numbers(value, f"{key}.{name}" if key else name)
+    elif isinstance(node, int | float) and not isinstance(node, bool):
+        yield key, node
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("model.learning_rate=-1", "model.learning_rate is -1"),
+        ("model.learning_rate=nan", '"model.learning_rate": Expected'),
+        ("model.warmup_steps=-5", "model.warmup_steps is -5"),
+        ("model.encoder_decay=-1", "model.encoder_decay is -1"),
+        ("data.num_workers=-3", "data.num_workers is -3"),
+        ("data.seed=-1", "data.seed is -1"),
+        ("data.token_budget=0", "data.token_budget is 0"),
+        ("seed_everything=-1", "seed_everything is -1; expected 0 to 4,294,967,295"),
+        ("trainer.val_check_interval=0", "trainer.val_check_interval is 0"),
+        ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches is 0; expected 1 or more"),
+        ("model.encoder.init_args.mixer.init_args.d_state=-1", "d_state must be at least 1, got -1"),
+        ("model.encoder.init_args.mixer.init_args.d_state=0", "d_state must be at least 1, got 0"),
+        ("checkpoint.monitor=val/los", "checkpoint.monitor is 'val/los'; expected one of"),
+        ("checkpoint.keep=0", "checkpoint.keep is 0"),
+        ("collapse.every_n_steps=0", "collapse.every_n_steps is 0"),
+        ("data.val_fraction=0", "raise data.val_fraction"),
+    ],
+)
+def test_a_plain_bad_value_is_one_line_that_names_it(
+    option: str, told: str, tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(tmp_path / "run", store, f"--{option}") == 2
+    err = capsys.readouterr().err
+    assert told in err
+    assert "Traceback" not in err
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix in (".yaml", ".ckpt")]
+
+
+@pytest.mark.slow
+def test_every_number_of_a_recipe_is_bounded(tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    warnings.simplefilter("ignore")
+    logging.disable()
+    with pytest.raises(SystemExit):
+        main([*arguments(tmp_path / "run", store, *QUICK), "--print_config"])
+    recipe = yaml.safe_load(capsys.readouterr().out)
+    failed = []  # all of them, rather than the first
+    for i, (key, value) in enumerate(numbers(recipe)):
+        for j, edge in enumerate([-1, 0, 10**6] if isinstance(value, int) else [-1.0, 0.0, "nan", "inf", 1e300]):
+            if edge == 10**6 and not key.startswith(("model.warmup", "checkpoint", "collapse", "data.seed")):
+                continue  # sizes and steps of a run that would be large
+            try:
+                status = fit(tmp_path / f"run{i}-{j}", store, *QUICK, f"--{key}={edge}")
+            except BaseException as error:
+                failed.append(f"{key}={edge}: {error!r}")
+            else:
+                if status not in (0, 2):
+                    failed.append(f"{key}={edge}: status {status}")
+    logging.disable(logging.NOTSET)
+    assert not failed, "\n".join(failed)
