@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Names: TypeAlias = "pa.StringArray | pa.ChunkedArray"
+Names: TypeAlias = pa.StringArray | pa.ChunkedArray
 
 _PREFIX = r"^(?:(?i:gene|transcript|mrna|cds|ncrna|rrna|trna|pseudogene):|(?:rna|gene|id|cds)-)"
 _VERSIONED = r"(?:ENS[A-Z]*\d{11}|MGP_\w+_[GT]\d{7}|[NX][MRP]_\d+)"
