@@ -126,7 +126,12 @@ def per_transcript_sum(values: NDArray[np.int64], offsets: NDArray[np.int64]) ->
 
 
 def mrna_position(
-    exon_starts: Rows, exon_ends: Rows, exon_offsets: Rows, strand: Rows, transcript: Rows, position: Rows
+    exon_starts: Rows,
+    exon_ends: Rows,
+    exon_offsets: Rows,
+    strand: NDArray[np.signedinteger],
+    transcript: Rows,
+    position: Rows,
 ) -> Rows:
     """Where bases of the contig, at ``position`` (P,) in an exon of ``transcript`` (P,), lie on its mRNA, int64 (P,).
 
