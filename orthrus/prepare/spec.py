@@ -106,7 +106,7 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
     path = find_recipe(path)
     document = load_yaml(path, "spec")
     where = str(path)
-    keys = ("species", "orthologs", "homologs", "aliases", "join_similar", "filters", "cds_frame")
+    keys = ("species", "orthologs", "homologs", "aliases", "filters", "cds_frame", "join_similar")
     fields = mapping(document, where, keys)
     species = fields.get("species")
     if not isinstance(species, dict) or not species:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from orthrus.genome.gxf.attributes import GFF3
 from orthrus.genome.gxf.rows import CDS, EXON, GxfRows
-from orthrus.genome.models import Rows
+from orthrus.genome.reading_frame import Rows
 
 GENE_TYPE = r"^(.*_)?(gene|pseudogene)$"
 
