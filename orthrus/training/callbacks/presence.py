@@ -1,8 +1,8 @@
 """Which rank is missing when a run of several ends because the others waited for it in vain.
 
 A collective operation that times out says that somebody did not come, not who. So each rank leaves a mark in the run
-folder at every batch, a file of some bytes, which a thread touches every other second. When an error ends the run, ranks
-are told whose mark is of an earlier batch (they hang in it) or was not touched of late (they are stopped or cut off).
+folder at every batch, a file of some bytes, which a thread touches every other second. When an error ends the run, the
+ranks are told whose mark is of an earlier batch (they hang in it) or was not touched of late (stopped, or cut off).
 """
 
 import logging
@@ -55,7 +55,7 @@ class Presence(Callback):
             return
         for rank in range(trainer.world_size):
             count, _, who = self._read(rank).partition(" ")
-            silent = time.time() - self._touched(rank) > _SILENT
+            silent = self._touched(trainer.global_rank) - self._touched(rank) > _SILENT
             if rank != trainer.global_rank and (int(count) < self._batch or silent):
                 _log.error(
                     "rank %d was not there: it began batch %s last (%s), this one is at batch %d. It hangs, was stopped"
