@@ -6,10 +6,14 @@ from rich.console import Console
 
 
 def messages(soft_wrap: bool = False) -> Console:
-    """A console on stderr, which a terminal's is if the process was started with one there, and plain text otherwise.
+    """A console on stderr: a terminal's if that is what the process was started with, else plain text.
 
-    A notebook gets plain text: its stderr calls itself a terminal and would keep every frame of a bar, and Rich's own
-    bars for notebooks need ipywidgets.
+    It shows text as it is, since users' names may look like Rich's markup. In a notebook it writes plain text, since a
+    notebook's stderr calls itself a terminal and would keep every frame of a bar, and since bars of Rich's own kind need
+    ipywidgets.
     """
     own = sys.stderr is sys.__stderr__
-    return Console(stderr=True, soft_wrap=soft_wrap, force_jupyter=False, force_terminal=None if own else False)
+    return Console(
+        stderr=True, soft_wrap=soft_wrap, force_jupyter=False, force_terminal=None if own else False, markup=False,
+        emoji=False,
+    )  # fmt: skip
