@@ -29,7 +29,9 @@ class _Listed:
         self._codes = codes
         self.lengths = np.array([len(each) for each in codes], dtype=np.int64)
         starts = [codon_starts(each) for each in codes]
-        self.cds = np.array([(each[0], each[-1] + 3) if len(each) else (-1, -1) for each in starts], np.int32).reshape(-1, 2)
+        self.cds = np.array([(each[0], each[-1] + 3) if len(each) else (-1, -1) for each in starts], np.int32).reshape(
+            -1, 2
+        )
 
     def codes(self, i: int) -> Codes:
         return self._codes[i]
