@@ -36,8 +36,8 @@ class Ownership:
 
     ``first_part`` (T,): its first part in the file, which tells its contig and strand. ``witness`` (T,): the row of its
     key in ``witnesses``, -1 without. ``protein`` (T,): the id of a coding sequence that is a transcript of its gene,
-    id; else null.
     beside others; else null.
+    """
 
     owner: Rows
     node: Rows
