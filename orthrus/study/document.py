@@ -18,6 +18,9 @@ STUDY_FILE = "study.json"
 FORMAT_VERSION: Literal[1] = 1
 VALIDATION_LOSS = "validation loss"
 
+Size = Literal["parameters", "nucleotides"]
+_SIZES: tuple[Size, ...] = (PARAMETERS, NUCLEOTIDES)
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +60,7 @@ class Law(_Part):
     """A power law of an ``outcome``'s error ``along`` parameters or nucleotides, in the fits of one ``group``."""
 
     outcome: str
-    along: Literal["parameters", "nucleotides"]
+    along: Size
     group: str
     scale: float
     exponent: float
@@ -142,7 +145,7 @@ def size_of(fit: FitResult, along: str) -> float:
 def _laws(fits: Sequence[FitResult]) -> Iterator[Law]:
     outcomes = [*(fits[0].tasks if fits else ()), VALIDATION_LOSS]
     for outcome in outcomes:
-        for along in (PARAMETERS, NUCLEOTIDES):
+        for along in _SIZES:
             for group in dict.fromkeys(group_of(fit, along) for fit in fits):
                 of_group = [(size_of(f, along), f.error(outcome)) for f in fits if group_of(f, along) == group]
                 known = np.array([(x, y) for x, y in of_group if y is not None], dtype=np.float64).reshape(-1, 2)
