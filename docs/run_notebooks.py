@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 _TIMEOUT = 900  # seconds a cell
+_LANGUAGE = {"name": "python", "pygments_lexer": "ipython3"}
 
 
 def execute(path: Path, folder: Path) -> nbformat.NotebookNode:
@@ -27,7 +28,7 @@ def execute(path: Path, folder: Path) -> nbformat.NotebookNode:
     client.execute(env=environment)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times, which differ each time
-    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": _LANGUAGE}
     return notebook
 
 

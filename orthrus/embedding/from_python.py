@@ -92,11 +92,9 @@ def embed(
     if isinstance(transcripts, TranscriptStore):
         return _frame(transcripts, vectors(transcripts, len(transcripts)))
     if isinstance(transcripts, Path) or (isinstance(transcripts, str) and not _is_sequence(transcripts)):
+        beside_genome, beside_coordinates = (Path(x) if x else None for x in (genome, coordinates))
         with open_or_prepare(
-            Path(transcripts),
-            genome=Path(genome) if genome else None,
-            coordinates=Path(coordinates) if coordinates else None,
-            find_orfs=cds == "longest-orf",
+            Path(transcripts), genome=beside_genome, coordinates=beside_coordinates, find_orfs=cds == "longest-orf"
         ) as store:
             warn_of_bare_transcripts(encoder, store)
             return _frame(store, vectors(store, len(store)))

@@ -30,7 +30,7 @@ FORMATS: dict[str, Callable[[Path, Findings], Reading]] = {
     "gtf": partial(read_gxf, dialect=GTF),
     "gff3": partial(read_gxf, dialect=GFF3),
     **{name: partial(_ucsc, name) for name in LAYOUTS},
-    "toga": lambda path, findings: as_projections(_read(path, findings)),
+    "toga": lambda path, findings: _read_toga(path, findings),
 }
 """The reader of each format, by the name it has in a spec."""
 
@@ -69,6 +69,18 @@ def _read(path: Path, findings: Findings) -> Reading:
     """A file by its content: one of UCSC's tables by its columns, else GTF or GFF3."""
     name = recognise(path)
     return _ucsc(name, path, findings) if name else read_gxf(path, findings)
+
+
+def _read_toga(path: Path, findings: Findings) -> Reading:
+    if name := recognise(path):
+        return as_projections(_ucsc(name, path, findings))
+    reading = read_gxf(path, findings)
+    if reading.models.gene_known.all():
+        raise InputError(
+            f"{path} names the genes of its transcripts, as no annotation by TOGA does; give TOGA's, or leave out"
+            " `reference` and the format `toga`."
+        )
+    return as_projections(reading)
 
 
 def _refused(models: TranscriptModels) -> dict[str, NDArray[np.bool_]]:

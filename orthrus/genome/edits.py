@@ -5,7 +5,8 @@ goes to the end of what replaces it. Bases inserted at a boundary belong to the 
 3'UTR at its end, and to the exon before a junction, where a VCF's anchor base is. The CDS is read anew, in the frame of
 its codons, from the first codon that the edit touches to the first stop codon: a premature stop shortens it, a frame
 shift or a lost stop moves its end into the new frame or the 3'UTR. In-frame stops that the annotation reads through
-(selenocysteine) stay read through, and a ribosome that slips behind an edit that keeps the frame still does. After a lost start the CDS stays where it was: where translation would begin instead is not guessed.
+(selenocysteine) stay read through, and a ribosome that slips behind an edit that keeps the frame still does. After a
+lost start the CDS stays where it was: where translation would begin instead is not guessed.
 
 Consequences are Sequence Ontology terms by the mRNA's genetic code: the most severe one as Ensembl's VEP ranks them
 (McLaren et al. 2016), but a lost start first, since without it nothing is known of the rest.

@@ -102,4 +102,4 @@ def _run(command: list[str]) -> str:
 
 def protein_of(codes: Codes, genetic_code: int = STANDARD) -> str:
     """The protein of a CDS, uint8 (L,), without its stop codon; others are X, as unknown ones."""
-    return translate(codes, genetic_code).removesuffix("*").replace("*", "X")
+    return translate(codes, genetic_code).removesuffix("*").replace("*", "X") or "X"

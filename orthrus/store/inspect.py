@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orthrus.genome.codes import BASE_BITS, BASES, SPLICE_BIT, Codes, codon_starts
-from orthrus.genome.genetic_code import amino_acids, codon_numbers
 from orthrus.genome.findings import shown
+from orthrus.genome.genetic_code import amino_acids, codon_numbers
 from orthrus.store.pairs import PairIndex
 from orthrus.store.reader import TranscriptStore
 

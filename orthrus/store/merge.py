@@ -35,8 +35,8 @@ def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -
     for shard in shards:
         if shard.cds_frame != shards[0].cds_frame:
             raise InputError(
-                f"{shard.path} has cds_frame {shard.cds_frame}, {shards[0].path} {shards[0].cds_frame}; prepare both with"
-                " the same."
+                f"{shard.path} has cds_frame {shard.cds_frame}, {shards[0].path} {shards[0].cds_frame}; prepare both"
+                " with the same."
             )
     try:
         with StoreBuilder(output, overwrite=overwrite) as builder:

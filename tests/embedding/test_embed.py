@@ -8,9 +8,11 @@ import torch
 import orthrus.embedding.embed as embedding
 from orthrus import InputError, MambaEncoder, TranscriptStore
 from orthrus.embedding import parts
-from orthrus.embedding.embed import embed, embed_to_file
+from orthrus.embedding.embed import embed, embed_to_file, encode
 from orthrus.embedding.file import read_embeddings
+from orthrus.genome.codes import annotate, codon_starts, encode_bases, in_published_frame
 from orthrus.nn.checkpoints import save_encoder
+from orthrus.store import StoreBuilder
 from tests.builders import build_store
 
 
@@ -43,6 +45,36 @@ def test_a_transcript_gets_the_same_vector_whatever_shares_its_batch(
         tracks = torch.from_numpy(store.tracks(i)).float()[None]
         alone = encoder.represent(tracks, torch.tensor([tracks.shape[2]])).detach().numpy()[0]
         np.testing.assert_allclose(together[i], alone, atol=1e-5)
+
+
+def test_an_encoder_sees_codons_where_those_began_that_it_was_trained_on(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    incomplete = annotate(encode_bases("C" + "ATGGCC" * 5 + "TAA", "x"), (0, 34), (34,), [(1, 34)])
+    frames = {"annotated": incomplete, "published": in_published_frame(incomplete, (0, 34))}
+    assert codon_starts(frames["published"]).tolist() == list(range(0, 34, 3))
+    encoder = embedding.load_encoder(checkpoint)
+    assert encoder.cds_frame == "annotated"  # of our own making
+    weights = {f"model.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    torch.save({"state_dict": weights}, tmp_path / "published.ckpt")
+    published = embedding.load_encoder(tmp_path / "published.ckpt")
+    assert published.cds_frame == "published"
+    for name, codes in frames.items():
+        with StoreBuilder(tmp_path / name) as builder:
+            builder.add(codes, transcript_id="T", gene_id="G", species="x", cds=(0, 34), exon_ends=[34])
+            builder.finish(meta={"cds_frame": name})
+    stores = {name: TranscriptStore.open(tmp_path / name) for name in frames}
+    vectors = {name: encode(encoder, [codes]) for name, codes in frames.items()}
+    assert not np.allclose(vectors["annotated"], vectors["published"])
+    np.testing.assert_array_equal(embed(encoder, stores["annotated"], [0]), vectors["annotated"])
+    for store in stores.values():
+        np.testing.assert_array_equal(embed(published, store, [0]), vectors["published"])
+    run(checkpoint, stores["annotated"], tmp_path / "e.parquet")
+    assert not caplog.records
+    run(checkpoint, stores["published"], tmp_path / "f.parquet")
+    assert "this store has cds_frame: published" in caplog.text
+    save_encoder(published, tmp_path / "exported")
+    assert embedding.load_encoder(tmp_path / "exported").cds_frame == "published"
 
 
 def test_vectors_come_in_the_order_asked_for(checkpoint: Path, store: TranscriptStore) -> None:

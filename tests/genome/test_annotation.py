@@ -18,6 +18,7 @@ from orthrus.genome.models import TranscriptModels
 from orthrus.genome.splice import splice
 from tests.damage import quick
 from tests.genome.conftest import Read
+from tests.genome.rows import gff, gtf
 from tests.oracles import annotation as oracle
 from tests.oracles.annotation import Model
 
@@ -119,24 +120,10 @@ def test_without_exon_rows_exons_are_what_the_other_rows_cover(
 @pytest.mark.parametrize("write", oracle.FORMATS, ids=lambda f: f.__name__)
 @given(data=st.data())
 @quick
-def test_rows_given_twice_say_nothing_new(
-    write: Callable[[Model], list[str]], data: st.DataObject, read: Read
-) -> None:
+def test_rows_given_twice_say_nothing_new(write: Callable[[Model], list[str]], data: st.DataObject, read: Read) -> None:
     stated = data.draw(models())
     lines = [line for model in stated for line in write(model)]
     check(stated, lines + data.draw(st.lists(st.sampled_from(lines))), read, framed=write in oracle.FRAMED)
-
-
-def gtf(
-    kind: str, start: int, end: int, transcript: str = "T", strand: str = "+", contig: str = "1", **more: str
-) -> str:
-    attributes = {"gene_id": "G", "transcript_id": transcript} | more
-    text = " ".join(f'{key} "{value}";' for key, value in attributes.items() if value)
-    return "\t".join([contig, "src", kind, str(start), str(end), ".", strand, ".", text])
-
-
-def gff(kind: str, start: int, end: int, attributes: str, strand: str = "+", contig: str = "1") -> str:
-    return "\t".join([contig, "src", kind, str(start), str(end), ".", strand, ".", attributes])
 
 
 def test_stop_codon_split_over_two_exons(read: Read) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from Bio.Seq import Seq
 
-from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, annotate, decode_bases, encode_bases
+from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, annotate, codon_starts, decode_bases, encode_bases
 from orthrus.genome.edits import Edit, apply, consequence, trimmed
 from orthrus.genome.splice import Mrna
 
@@ -129,6 +129,53 @@ def test_the_reverse_edit_gives_the_reference() -> None:
         tried += 1
 
 
+def framed(sequence: str, cds: tuple[int, int], *runs: tuple[int, int]) -> Mrna:
+    ends = np.array([len(sequence)], dtype=np.int32)
+    return Mrna(annotate(encode_bases(sequence, "test"), cds, ends, runs), cds, ends)
+
+
+def effect(reference: Mrna, pos: int, ref: str, alt: str) -> tuple[str, list[int]]:
+    """The consequence and where codons begin afterwards."""
+    edit = trimmed(pos - 1, encode_bases(ref, "ref"), encode_bases(alt, "alt"))
+    assert decode_bases(reference.codes)[pos - 1 : pos - 1 + len(ref)] == ref
+    edited = apply(reference, edit)
+    return consequence(reference, edit, edited), codon_starts(edited.codes).tolist()
+
+
+INCOMPLETE = "C" + "AAATGCGAA" + "TAA" + "CC"  # its first base is the last one of a codon
+
+
+@pytest.mark.parametrize(
+    ("pos", "ref", "alt", "expected", "starts"),
+    [
+        (4, "A", "G", "synonymous_variant", [1, 4, 7, 10]),  # AAA -> AAG; counted from the first base ATG -> AGT
+        (2, "A", "T", "stop_gained", [1]),
+        (1, "C", "T", "coding_sequence_variant", [1, 4, 7, 10]),
+        (7, "C", "CGGG", "inframe_insertion", [1, 4, 7, 10, 13]),
+        (4, "AT", "A", "frameshift_variant", [1, 4, 7, 10]),
+        (11, "T", "C", "stop_lost", [1, 4, 7, 10]),
+        (1, "CA", "C", "frameshift_variant", [1, 4, 7, 10]),
+    ],
+)
+def test_an_incomplete_start_is_read_in_its_frame(
+    pos: int, ref: str, alt: str, expected: str, starts: list[int]
+) -> None:
+    reference = framed(INCOMPLETE, (0, 13), (1, 13))
+    assert effect(reference, pos, ref, alt) == (expected, starts)
+
+
+def test_edits_around_a_slip_follow_the_ribosome() -> None:
+    # ATG AAA | the second A of AAA's end is read again: A GCG AAT AA -> AGC GAA TAA
+    sequence = "ATGAAAGCGAATAACC"
+    reference = framed(sequence, (0, 14), (0, 6), (5, 14))
+    assert codon_starts(reference.codes).tolist() == [0, 3, 5, 8, 11]
+    assert effect(reference, 7, "G", "C") == ("missense_variant", [0, 3, 5, 8, 11])  # AGC -> ACC
+    assert effect(reference, 8, "C", "T") == ("synonymous_variant", [0, 3, 5, 8, 11])  # AGC -> AGT
+    assert effect(reference, 9, "G", "GAAA") == ("inframe_insertion", [0, 3, 5, 8, 11, 14])
+    assert effect(reference, 3, "G", "GCCC") == ("inframe_insertion", [0, 3, 6, 8, 11, 14])
+    assert effect(reference, 9, "G", "T") == ("stop_gained", [0, 3, 5, 8])  # GAA -> TAA
+
+
 def test_common_bases_of_both_alleles_are_no_edit() -> None:
     edit = trimmed(5, encode_bases("ACGT", "ref"), encode_bases("AGGT", "alt"))
     assert (edit.start, edit.end, edit.bases.tolist()) == (6, 7, [3])
@@ -136,3 +183,21 @@ def test_common_bases_of_both_alleles_are_no_edit() -> None:
     assert (deletion.start, deletion.end, deletion.grows_by) == (6, 8, -2)
     insertion = trimmed(5, encode_bases("A", "ref"), encode_bases("AAA", "alt"))
     assert (insertion.start, insertion.end, insertion.bases.tolist()) == (6, 6, [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("genetic_code", "alt", "expected"),
+    [
+        (1, "TGA", "stop_gained"),
+        (2, "TGA", "missense_variant"),
+        (1, "AGA", "missense_variant"),
+        (2, "AGA", "stop_gained"),
+    ],
+)
+def test_consequences_are_by_the_genetic_code_of_the_mrna(genetic_code: int, alt: str, expected: str) -> None:
+    codes = annotate(encode_bases("ATGCCCGGGTAA", "test"), (0, 12), [12])
+    reference = Mrna(codes, (0, 12), np.array([12], np.int32), genetic_code)
+    edit = trimmed(3, encode_bases("CCC", "ref"), encode_bases(alt, "alt"))
+    edited = apply(reference, edit)
+    assert edited.genetic_code == genetic_code
+    assert consequence(reference, edit, edited) == expected

@@ -48,4 +48,6 @@ def test_refseq_on_genomes_of_every_naming(repository: Path, tmp_path: Path, nam
     assert told == EXPECTED
     assert got["NM_000101.3"].mrna.exon_ends.tolist() == [100, 200, 400]
     assert not findings.dropped.counts
-    assert findings.noted.counts == {"transcripts without exon rows, whose CDS rows are taken as their exons": 1}
+    assert findings.noted.counts == {
+        "transcripts without exon rows, whose CDS and UTR rows are taken as their exons": 1
+    }

@@ -1,19 +1,8 @@
 import numpy as np
-import pytest
 
-from orthrus.errors import InputError
-from orthrus.genome.codes import encode_bases
-from orthrus.genome.splice import splice
 from tests.genome.conftest import Read
 
 LINE = '1\ts\texon\t{}\t{}\t.\t{}\t.\tgene_id "G"; transcript_id "{}";'
-
-
-def test_exon_beyond_the_contig_is_an_error(read: Read) -> None:
-    models, _ = read([LINE.format(1, 5, "+", "A"), LINE.format(2, 3, "-", "B"), LINE.format(6, 11, "-", "B")])
-    assert len(list(splice(models, encode_bases("A" * 11, "1")))) == 2
-    with pytest.raises(InputError, match="transcript B: its exon ends at base 11 of contig 1, which has 10 bases"):
-        list(splice(models, encode_bases("A" * 10, "1")))
 
 
 def test_take_keeps_exons_with_their_transcripts(read: Read) -> None:

@@ -145,7 +145,9 @@ def bare_gff3(model: Model) -> list[str]:
     lines += [_line(model, "exon", exon, f"Parent={model.transcript_id}") for exon in model.exons]
     if model.cds:
         for n, (piece, phase) in enumerate(model.coding_rows()):
-            lines.append(_line(model, "CDS", piece, f"ID=c{n}.{model.transcript_id};Parent={model.transcript_id}", phase))
+            lines.append(
+                _line(model, "CDS", piece, f"ID=c{n}.{model.transcript_id};Parent={model.transcript_id}", phase)
+            )
     return lines
 
 
@@ -250,7 +252,9 @@ def gffread_gff3(model: Model) -> list[str]:
     """No gene rows: the gene is the transcript's ``geneID``; CDS rows without an ID."""
     lines = [_line(model, "mRNA", _span(model), f"ID={model.transcript_id};geneID={model.gene_id}")]
     lines += [_line(model, "exon", exon, f"Parent={model.transcript_id}") for exon in model.exons]
-    lines += [_line(model, "CDS", piece, f"Parent={model.transcript_id}", phase) for piece, phase in model.coding_rows()]
+    lines += [
+        _line(model, "CDS", piece, f"Parent={model.transcript_id}", phase) for piece, phase in model.coding_rows()
+    ]
     return lines
 
 

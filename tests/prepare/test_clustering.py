@@ -57,7 +57,8 @@ def test_translation_is_biopythons(sequence: str) -> None:
     protein = "".join("X" if "N" in c else str(Seq(c).translate()).replace("*", "X") for c in codons)
     if len(codons) > 1 and codons[-1] in ("TAA", "TAG", "TGA"):
         protein = protein[:-1]
-    assert protein_of(annotate(encode_bases(sequence, "test"), (0, len(sequence)), ())) == protein
+    codes = annotate(encode_bases(sequence, "test"), (0, len(sequence)), ())
+    assert protein_of(codes) == (protein or "X")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import yaml
 
 from orthrus import TranscriptStore
 from orthrus.errors import InputError
+from orthrus.genome.codes import codon_starts
 from orthrus.prepare import PrepareSummary, open_or_prepare, prepare
 
 GTF_LINE = '{}\ts\t{}\t{}\t{}\t.\t+\t.\tgene_id "{}"; transcript_id "{}"; transcript_biotype "{}";\n'
@@ -80,6 +81,28 @@ def test_annotation_and_genome(folder: Path) -> None:
     assert [source["path"] for source in store.meta["sources"]] == ["a.gtf", "genome.fa"]
     assert store.meta["filters"]["biotypes"] == ["protein_coding"]
     store.verify()
+
+
+@pytest.mark.parametrize("frame", ["annotated", "published"])
+def test_codons_begin_where_the_spec_says(folder: Path, frame: str) -> None:
+    row = 'chr1\ts\t{}\t1\t300\t.\t+\t{}\tgene_id "G"; transcript_id "T";\n'
+    (folder / "a.gtf").write_text(row.format("exon", ".") + row.format("CDS", 2))
+    document = {"species": {"human": ANNOTATED}} | ({"cds_frame": frame} if frame == "published" else {})
+    store, _ = build(folder, document)
+    assert store.cds_frame == store.meta["cds_frame"] == frame
+    assert store.cds.tolist() == [[0, 300]]
+    assert codon_starts(store.codes(0)).tolist() == list(range(2 if frame == "annotated" else 0, 300, 3))
+
+
+def test_transcripts_of_unknown_genes_are_counted(folder: Path) -> None:
+    row = 'chr1\ts\texon\t{}\t{}\t.\t+\t.\tgene_id "{}"; transcript_id "{}"; transcript_type "protein_coding";\n'
+    rows = [(1, 300, "A", "A"), (101, 400, "B", "B"), (501, 800, "G", "C")]
+    (folder / "a.gtf").write_text("".join(row.format(*each) for each in rows))
+    store, summary = build(folder, {"species": {"human": ANNOTATED}})
+    assert store.column("gene_known") == [False, False, True]
+    assert store.column("gene_id") == ["A", "A", "G"]
+    assert summary.counts["transcripts_of_unknown_gene"] == 2
+    assert any("gene_id is their transcript_id" in line for line in summary.warnings)
 
 
 def test_several_sources_of_a_species_and_a_species_column(folder: Path) -> None:
@@ -152,12 +175,12 @@ def test_paths_with_variables_are_the_shells(folder: Path, monkeypatch: pytest.M
     ("document", "message"),
     [
         ("a: [", "is no valid YAML"),
-        ("- a\n- b\n", "found ['a', 'b']; expected keys and values (species, orthologs, homologs, aliases, filters)"),
+        ("- a\n- b\n", "found ['a', 'b']; expected keys and values (species, orthologs, homologs, aliases, filters,"),
         ("", "found None; expected keys and values"),
         ("species:\n  a: {}\nspecies:\n  b: {}\n", "key 'species' occurs twice"),
         (
             {"specie": {}},
-            "unknown key 'specie' (did you mean 'species'?); expected species, orthologs, homologs, aliases, filters",
+            "unknown key 'specie' (did you mean 'species'?); expected species, orthologs, homologs, aliases, filters,",
         ),
         ({"species": {}}, "`species` is {}"),
         ({"orthologs": []}, "`species` is None"),
@@ -186,6 +209,7 @@ def test_paths_with_variables_are_the_shells(folder: Path, monkeypatch: pytest.M
         ({"species": {"human": ANNOTATED}, "filters": {"max_length": 100}}, "min_length 200 exceeds max_length 100"),
         ({"species": {"human": ANNOTATED}, "filters": {"biotypes": "lncRNA"}}, "such as [lncRNA]"),
         ({"species": {"human": ANNOTATED}, "filters": {"primary_contigs": 1}}, "expected true or false"),
+        ({"species": {"human": ANNOTATED}, "cds_frame": "codons"}, "'codons'; expected one of annotated, published"),
         (
             {"species": {"human": ANNOTATED}, "filters": {"biotypes": ["lncRNA"]}},
             "no transcript is left to write: 3 of biotype protein_coding",
@@ -208,7 +232,7 @@ def test_a_spec_that_is_not_there(folder: Path) -> None:
         (
             "a.gtf",
             gtf(("A", "G", 2001)),
-            "transcript A: its exon ends at base 2,001 of contig 1, which has 2,000 bases",
+            "such as A, whose last exon ends at base 2,001 of 1, which has 2,000 bases",
         ),
         ("a.gtf", "1\ts\texon\t1\t9\n", "line 1: 5 tab-separated columns"),
         ("a.gtf", "", "no annotation rows"),

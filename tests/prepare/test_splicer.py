@@ -51,9 +51,9 @@ def test_a_store_does_not_depend_on_the_number_of_workers(spec: Path, tmp_path: 
     assert {path.name for path in tmp_path.iterdir()} == {"a.gtf", "genome.fa", "spec.yaml", "s1", "s2"}
 
 
-def test_a_fault_in_a_worker_is_the_users_error(spec: Path, tmp_path: Path) -> None:
+def test_a_genome_that_is_too_short_is_the_users_error(spec: Path, tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_text(f">chr1\n{LETTERS[:900]}\n")
-    with pytest.raises(InputError, match=r"its exon ends at base .* of contig chr1, which has 900 bases"):
+    with pytest.raises(InputError, match=r"whose last exon ends at base .* of chr1, which has 900 bases"):
         prepare(spec, tmp_path / "s", workers=2)
     assert {path.name for path in tmp_path.iterdir()} == {"a.gtf", "genome.fa", "spec.yaml"}
     with pytest.raises(InputError, match="0 worker processes"):

@@ -143,9 +143,13 @@ def test_what_cannot_be_merged_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "b exists; choose another --output or pass --overwrite" in refusal(a, "--output", b)
     assert "none is no transcript store: no such folder" in refusal(a, tmp_path / "none", "--output", tmp_path / "m")
     meta = b / "meta.json"
-    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"format_version": 1}))
+    document = json.loads(meta.read_text())
+    meta.write_text(json.dumps(document | {"cds_frame": "published"}))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    assert "b has store format 1; this version of orthrus reads 2" in refusal(a, b, "--output", tmp_path / "m")
+    assert "b has cds_frame published" in refusal(a, b, "--output", tmp_path / "m")
+    meta.write_text(json.dumps(document | {"format_version": 1}))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert "b has store format 1; this version of orthrus reads 3" in refusal(a, b, "--output", tmp_path / "m")
 
 
 def test_an_interrupted_merge_leaves_the_store_there_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert store.transcripts.to_pylist()[0] == {
         "transcript_id": "A",
         "gene_id": "G",
+        "gene_known": True,
         "gene_name": "N",
         "species": "human",
         "biotype": "b",
@@ -70,6 +71,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         "cds_end": 7,
         "exon_ends": [3, 8],
         "source": "f",
+        "genetic_code": 1,
     }
     assert store.transcripts["cds_start"].to_pylist() == [1, -1]
     assert store.meta["created_by"] == "a test"
@@ -172,7 +174,7 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     meta = store.path / "meta.json"
     document = json.loads(meta.read_text())
     meta.write_text(json.dumps(document | {"format_version": 99}))
-    with pytest.raises(InputError, match=r"store format 99; this version of orthrus reads 2\.\s.*Prepare the store"):
+    with pytest.raises(InputError, match=r"store format 99; this version of orthrus reads 3\.\s.*Prepare the store"):
         TranscriptStore.open(store.path)
     del document["files"]["renamed.parquet"]
     for broken in ("{", "[]", "{}", json.dumps(document)):
@@ -336,3 +338,14 @@ def test_a_large_file_is_sampled_on_opening_and_compared_whole_on_verifying(
     codes.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     with pytest.raises(InputError, match=r"codes\.u8 does not match"):
         TranscriptStore.open(path).verify()
+
+
+@pytest.mark.parametrize(("key", "value"), [("species", None), ("species", "human"), ("counts", []), ("warnings", 3)])
+def test_a_description_that_lacks_what_is_read_later_is_refused_on_opening(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    path = build_store(tmp_path / "s").path
+    meta = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps({**meta, key: value}))
+    with pytest.raises(InputError, match=f"has no {key} that can be used"):
+        TranscriptStore.open(path)

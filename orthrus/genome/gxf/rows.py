@@ -122,7 +122,7 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
                 continue
             if dialect is None:
                 raise InputError(
-                    f"{path}: attributes {table['attributes'][0].as_py()[:60]!r} are neither GTF (gene_id \"X\";) nor"
+                    f'{path}: attributes {table["attributes"][0].as_py()[:60]!r} are neither GTF (gene_id "X";) nor'
                     " GFF3 (ID=X); expected one of them."
                 )
             contigs.read(table)
@@ -144,9 +144,9 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
         **whole, gene_rows=gene_rows, chromosomes=contigs.chromosomes,
         circular=frozenset(contigs.circular), dialect=dialect,
     )  # fmt: skip
-    if not last.endswith(b"\n") and not last.startswith(b"#"):
-        if is_cut(last, before, dialect) or _lacks_parent(rows, n_rows - 1):
-            raise truncated(path)
+    is_open = not last.endswith(b"\n") and not last.startswith(b"#")
+    if is_open and (is_cut(last, before, dialect) or _lacks_parent(rows, n_rows - 1)):
+        raise truncated(path)
     return rows
 
 
@@ -254,7 +254,8 @@ def _nodes(table: pa.Table, dialect: Dialect) -> pa.Table:
     if dialect is GFF3:
         table = table.filter(pc.invert(pc.is_in(types, pa.array(_NO_NODES_GFF3))))
         key = unescaped(attribute(table["attributes"], dialect, "ID"))
-        parent = pc.replace_substring_regex(attribute(table["attributes"], dialect, "Parent"), ",.*", "")
+        parent = attribute(table["attributes"], dialect, "Parent", "Derives_from")
+        parent = pc.replace_substring_regex(parent, ",.*", "")
         parent = unescaped(parent)
     else:
         table = table.filter(pc.is_in(types, pa.array(_TRANSCRIPT_TYPES_GTF)))

@@ -7,14 +7,13 @@ transcripts of several proteins, and frames that are not one run, are gone throu
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from orthrus.genome.gxf.ownership import Ownership, places
 from orthrus.genome.gxf.rows import EXON, STOP_CODON, UTR, GxfRows
-from orthrus.genome.models import POSITION_BITS, Rows, mrna_position
-from orthrus.genome.reading_frame import LONGEST_SLIP, Frames, Pieces, read_frames
+from orthrus.genome.models import POSITION_BITS, mrna_position
+from orthrus.genome.reading_frame import LONGEST_SLIP, Frames, Pieces, Rows, read_frames
 
 
 @dataclass(frozen=True)

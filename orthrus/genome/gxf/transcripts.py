@@ -3,10 +3,10 @@
 What differs between the annotations ends here and in what this module calls: 1-based closed positions, the stop codon
 in the CDS or beside it, ids with prefixes, exons in any order, transcripts with or without rows of their own.
 
-Transcript ids are the ``transcript_id`` attribute as given (version and ``_PAR_Y`` included), else the GFF3 ID. Gene
-ids are, in GTF, the ``gene_id`` of any row; in GFF3 the first of ``gene_id`` or ``geneID`` of the transcript or its
-gene, NCBI's GeneID, the ID of the gene, with or without a row, ``gene_id`` of the first part, ``locus_tag``, ``gene``. Prefixes that only tell the kind of
-feature (``gene:``, ``Transcript:``, NCBI's ``rna-``) are left out.
+Transcript ids are the ``transcript_id`` attribute (version and ``_PAR_Y`` included), else the GFF3 ID. Gene ids are, in
+GTF, the ``gene_id`` of any row of the transcript; in GFF3 the first there is of ``gene_id`` or ``geneID`` of the
+transcript or its gene, NCBI's GeneID, the ID of the gene, whether it has a row or not, ``gene_id`` of the first part,
+``locus_tag``, ``gene``. Prefixes that only tell the kind of feature (:mod:`orthrus.genome.names`) are left out.
 """
 
 from pathlib import Path
@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.genome.gxf.attributes import GFF3, Dialect, unescaped
-from orthrus.genome.gxf.ownership import GENE_TYPE, Ownership, assign_parts, distinct_nodes
+from orthrus.genome.gxf.ownership import GENE_TYPE, Ownership, assign_parts, distinct_nodes, on_transcripts
 from orthrus.genome.gxf.rows import EXON, UTR, GxfRows, read_rows
 from orthrus.genome.gxf.structure import Structure, build_structure
-from orthrus.genome.models import NAMED_AFTER_ITSELF, Reading, Rows, TranscriptModels
+from orthrus.genome.models import NAMED_AFTER_ITSELF, Reading, TranscriptModels
 from orthrus.genome.names import without_prefix
+from orthrus.genome.reading_frame import Rows
 
 _DEPTH = 4  # miRNA -> primary transcript -> gene is the longest chain in use; more would be a cycle
 
@@ -72,7 +73,7 @@ def _named_parts(rows: GxfRows, path: Path, findings: Findings) -> GxfRows:
     if pc.any(utr).as_py():
         with_exons = parts.filter(pc.equal(parts["kind"], EXON))["key"].combine_chunks()
         parts = parts.filter(pc.invert(pc.and_(utr, pc.is_in(parts["key"], value_set=with_exons))))
-    return distinct_nodes(GxfRows(**{**vars(rows), "parts": parts}))
+    return on_transcripts(distinct_nodes(GxfRows(**{**vars(rows), "parts": parts})))
 
 
 def _models(
@@ -82,13 +83,11 @@ def _models(
     nodes = pa.concat_tables([rows.nodes, rows.witnesses]).unify_dictionaries().combine_chunks()
     roots, missing_parent = _roots(nodes)
     own, gene = nodes.take(pa.array(ownership.node)), nodes.take(pa.array(roots[ownership.node]))
-    witness = rows.witnesses.take(pa.array(ownership.witness))
+    witness = rows.witnesses.take(pa.array(ownership.witness, mask=ownership.witness < 0))
 
     is_gene = pc.match_substring_regex(gene["type"].cast(pa.string()), GENE_TYPE)
     has_gene_row = pc.or_(is_gene, pa.array(roots[ownership.node] != ownership.node))
-    ancestor = pc.coalesce(
-        missing_parent.take(pa.array(ownership.node)), pc.if_else(has_gene_row, gene["key"], None)
-    )
+    ancestor = pc.coalesce(missing_parent.take(pa.array(ownership.node)), pc.if_else(has_gene_row, gene["key"], None))
     gene_id = pc.coalesce(
         _part_genes(rows, ownership), own["gene_id"], gene["gene_id"], ancestor,
         witness["gene_id"], own["locus"], witness["locus"],

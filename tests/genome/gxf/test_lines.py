@@ -83,3 +83,78 @@ def test_missing_file(tmp_path: Path) -> None:
         read_annotation(tmp_path / "none.gtf", Findings())
     with pytest.raises(InputError, match="Is a directory"):
         read_annotation(tmp_path, Findings())
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        (b"", b"1\ts\tcontig\t1\t99\t.\t.\t.\t.\n"),  # undefined
+        (b"##gff-version 3\n", b"1\ts\tregion\t1\t99\t.\t.\t.\tHomo sapiens chromosome 1\n"),
+        (b"\xef\xbb\xbf", b"\n  \n# a comment\twith\ta\ttab\n"),
+    ],
+)
+def test_the_format_is_told_by_all_rows(tmp_path: Path, head: bytes, row: bytes) -> None:
+    path = tmp_path / "a"
+    for rows in (GOOD, GFF.partition(b"\n")[2]):
+        if not (rows == GOOD and b"gff-version" in head):
+            for text in (
+                head + row + rows,
+                (head + row + rows).replace(b"\n", b"\r\n"),
+                gzip.compress(head + row + rows),
+            ):
+                path.write_bytes(text)
+                assert read_annotation(path, Findings()).transcript_id.to_pylist() in (["T"], ["a"])
+
+
+def test_bare_ids_of_augustus_are_gtf(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    rows = b"1\ts\tgene\t1\t9\t.\t+\t.\tG\n1\ts\ttranscript\t1\t9\t.\t+\t.\tT\n" + GOOD
+    path.write_bytes(rows)
+    got = read_annotation(path, Findings())
+    assert (got.transcript_id.to_pylist(), got.gene_id.to_pylist()) == (["T"], ["G"])
+
+
+def test_only_the_directive_by_itself_or_a_header_ends_the_annotation(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    second = GFF.partition(b"\n")[2].replace(b"=a", b"=b")
+    for remark in (b"##FASTA source: x\n", b"##FASTA-like\n", b"# >chr1\n", b"##FASTAn\n##FASTAm\n"):
+        path.write_bytes(GFF + remark + second)
+        assert read_annotation(path, Findings()).transcript_id.to_pylist() == ["a", "b"], remark
+    for end in (
+        b"##FASTA\n>1\nACGT\n",
+        b"##FASTA \r\n>1\nAC\n",
+        b">1 chromosome\nACGT\n",
+        b"##FASTA",
+        b"##FASTA x\n>1\nA\n",
+    ):
+        path.write_bytes(GFF + end + (second if end.endswith(b"\n") else b""))
+        assert read_annotation(path, Findings()).transcript_id.to_pylist() == ["a"], end
+
+
+def test_a_row_that_breaks_off_anywhere_is_a_truncated_file(tmp_path: Path) -> None:
+    """Cut at any byte of its last row, a file is refused, unless what is left of the row says all that is read."""
+    for before, last, whole in (
+        (GOOD, GOOD.replace(b'"T"', b'"T2"'), b'transcript_id "T2";'),
+        (GFF, b"1\ts\texon\t11\t19\t.\t+\t.\tID=e;Parent=a\n", b"Parent=a"),
+    ):
+        path = tmp_path / "a"
+        for n in range(1, len(last)):
+            path.write_bytes(before + last[:n])
+            if last[:n].endswith(whole):
+                assert len(read_annotation(path, Findings())) > 0
+                continue
+            line = before.count(b"\n") + 1
+            assert f"line {line}" in fault(tmp_path, before + last[:n], "a"), last[:n]
+
+
+def test_a_parent_that_only_the_last_row_lacks_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(GFF + b"1\ts\texon\t11\t19\t.\t+\t.\tParent=transcript")
+    with pytest.raises(InputError, match="line 4: it breaks off, so the file is truncated"):
+        read_annotation(path, Findings())
+    path.write_bytes(GFF + b"1\ts\texon\t11\t19\t.\t+\t.\tParent=transcript\n")
+    assert len(read_annotation(path, Findings())) == 2
+
+
+def test_text_in_utf_16_is_refused(tmp_path: Path) -> None:
+    assert "is text in UTF-16; save it as UTF-8" in fault(tmp_path, GOOD.decode().encode("utf-16"))
