@@ -28,9 +28,16 @@ class _Listed:
     def __init__(self, codes: Sequence[Codes]) -> None:
         self._codes = codes
         self.lengths = np.array([len(each) for each in codes], dtype=np.int64)
+        self.cds = np.array([_coding(each) for each in codes], dtype=np.int32).reshape(-1, 2)
 
     def codes(self, i: int) -> Codes:
         return self._codes[i]
+
+
+def _coding(codes: Codes) -> tuple[int, int]:
+    """Start and end of the codons that the CDS track marks, -1 without any."""
+    starts = np.flatnonzero(codes & CDS_BIT)
+    return (int(starts[0]), min(int(starts[-1]) + 3, len(codes))) if len(starts) else (-1, -1)
 
 
 def embed(
