@@ -116,7 +116,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
     metadata = {"file": str(path), **content.metadata}
     readout = str(metadata.get("readout", first))
     more = {name: matrices[name] for name in others}
-    return Embeddings(tuple(ids), matrices[first], metadata, readout=readout, readouts=more, **columns)  # type: ignore[arg-type]
+    return Embeddings(tuple(ids), matrices[first], metadata, readout=readout, readouts=more, **columns)
 
 
 def write_embeddings(embeddings: Embeddings, path: str | Path, overwrite: bool = False) -> None:

@@ -7,6 +7,7 @@ strand; a transcript's exons ascend there, whatever its strand. In memory a huma
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -126,7 +127,12 @@ def per_transcript_sum(values: NDArray[np.int64], offsets: NDArray[np.int64]) ->
 
 
 def mrna_position(
-    exon_starts: Rows, exon_ends: Rows, exon_offsets: Rows, strand: Rows, transcript: Rows, position: Rows
+    exon_starts: Rows,
+    exon_ends: Rows,
+    exon_offsets: Rows,
+    strand: NDArray[np.signedinteger[Any]],
+    transcript: Rows,
+    position: Rows,
 ) -> Rows:
     """Where bases of the contig, at ``position`` (P,) in an exon of ``transcript`` (P,), lie on its mRNA, int64 (P,).
 

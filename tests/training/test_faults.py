@@ -212,7 +212,7 @@ def test_a_rank_that_freezes_is_named_when_the_others_time_out(tmp_path: Path, s
     strategy = [
         "--trainer.devices=2",
         "--trainer.strategy.class_path=lightning.pytorch.strategies.DDPStrategy",
-        "--trainer.strategy.init_args.timeout=0:02:00",  # also of the ranks' first meeting
+        "--trainer.strategy.init_args.timeout=0:01:30",  # also of the ranks' first meeting
     ]
     strike = ["--trainer.callbacks.step=3", "--trainer.callbacks.rank=1", f"--trainer.callbacks.number={SIGSTOP}"]
     process = start(run, store, *strategy, STRIKE, *strike, "--trainer.max_steps=8")

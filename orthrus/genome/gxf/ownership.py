@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from orthrus.genome.gxf.attributes import GFF3
 from orthrus.genome.gxf.rows import CDS, EXON, GxfRows
-from orthrus.genome.models import Rows
+from orthrus.genome.reading_frame import Rows
 
 GENE_TYPE = r"^(.*_)?(gene|pseudogene)$"
 
@@ -35,7 +35,7 @@ class Ownership:
     """``owner`` (P,): the transcript of each part. ``node`` (T,): its row in ``nodes`` + ``witnesses``, end to end.
 
     ``first_part`` (T,): its first part in the file, which tells its contig and strand. ``witness`` (T,): the row of its
-    key in ``witnesses``. ``protein`` (T,): of a coding sequence that is a transcript of its gene, beside others, its
+    key in ``witnesses``, -1 without. ``protein`` (T,): of a coding sequence that is a transcript of its gene, beside others, its
     id; else null.
     """
 
@@ -73,6 +73,45 @@ def distinct_nodes(rows: GxfRows) -> GxfRows:
     facts[1:, np.asarray(nodes["in_parts"])] = -1
     _, first = np.unique(facts, axis=1, return_index=True)
     return GxfRows(**{**vars(rows), "nodes": nodes.take(pa.array(np.sort(first)))})
+
+
+def on_transcripts(rows: GxfRows) -> GxfRows:
+    """The rows with coding sequences that hang on something else given to the transcript that they are of.
+
+    TAIR's hang on the transcript and on its ``protein``, which is derived from it. Others' hang on the gene though it
+    has a transcript, one, of exons alone.
+    """
+    if rows.dialect is not GFF3:
+        return rows
+    nodes, parts = rows.nodes, rows.parts
+    types = nodes["type"].cast(pa.string())
+    proteins = nodes.filter(pc.is_in(types, pa.array(["protein", "polypeptide"])))
+    proteins = proteins.filter(pc.is_in(proteins["parent"], value_set=nodes["key"].combine_chunks()))
+    if len(proteins):
+        key = _renamed(parts["key"], proteins["key"], proteins["parent"])
+        parts = parts.set_column(parts.column_names.index("key"), "key", key)
+        nodes = nodes.filter(pc.invert(pc.is_in(nodes["key"], value_set=proteins["key"].combine_chunks())))
+    exon = pc.equal(parts["kind"], EXON)
+    genes = nodes.filter(pc.match_substring_regex(nodes["type"].cast(pa.string()), GENE_TYPE))["key"]
+    of_genes = parts.filter(pc.invert(exon))["key"].unique()
+    of_genes = of_genes.filter(pc.is_in(of_genes, value_set=genes.combine_chunks()))
+    children = nodes.filter(pc.is_in(nodes["parent"], value_set=of_genes)) if len(of_genes) else nodes.slice(0, 0)
+    if len(children):
+        with_exons, coding = (parts.filter(which)["key"].combine_chunks() for which in (exon, pc.invert(exon)))
+        only = children["parent"].value_counts()
+        only = only.field("values").filter(pc.equal(only.field("counts"), 1))
+        bare = pc.and_(pc.is_in(children["key"], value_set=with_exons), pc.is_in(children["parent"], value_set=only))
+        bare = pc.and_(bare, pc.invert(pc.is_in(children["key"], value_set=coding)))
+        bare = pc.and_(bare, pc.invert(pc.is_in(children["parent"], value_set=with_exons)))
+        children = children.filter(bare)
+        key = _renamed(parts["key"], children["parent"], children["key"])
+        parts = parts.set_column(parts.column_names.index("key"), "key", key)
+    return GxfRows(**{**vars(rows), "nodes": nodes, "parts": parts})
+
+
+def _renamed(keys: pa.ChunkedArray, old: pa.ChunkedArray, new: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The keys, those that are ``old`` replaced by their ``new`` ones."""
+    return pc.coalesce(new.take(pc.index_in(keys, value_set=old.combine_chunks())), keys)
 
 
 def assign_parts(rows: GxfRows) -> Ownership:

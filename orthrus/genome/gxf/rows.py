@@ -254,7 +254,8 @@ def _nodes(table: pa.Table, dialect: Dialect) -> pa.Table:
     if dialect is GFF3:
         table = table.filter(pc.invert(pc.is_in(types, pa.array(_NO_NODES_GFF3))))
         key = unescaped(attribute(table["attributes"], dialect, "ID"))
-        parent = pc.replace_substring_regex(attribute(table["attributes"], dialect, "Parent"), ",.*", "")
+        parent = attribute(table["attributes"], dialect, "Parent", "Derives_from")
+        parent = pc.replace_substring_regex(parent, ",.*", "")
         parent = unescaped(parent)
     else:
         table = table.filter(pc.is_in(types, pa.array(_TRANSCRIPT_TYPES_GTF)))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from orthrus.genome.gxf.ownership import Ownership, places
 from orthrus.genome.gxf.rows import EXON, STOP_CODON, UTR, GxfRows
-from orthrus.genome.models import POSITION_BITS, Rows, mrna_position
-from orthrus.genome.reading_frame import LONGEST_SLIP, Frames, Pieces, read_frames
+from orthrus.genome.models import POSITION_BITS, mrna_position
+from orthrus.genome.reading_frame import LONGEST_SLIP, Frames, Pieces, Rows, read_frames
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.genome.gxf.attributes import GFF3, Dialect, unescaped
-from orthrus.genome.gxf.ownership import GENE_TYPE, Ownership, assign_parts, distinct_nodes
+from orthrus.genome.gxf.ownership import GENE_TYPE, Ownership, assign_parts, distinct_nodes, on_transcripts
 from orthrus.genome.gxf.rows import EXON, UTR, GxfRows, read_rows
 from orthrus.genome.gxf.structure import Structure, build_structure
-from orthrus.genome.models import NAMED_AFTER_ITSELF, Reading, Rows, TranscriptModels
+from orthrus.genome.models import NAMED_AFTER_ITSELF, Reading, TranscriptModels
 from orthrus.genome.names import without_prefix
+from orthrus.genome.reading_frame import Rows
 
 _DEPTH = 4  # miRNA -> primary transcript -> gene is the longest chain in use; more would be a cycle
 
@@ -72,7 +73,7 @@ def _named_parts(rows: GxfRows, path: Path, findings: Findings) -> GxfRows:
     if pc.any(utr).as_py():
         with_exons = parts.filter(pc.equal(parts["kind"], EXON))["key"].combine_chunks()
         parts = parts.filter(pc.invert(pc.and_(utr, pc.is_in(parts["key"], value_set=with_exons))))
-    return distinct_nodes(GxfRows(**{**vars(rows), "parts": parts}))
+    return on_transcripts(distinct_nodes(GxfRows(**{**vars(rows), "parts": parts})))
 
 
 def _models(
@@ -82,7 +83,7 @@ def _models(
     nodes = pa.concat_tables([rows.nodes, rows.witnesses]).unify_dictionaries().combine_chunks()
     roots, missing_parent = _roots(nodes)
     own, gene = nodes.take(pa.array(ownership.node)), nodes.take(pa.array(roots[ownership.node]))
-    witness = rows.witnesses.take(pa.array(ownership.witness))
+    witness = rows.witnesses.take(pa.array(ownership.witness, mask=ownership.witness < 0))
 
     is_gene = pc.match_substring_regex(gene["type"].cast(pa.string()), GENE_TYPE)
     has_gene_row = pc.or_(is_gene, pa.array(roots[ownership.node] != ownership.node))

@@ -35,6 +35,24 @@ def test_each_coding_sequence_of_a_gene_is_a_transcript(read: Read) -> None:
     assert len(told(read, [gene, mrna, *rows[:2]])) == 1
 
 
+def test_a_coding_sequence_on_a_gene_is_that_of_its_one_transcript(read: Read) -> None:
+    lines = [gff("gene", 1, 90, "ID=g"), gff("mRNA", 1, 90, "ID=t;Parent=g"), gff("exon", 1, 90, "Parent=t")]
+    lines.append(gff("CDS", 11, 40, "ID=c;Parent=g", phase=0))
+    got, _ = read(lines)
+    assert (got.transcript_id.to_pylist(), got.frames.of(0)) == (["t"], [(10, 40)])
+    other = [gff("mRNA", 1, 90, "ID=u;Parent=g"), gff("exon", 1, 90, "Parent=u")]  # of which one is not said
+    assert sorted(told(read, [*lines, *other])) == ["g", "t", "u"]
+
+
+def test_a_protein_is_no_transcript(read: Read) -> None:
+    """As TAIR has it."""
+    lines = [gff("gene", 1, 90, "ID=g"), gff("mRNA", 1, 90, "ID=t;Parent=g"), gff("exon", 1, 90, "Parent=t")]
+    lines.append(gff("protein", 11, 40, "ID=t-Protein;Derives_from=t"))
+    for parents in ("t,t-Protein", "t-Protein"):
+        got, _ = read([*lines, gff("CDS", 11, 40, f"Parent={parents}", phase=0)])
+        assert (got.transcript_id.to_pylist(), got.frames.of(0)) == (["t"], [(10, 40)])
+
+
 def test_a_coding_sequence_without_parent_is_of_its_locus_tag(read: Read) -> None:
     lines = [gff("CDS", 1, 90, "ID=P_1;locus_tag=L_1"), gff("CDS", 201, 290, "ID=P_2", "-")]
     assert told(read, lines) == {"P_1": ("L_1", 90), "P_2": ("P_2", 90)}
