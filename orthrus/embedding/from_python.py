@@ -28,6 +28,9 @@ class _Listed:
     def __init__(self, codes: Sequence[Codes]) -> None:
         self._codes = codes
         self.lengths = np.array([len(each) for each in codes], dtype=np.int64)
+        codons = [np.flatnonzero(each & CDS_BIT) for each in codes]  # first bases
+        ends = [(each[0], each[-1] + 3) if len(each) else (-1, -1) for each in codons]
+        self.cds = np.array(ends, dtype=np.int32).reshape(-1, 2)
 
     def codes(self, i: int) -> Codes:
         return self._codes[i]
