@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from orthrus.embedding.embed import check_device, warn_of_bare_transcripts
 from orthrus.embedding.embed import embed as embed_rows
 from orthrus.errors import InputError
-from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, annotate, codon_starts, encode_bases
+from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, annotate, encode_bases
 from orthrus.genome.orfs import longest_orf
 from orthrus.models import find_model
 from orthrus.nn.checkpoints import load_encoder, stored_readout
