@@ -37,7 +37,7 @@ fi
 case " $* " in
   *" cpu "*) ;;
   *) nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2> /dev/null | tee "$out/device.txt"
-     part tests 240 "$python" -m pytest -m gpu tests -q -x --no-header -p no:cacheprovider ;;
+     part tests 240 "$python" -m pytest -m gpu $(grep -rl mark.gpu tests --include=*.py) -q --no-header -p no:cacheprovider ;;
 esac
 part fit 240 "$python" benchmarks/gpu_training.py fit --output "$out/fit.json" --fit-seconds "${FIT_SECONDS:-75}" "$@"
 part embed 120 "$python" benchmarks/gpu_training.py embed --output "$out/embed.json" "$@"

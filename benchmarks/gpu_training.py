@@ -91,7 +91,6 @@ class PeerMixer(nn.Module):
         from mamba_ssm.modules.mamba_simple import Mamba as Peer
 
         self.peer = Peer(width, use_fast_path=fused())
-        self.out_proj = self.peer.out_proj
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         out: Tensor = self.peer(hidden)
@@ -229,7 +228,7 @@ def fit(bench: Bench, options: argparse.Namespace) -> Rows:
         }
         if bench.tiny:
             given |= {"model.encoder.init_args": json.dumps({"n_tracks": 6, "d_model": 16, "n_layers": 1})}
-        command = [sys.executable, "-m", "orthrus.cli", "fit", "--config", str(ROOT / "conf/fit/published.yaml")]
+        command = [sys.executable, "-m", "orthrus", "fit", "--config", str(ROOT / "conf/fit/published.yaml")]
         command += [f"--{name}={value}" for name, value in given.items()]
         started = time.perf_counter()
         process = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=dict(os.environ))

@@ -33,6 +33,8 @@ def load_yaml(path: Path, what: str) -> Any:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read ({error.strerror}); check the path.") from None
+    except RecursionError:
+        raise InputError(f"{what} {path} is nested too deeply to be read; expected a few levels.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{what} {path} is no valid YAML: {' '.join(str(error).split())}.") from None
 

@@ -92,7 +92,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
         "checkpoint_sha256": checkpoint_sha256(model),
         "readouts": [readout],
     }
-    columns = {
+    columns: dict[str, Any] = {
         name: tuple(store.transcripts[name].take(rows).to_pylist())
         for name in ("species", "gene_id", "gene_name", "family_id")
     }

@@ -116,7 +116,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
     metadata = {"file": str(path), **content.metadata}
     readout = str(metadata.get("readout", first))
     more = {name: matrices[name] for name in others}
-    return Embeddings(tuple(ids), matrices[first], metadata, readout=readout, readouts=more, **columns)  # type: ignore[arg-type]
+    return Embeddings(tuple(ids), matrices[first], metadata, readout=readout, readouts=more, **columns)
 
 
 def write_embeddings(embeddings: Embeddings, path: str | Path, overwrite: bool = False) -> None:
@@ -249,4 +249,6 @@ def _metadata(path: Path, schema_metadata: dict[bytes, bytes]) -> dict[str, Any]
         metadata = json.loads(schema_metadata.get(METADATA_KEY, b"{}"))
     except ValueError as error:
         raise InputError(f"{path}: its 'orthrus' metadata is no JSON ({error}); embed again.") from None
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: its 'orthrus' metadata is {metadata!r}; expected keys and values; embed again.")
     return {"file": str(path), **metadata}

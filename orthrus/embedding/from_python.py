@@ -1,6 +1,6 @@
 """Vectors of whatever holds transcripts, in one call: sequences, files, data frames, stores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,16 @@ class _Listed:
     def __init__(self, codes: Sequence[Codes]) -> None:
         self._codes = codes
         self.lengths = np.array([len(each) for each in codes], dtype=np.int64)
+        self.cds = np.array([_coding(each) for each in codes], dtype=np.int32).reshape(-1, 2)
 
     def codes(self, i: int) -> Codes:
         return self._codes[i]
+
+
+def _coding(codes: Codes) -> tuple[int, int]:
+    """Start and end of the codons that the CDS track marks, -1 without any."""
+    starts = np.flatnonzero(codes & CDS_BIT)
+    return (int(starts[0]), min(int(starts[-1]) + 3, len(codes))) if len(starts) else (-1, -1)
 
 
 def embed(
@@ -85,8 +92,10 @@ def embed(
     if isinstance(transcripts, TranscriptStore):
         return _frame(transcripts, vectors(transcripts, len(transcripts)))
     if isinstance(transcripts, Path) or (isinstance(transcripts, str) and not _is_sequence(transcripts)):
-        beside = {name: Path(x) if x else None for name, x in (("genome", genome), ("coordinates", coordinates))}
-        with open_or_prepare(Path(transcripts), **beside, find_orfs=cds == "longest-orf") as store:
+        beside_genome, beside_coordinates = (Path(x) if x else None for x in (genome, coordinates))
+        with open_or_prepare(
+            Path(transcripts), genome=beside_genome, coordinates=beside_coordinates, find_orfs=cds == "longest-orf"
+        ) as store:
             warn_of_bare_transcripts(encoder, store)
             return _frame(store, vectors(store, len(store)))
     sequences = [transcripts] if isinstance(transcripts, str) else list(transcripts)
@@ -104,7 +113,7 @@ def _frame(store: TranscriptStore, vectors: NDArray[np.float32]) -> pd.DataFrame
     return pd.DataFrame(vectors, index=pd.Index(store.column("transcript_id"), name="transcript_id"))
 
 
-def _codes_of_row(row: dict[str, Any], cds: str) -> Codes:
+def _codes_of_row(row: Mapping[Any, Any], cds: str) -> Codes:
     """Codes of one sequence with what its row says of it."""
     name = str(row.get("transcript_id", row.get("name", "a row of the data frame")))
     if not isinstance(row.get("sequence"), str) or not row["sequence"]:

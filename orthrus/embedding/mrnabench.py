@@ -21,8 +21,7 @@ from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, encode_bases
-from orthrus.nn.checkpoints import load_encoder
-from orthrus.nn.encoder import MambaEncoder
+from orthrus.models import load_model
 from orthrus.nn.tracks import codes_to_tracks
 
 SIX_TRACKS = 6
@@ -45,7 +44,7 @@ class OrthrusEncoder(_Base):
     """An encoder under the benchmark's interface.
 
     Args:
-        model_version: a checkpoint, an exported folder, or ``owner/name`` on Hugging Face.
+        model_version: as :func:`orthrus.load_model` takes it: a name, a checkpoint, a folder, or ``owner/name``.
         device: where to compute.
 
     Raises:
@@ -54,7 +53,7 @@ class OrthrusEncoder(_Base):
 
     def __init__(self, model_version: str, device: torch.device) -> None:
         super().__init__(model_version, device)
-        self.model = _load(model_version, device)
+        self.model = load_model(model_version, device)
         self.is_sixtrack = self.model.n_tracks == SIX_TRACKS
 
     @staticmethod
@@ -95,12 +94,3 @@ class OrthrusEncoder(_Base):
             hidden_1LD = self.model(tracks_1CL, torch.tensor([len(codes)], device=self.device))
             vector: Tensor = (agg_fn or torch.mean)(hidden_1LD, dim=1)
         return vector.float()
-
-
-def _load(name: str, device: torch.device) -> MambaEncoder:
-    if "/" not in name or Path(name).exists():
-        return load_encoder(name, device)
-    from orthrus.nn.pretrained import PretrainedEncoder
-
-    encoder: MambaEncoder = PretrainedEncoder.from_pretrained(name, device=device)
-    return encoder

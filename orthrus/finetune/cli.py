@@ -160,7 +160,7 @@ def run(args: list[str]) -> Path:
     with ready_to_leave(told), hold(cli.root, grows=True):
         data: LabelledDataModule = cli.build(0).data
         _keep_config(cli)
-        data.tell()
+        data.report_dropped()
         for number in range(len(data.rows.splits)):
             cli.train_split(number)
         write_finetuning(cli.root, data, cli.config.model.checkpoint)

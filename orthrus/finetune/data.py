@@ -79,7 +79,7 @@ class LabelledDataModule(LightningDataModule):
         """The sides of the split of this run."""
         return self.rows.splits[self._split]
 
-    def tell(self) -> None:
+    def report_dropped(self) -> None:
         """Print what was left out of the labels, and why."""
         report_dropped_rows(self.labels, self.rows, messages())
 

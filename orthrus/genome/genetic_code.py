@@ -35,8 +35,8 @@ def amino_acids(table: int = STANDARD) -> NDArray[np.str_]:
 @cache
 def is_stop(table: int = STANDARD) -> NDArray[np.bool_]:
     """Whether each codon, by number (65,), is a stop codon."""
-    stop: NDArray[np.bool_] = amino_acids(table) == "*"
-    return stop
+    stops: NDArray[np.bool_] = amino_acids(table) == "*"
+    return stops
 
 
 def codon_numbers(codes: Codes, starts: NDArray[np.int64]) -> NDArray[np.int64]:

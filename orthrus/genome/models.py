@@ -7,6 +7,7 @@ strand; a transcript's exons ascend there, whatever its strand. In memory a huma
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -129,7 +130,7 @@ def mrna_position(
     exon_starts: Rows,
     exon_ends: Rows,
     exon_offsets: Rows,
-    strand: NDArray[np.signedinteger],
+    strand: NDArray[np.signedinteger[Any]],
     transcript: Rows,
     position: Rows,
 ) -> Rows:

@@ -6,10 +6,12 @@ lifted annotation adds another (``_2``). The pseudoautosomal genes of chrY are c
 them with ``_PAR_Y``, before release 25 with an R in the id (``ENSGR0000182378``).
 """
 
+from typing import TypeAlias
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Names = pa.StringArray | pa.ChunkedArray
+Names: TypeAlias = pa.StringArray | pa.ChunkedArray
 
 _PREFIX = r"^(?:(?i:gene|transcript|mrna|cds|ncrna|rrna|trna|pseudogene):|(?:rna|gene|id|cds)-)"
 _VERSIONED = r"(?:ENS[A-Z]*\d{11}|MGP_\w+_[GT]\d{7}|[NX][MRP]_\d+)"

@@ -191,9 +191,10 @@ class PairDataModule(LightningDataModule):
             )
         except InputError as error:
             fractions = f"data.val_fraction {self.val_fraction}, data.test_fraction {self.test_fraction}"
+            reason = str(error)
             if side != "train" and getattr(self, f"{side}_fraction") == 0:
-                error = InputError(f"0 transcripts of 0 families; raise data.{side}_fraction to, say, 0.1")
-            raise InputError(f"{side} side of {self._store.path} split by families ({fractions}): {error}") from None
+                reason = f"0 transcripts of 0 families; raise data.{side}_fraction to, say, 0.1"
+            raise InputError(f"{side} side of {self._store.path} split by families ({fractions}): {reason}") from None
 
     def _one_epoch(self, side: Split, limit: float | None) -> list[Any]:
         """The plans of an epoch, no more than ``limit`` where that is a number of batches and not a share."""

@@ -112,10 +112,14 @@ class MambaEncoder(nn.Module):
     def from_config(cls, config: Mapping[str, Any]) -> "Self":
         """The encoder, freshly initialised, that ``config`` describes; raises InputError for a config of other things.
 
-        Only the mixers of this package are built: a config comes with a checkpoint and must not name code to run.
+        Only the mixers of this package are built, and only of sizes that a machine can hold: a config comes with a
+        checkpoint or with embeddings of anybody's, and must not name code to run or take all memory.
         """
         try:
             mixer = config["mixer"]
+            for name, size in {**config, **mixer["init_args"]}.items():
+                if name in _LARGEST and isinstance(size, int) and size > _LARGEST[name]:
+                    raise InputError(f"{name} is {size:,}; an encoder has at most {_LARGEST[name]:,}")
             factory = partial(_MIXERS[mixer["class_path"]], **mixer["init_args"])
             return cls(**{**config, "mixer": factory})
         except (KeyError, TypeError) as error:
@@ -202,4 +206,8 @@ def _path(mixer: type) -> str:
     return f"{mixer.__module__}.{mixer.__qualname__}"
 
 
+_LARGEST = {
+    **{"n_tracks": 64, "d_model": 16_384, "n_layers": 512},
+    **{"d_state": 1_024, "d_conv": 64, "expand": 16},
+}
 _MIXERS = {_path(mixer): mixer for mixer in (Mamba, Mamba2)}

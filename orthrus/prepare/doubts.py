@@ -46,7 +46,7 @@ def doubting(chunks: Iterable[Chunk], findings: Findings, coding_only: bool = Fa
         known, stops = _counts(
             codes, np.concatenate([[0], np.cumsum(length)]), np.stack([is_stop(t) for t in tables.tolist()]), of_row
         )
-        coding += np.count_nonzero(start >= 0)
+        coding += int(np.count_nonzero(start >= 0))
         for reason, rows in (
             (NO_BASE, known == 0),
             (FEW_BASES, (known > 0) & (2 * known < length)),

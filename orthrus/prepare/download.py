@@ -126,8 +126,10 @@ def _fetch(url: str, path: Path, checksum: str | None, source: DownloadSource, p
     task = progress.add_task(path.name, total=None)
     part = path.with_name(path.name + ".part")
     try:
-        with hold(path):
-            pooch.retrieve(url, checksum, path.name, path.parent, downloader=_Resumed(part, progress, task))
+        with hold(path) as place:
+            if not path.exists() or (checksum and not pooch.hashes.hash_matches(path, checksum)):
+                pooch.retrieve(url, checksum, path.name, place, downloader=_Resumed(part, progress, task))
+                (place / path.name).replace(path)
     except (requests.RequestException, HTTPError) as error:
         raise _refusal(url, source, error) from None
     except InputError:

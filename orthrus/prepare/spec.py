@@ -106,13 +106,16 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
     path = find_recipe(path)
     document = load_yaml(path, "spec")
     where = str(path)
-    keys = ("species", "orthologs", "homologs", "aliases", "join_similar", "filters", "cds_frame")
+    keys = ("species", "orthologs", "homologs", "aliases", "filters", "cds_frame", "join_similar")
     fields = mapping(document, where, keys)
     species = fields.get("species")
     if not isinstance(species, dict) or not species:
         raise InputError(f"{where}: `species` is {species!r}; expected a species' name with its files, at least one.")
     folder = path.absolute().parent
     aliases = _aliases(fields.get("aliases") or {}, f"{where}, aliases")
+    odd = [name for name in map(str, species) if not name.strip() or any(ord(letter) < 32 for letter in name)]
+    if odd:
+        raise InputError(f"{where}: {odd[0]!r} is no name of a species; expected letters that can be printed.")
     known = [*map(str, species), *aliases]
     for name in only:
         if name not in map(str, species):

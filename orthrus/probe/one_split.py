@@ -101,9 +101,10 @@ def fit_on_axes(axes: linear.Axes, target: Target, split: Split) -> linear.Fit:
 
 
 def probe_shuffled(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:
-    """:func:`probe_features` of labels that are dealt out anew among training and validation rows: chance, or a leak.
+    """:func:`probe_features` of labels that are permuted among training and validation rows: chance, or a leak.
 
-    One deal of few labels is a noisy measure of chance, so there are as many, up to ten, as make 2,000 predictions.
+    One permutation of few labels measures chance with much noise, so there are as many, up to ten, as make 2,000
+    predictions.
     """
     rows = np.concatenate([split.train, split.validation])
     generator = np.random.default_rng(split.seed)

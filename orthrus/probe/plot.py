@@ -20,7 +20,7 @@ EXPLANATION = "bars from chance to the mean, whiskers its 95 % interval over spl
 def bar_chart(document: ProbeDocument, metric: str) -> Any:
     """The layered chart of a probe's scores on a metric, a row a feature set."""
     chance, sets = document.chance[metric], document.feature_sets
-    rows = []
+    rows: list[dict[str, Any]] = []
     for i, (name, feature_set) in enumerate(sets.items()):
         scores = feature_set.scores[metric]
         low, high = scores.interval95 or (None, None)
@@ -34,16 +34,16 @@ def bar_chart(document: ProbeDocument, metric: str) -> Any:
         for name, each in sets.items()
         for seed, score in zip(document.seeds, each.scores[metric].per_seed, strict=True)
     ]
-    values = [chance, *(row[name] for row in rows for name in ("mean", "low", "high")), *(dot["score"] for dot in dots)]
-    known = [value for value in values if value is not None]
-    low, high = min(known), max(known)
-    room = 0.2 * ((high - low) or 1)  # for the numbers
+    shown = [each.scores[metric] for each in sets.values()]
+    values = [chance, *(value for each in shown for value in (each.mean, *(each.interval95 or ()), *each.per_seed))]
+    least, most = min(values), max(values)
+    room = 0.2 * ((most - least) or 1)  # for the numbers
     y = alt.Y("features:N", sort=list(sets), title=None).axis(
         grid=False, labelColor=INK, labelFontSize=12, labelLimit=190
     )
     x = (
         alt.X("mean:Q", title=f"{TITLES[metric]}, chance {chance:.2f} dotted")
-        .scale(domain=[low, high + room], nice=False)
+        .scale(domain=[least, most + room], nice=False)
         .axis(tickCount=4)
     )
     hover = [

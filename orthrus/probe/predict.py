@@ -65,10 +65,10 @@ def predict(
         options: ``coordinates``, ``genome``, ``cds``, ``device`` and ``token_budget`` of :func:`orthrus.embed`.
 
     Returns:
-        Columns ``transcript_id`` (row numbers of sequences without ids), ``gene_name`` where a store knows it, ``label``
-        where there are several, ``value`` (in the labels' unit, or a probability), ``low`` and ``high`` (of numbers),
-        and ``percentile``: the share, in percent, of the transcripts held out when the head was fitted that have a
-        lower value.
+        Columns ``transcript_id`` (row numbers of sequences without ids), ``gene_name`` where a store knows it,
+        ``label`` where there are several, ``value`` (in the labels' unit, or a probability), ``low`` and ``high`` (of
+        numbers), and ``percentile``: the share, in percent, of the transcripts held out when the head was fitted that
+        have a lower value.
 
     Raises:
         InputError: as :func:`orthrus.embed` and :func:`head_for` do.

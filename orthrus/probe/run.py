@@ -208,7 +208,9 @@ def _probe_all(
     }
     if CODON in readouts:
         (codon_MC,) = readouts[CODON][0].values()
-        both = [partial(probe_beside, member, codon_MC, rows.target) for member in readouts[EMBEDDING]]
+        both: list[Callable[[Split], SeedScores]] = [
+            partial(probe_beside, member, codon_MC, rows.target) for member in readouts[EMBEDDING]
+        ]
         probes = {EMBEDDING: probes[EMBEDDING], EMBEDDING_AND_CODON: both, **probes}
     probes[LABEL_SHUFFLE] = [partial(probe_shuffled, first, rows.target)]
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -79,7 +79,7 @@ def _numbers(labels: Labels, rows: NDArray[np.int64], columns: Sequence[Sequence
                 f"{labels.place(rows[text[0]])}: {name} is {values[text[0]]!r}, not a number ({text.size:,} such rows);"
                 " a regression target is numeric, or is this a classification or multilabel task?"
             )
-    finite = np.isfinite(numbers).all(axis=1)
+    finite = np.asarray(np.isfinite(numbers).all(axis=1))
     too_large = np.argwhere(finite[:, None] & (np.abs(numbers) > MAX_NUMBER))
     if len(too_large):
         row, column = too_large[0]

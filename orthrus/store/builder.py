@@ -107,7 +107,7 @@ class StoreBuilder:
         self._write(chunk)
 
     def longest_cds(self) -> Iterator[tuple[str, str, Codes, int]]:
-        """Species, gene id, codes and genetic code of the longest CDS of each gene that has one, of those added so far."""
+        """Species, gene id, codes and genetic code of the longest CDS of each coding gene that was added so far."""
         self._write(self._pending.take())
         self._codes.flush()
         columns = pa.concat_tables(self._columns).unify_dictionaries()

@@ -58,6 +58,11 @@ class TranscriptStore:
                 " Prepare the store again, or use the orthrus version that made it"
                 f" ({meta.get('created_by', 'unknown')})."
             )
+        for key, kind in {"species": list, "counts": dict, "dropped": dict, "warnings": list}.items():
+            if not isinstance(meta.get(key), kind):
+                raise InputError(
+                    f"{path / 'meta.json'} has no {key} that can be used; copy or prepare the store again."
+                )
         for name, size in sizes.items():
             found = (path / name).stat().st_size if (path / name).is_file() else None
             if found != size:

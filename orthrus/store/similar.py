@@ -89,16 +89,18 @@ def _kmers_of_genes(genes: Members, low: int, high: int) -> tuple[Kmers, int]:
     def part(first: int, last: int) -> Kmers:
         rows = slice(first, last)
         hashes, owner = _sampled(genes.codes, genes.start[rows], genes.length[rows], np.uint64(low), np.uint64(high))
-        kmers = (hashes * np.uint64(EVERY) >> np.uint64(bits) << np.uint64(bits)) | gene[rows][owner]
+        kmers: Kmers = (hashes * np.uint64(EVERY) >> np.uint64(bits) << np.uint64(bits)) | gene[rows][owner]
         kmers.sort()
-        return kmers[np.concatenate([kmers[:1] == kmers[:1], kmers[1:] != kmers[:-1]])]
+        distinct: Kmers = kmers[np.concatenate([kmers[:1] == kmers[:1], kmers[1:] != kmers[:-1]])]
+        return distinct
 
     with ThreadPoolExecutor() as pool:  # the work is done without the interpreter's lock
         parts = list(pool.map(part, cuts[:-1].tolist(), cuts[1:].tolist()))
     kmers = np.concatenate(parts)
     kmers.sort()
-    same = (kmers[1:] ^ kmers[:-1]) >> np.uint64(bits) == 0
-    return kmers[np.append(same, False) | np.insert(same, 0, False)], bits
+    shared = np.zeros(len(kmers) + 1, dtype=np.bool_)
+    shared[1:-1] = (kmers[1:] ^ kmers[:-1]) >> np.uint64(bits) == 0
+    return kmers[shared[1:] | shared[:-1]], bits
 
 
 def _pairs_of(kmers: Kmers, gene_bits: int) -> Numbers:

@@ -12,7 +12,7 @@ from orthrus.probe.document import DOCUMENT_FILE, ProbeDocument, read_document
 from orthrus.report.run_folder import read_curves
 from orthrus.study.laws import fit_power_law
 from orthrus.study.run import folder_of, is_done, probe_folder
-from orthrus.study.spec import NUCLEOTIDES, PARAMETERS, Fit, StudySpec
+from orthrus.study.spec import PARAMETERS, Fit, StudySpec
 
 STUDY_FILE = "study.json"
 FORMAT_VERSION: Literal[1] = 1
@@ -139,10 +139,13 @@ def size_of(fit: FitResult, along: str) -> float:
     return float(fit.parameters if along == PARAMETERS else fit.nucleotides)
 
 
+_ALONG: tuple[Literal["parameters", "nucleotides"], ...] = ("parameters", "nucleotides")
+
+
 def _laws(fits: Sequence[FitResult]) -> Iterator[Law]:
     outcomes = [*(fits[0].tasks if fits else ()), VALIDATION_LOSS]
     for outcome in outcomes:
-        for along in (PARAMETERS, NUCLEOTIDES):
+        for along in _ALONG:
             for group in dict.fromkeys(group_of(fit, along) for fit in fits):
                 of_group = [(size_of(f, along), f.error(outcome)) for f in fits if group_of(f, along) == group]
                 known = np.array([(x, y) for x, y in of_group if y is not None], dtype=np.float64).reshape(-1, 2)

@@ -20,6 +20,7 @@ from orthrus.cli.table import COMMANDS
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.prepare import load_spec, prepare
 from orthrus.probe.tasks import read_task
+from orthrus.study.spec import read_study
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [
@@ -123,6 +124,8 @@ def test_yaml_is_read_by_what_it_is_for(
         assert stop.value.code == 0, capsys.readouterr().err
     elif "labels" in keys:
         read_task(file)
+    elif "nucleotides" in keys:
+        assert read_study(file).fits()
     else:
         pytest.fail(f"{block} has {', '.join(keys)}: of what is it a part?")
 

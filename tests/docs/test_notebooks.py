@@ -26,7 +26,7 @@ def test_a_notebook_was_run_from_top_to_bottom_and_complains_of_nothing(path: Pa
         for output in cell.outputs:
             assert output.output_type != "error", output
             text = output.get("text", "")
-            for complaint in ("ipywidgets", "Warning", "Traceback"):
+            for complaint in ("ipywidgets", "Warning", "Traceback", "\r\x1b", "\x1b[2K"):
                 assert complaint not in text, text
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from orthrus.embedding.file import Embeddings, read_embeddings
@@ -105,3 +106,10 @@ def test_further_columns_of_vectors_are_readouts(write_parquet):
     assert found.with_readout("last.max").all_readouts.keys() == {"last.max"}
     with pytest.raises(InputError, match=r"no readout 'max'.*last.mean, last.max"):
         found.with_readout("max")
+
+
+def test_metadata_that_is_a_list_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"transcript_id": ["a"], "embedding": [[1.0]]}).replace_schema_metadata({b"orthrus": b"[1]"})
+    pq.write_table(table, tmp_path / "e.parquet")
+    with pytest.raises(InputError, match="expected keys and values"):
+        read_embeddings(tmp_path / "e.parquet")

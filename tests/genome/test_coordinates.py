@@ -47,8 +47,8 @@ def test_without_a_length_the_sequence_tells_it(tmp_path: Path, header: str) -> 
     rows = [f"A\tGA{blank}\t0\t9\t4,9\t", f"B\tGB{blank}\t\t\t\t", f"C\tGC{blank}\t0\t3\t5\t"]
     got = read_coordinates(table(tmp_path / "t.tsv", *rows, header=header), "cat", tmp_path / "t.fa")
     assert got.length.tolist() == [9, 7, 5]
+    wrong = table(tmp_path / "t.tsv", f"A\tGA{blank}\t0\t10\t\t", header=header)
     with pytest.raises(InputError, match="line 2: CDS 0-10 of A does not lie in its 9 nt"):
-        wrong = table(tmp_path / "t.tsv", f"A\tGA{blank}\t0\t10\t\t", header=header)
         read_coordinates(wrong, "cat", tmp_path / "t.fa")
 
 

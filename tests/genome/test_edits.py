@@ -183,3 +183,21 @@ def test_common_bases_of_both_alleles_are_no_edit() -> None:
     assert (deletion.start, deletion.end, deletion.grows_by) == (6, 8, -2)
     insertion = trimmed(5, encode_bases("A", "ref"), encode_bases("AAA", "alt"))
     assert (insertion.start, insertion.end, insertion.bases.tolist()) == (6, 6, [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("genetic_code", "alt", "expected"),
+    [
+        (1, "TGA", "stop_gained"),
+        (2, "TGA", "missense_variant"),
+        (1, "AGA", "missense_variant"),
+        (2, "AGA", "stop_gained"),
+    ],
+)
+def test_consequences_are_by_the_genetic_code_of_the_mrna(genetic_code: int, alt: str, expected: str) -> None:
+    codes = annotate(encode_bases("ATGCCCGGGTAA", "test"), (0, 12), [12])
+    reference = Mrna(codes, (0, 12), np.array([12], np.int32), genetic_code)
+    edit = trimmed(3, encode_bases("CCC", "ref"), encode_bases(alt, "alt"))
+    edited = apply(reference, edit)
+    assert edited.genetic_code == genetic_code
+    assert consequence(reference, edit, edited) == expected

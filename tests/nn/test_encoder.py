@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.mamba import Mamba
+from orthrus.nn.mamba2 import Mamba2
 from orthrus.nn.pooling import region_pool
 from orthrus.scan.reverse import reverse_rows
 
@@ -265,3 +266,22 @@ def test_compiled_encoder_is_the_same() -> None:
         results.append([hidden.detach(), *(parameter.grad.clone() for parameter in encoder.parameters())])
     for plain, same in zip(*results, strict=True):
         torch.testing.assert_close(same, plain)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("mixer", [Mamba, Mamba2])
+def test_a_gpu_gives_the_vectors_and_gradients_of_the_cpu(mixer: type[nn.Module], bidirectional: bool) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    torch.manual_seed(0)
+    encoder = MambaEncoder(6, 64, 2, bidirectional, mixer=mixer)
+    tracks, lengths = make_batch([300, 17, 256])
+    found = []
+    for device in ("cpu", "cuda"):
+        encoder = encoder.to(device)
+        vectors = encoder.represent(tracks.to(device), lengths.to(device))
+        gradients = torch.autograd.grad(vectors.square().sum(), list(encoder.parameters()))
+        found.append([vectors.detach().cpu(), *(gradient.cpu() for gradient in gradients)])
+    for on_cpu, on_gpu in zip(*found, strict=True):
+        torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-4 * float(on_cpu.abs().max()))

@@ -73,7 +73,9 @@ def weighted_ridge_test_predictions(
 ) -> NDArray[np.float64]:
     """scikit-learn's ridge of blocks that are standardised, then weighted: the weights and penalty of least error."""
     train, validation, test = sides
-    standard = [StandardScaler().fit(block[train].astype(np.float64)).transform(block.astype(np.float64)) for block in blocks]
+    standard = [
+        StandardScaler().fit(block[train].astype(np.float64)).transform(block.astype(np.float64)) for block in blocks
+    ]
     best = (np.inf, np.empty(0))
     for of_block in weights:
         scaled = np.hstack([weight * block for weight, block in zip(of_block, standard, strict=True)])

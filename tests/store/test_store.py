@@ -71,6 +71,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         "cds_end": 7,
         "exon_ends": [3, 8],
         "source": "f",
+        "genetic_code": 1,
     }
     assert store.transcripts["cds_start"].to_pylist() == [1, -1]
     assert store.meta["created_by"] == "a test"
@@ -337,3 +338,14 @@ def test_a_large_file_is_sampled_on_opening_and_compared_whole_on_verifying(
     codes.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     with pytest.raises(InputError, match=r"codes\.u8 does not match"):
         TranscriptStore.open(path).verify()
+
+
+@pytest.mark.parametrize(("key", "value"), [("species", None), ("species", "human"), ("counts", []), ("warnings", 3)])
+def test_a_description_that_lacks_what_is_read_later_is_refused_on_opening(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    path = build_store(tmp_path / "s").path
+    meta = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps({**meta, key: value}))
+    with pytest.raises(InputError, match=f"has no {key} that can be used"):
+        TranscriptStore.open(path)

@@ -63,8 +63,11 @@ def test_measures_by_kind_are_those_of_the_pairs_of_that_kind() -> None:
     geometry.update(**pairs)
     measures = geometry.compute()
     splice = pairs["pair_kind_N"] == 1
-    literal = torch.tensor([hit for hit, _ in literal_hits(pairs)]).float()
+    found = literal_hits(pairs)
+    literal = torch.tensor([hit for hit, _ in found]).float()
+    chance = torch.tensor([1 / candidates for _, candidates in found])
     assert measures["retrieval_top1_splice"] == literal[splice].mean()
+    torch.testing.assert_close(measures["retrieval_chance_splice"], chance[splice].mean())
     torch.testing.assert_close(
         measures["alignment_splice"], alignment(pairs["view0_ND"][splice], pairs["view1_ND"][splice])
     )

@@ -1,18 +1,22 @@
 """Which rank is missing when a run of several ends because the others waited for it in vain.
 
 A collective operation that times out says that somebody did not come, not who. So each rank leaves a mark in the run
-folder at every step, a file of some bytes, and when an error ends the run the marks of ranks that lag behind are told.
+folder at every batch, a file of some bytes, which a thread touches every other second. When an error ends the run, the
+ranks are told whose mark is of an earlier batch (they hang in it) or was not touched of late (stopped, or cut off).
 """
 
 import logging
 import os
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from socket import gethostname
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+_TOUCHED, _SILENT = 2.0, 15.0  # seconds between touches, and without one before a rank counts as missing
 _log = logging.getLogger(__name__)
 
 
@@ -26,6 +30,16 @@ class Presence(Callback):
     def __init__(self, run_folder: str) -> None:
         self._folder = Path(run_folder) / ".partial"
         self._batch = 0
+        self._over = threading.Event()
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Begin to touch the mark."""
+        if trainer.world_size > 1:
+            threading.Thread(target=self._touch, args=(self._mark(trainer.global_rank),), daemon=True).start()
+
+    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        """Touch it no longer."""
+        self._over.set()
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Leave this rank's mark."""
@@ -41,12 +55,24 @@ class Presence(Callback):
             return
         for rank in range(trainer.world_size):
             count, _, who = self._read(rank).partition(" ")
-            if rank != trainer.global_rank and int(count) < self._batch:
+            silent = self._touched(trainer.global_rank) - self._touched(rank) > _SILENT
+            if rank != trainer.global_rank and (int(count) < self._batch or silent):
                 _log.error(
-                    "rank %d was not there: it began batch %s last (%s), this one is at batch %d. It hangs, was stopped or"
-                    " is cut off: look at it there, end it, and go on with --resume auto",
+                    "rank %d was not there: it began batch %s last (%s), this one is at batch %d. It hangs, was stopped"
+                    " or is cut off: look at it there, end it, and go on with --resume auto",
                     rank, count, who or "it never began", self._batch,
                 )  # fmt: skip
+
+    def _touch(self, mark: Path) -> None:
+        while not self._over.wait(_TOUCHED):
+            with suppress(OSError):
+                os.utime(mark)
+
+    def _touched(self, rank: int) -> float:
+        try:
+            return self._mark(rank).stat().st_mtime
+        except OSError:
+            return 0.0
 
     def _mark(self, rank: int) -> Path:
         return self._folder / f"rank-{rank}"
