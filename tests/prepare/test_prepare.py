@@ -175,12 +175,12 @@ def test_paths_with_variables_are_the_shells(folder: Path, monkeypatch: pytest.M
     ("document", "message"),
     [
         ("a: [", "is no valid YAML"),
-        ("- a\n- b\n", "found ['a', 'b']; expected keys and values (species, orthologs, homologs, aliases, filters,"),
+        ("- a\n- b\n", "found ['a', 'b']; expected keys and values (species, orthologs, homologs, aliases,"),
         ("", "found None; expected keys and values"),
         ("species:\n  a: {}\nspecies:\n  b: {}\n", "key 'species' occurs twice"),
         (
             {"specie": {}},
-            "unknown key 'specie' (did you mean 'species'?); expected species, orthologs, homologs, aliases, filters,",
+            "unknown key 'specie' (did you mean 'species'?); expected species, orthologs, homologs, aliases,",
         ),
         ({"species": {}}, "`species` is {}"),
         ({"orthologs": []}, "`species` is None"),
