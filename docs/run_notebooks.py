@@ -4,8 +4,11 @@ Names of notebooks as arguments run those alone.
 """
 
 import os
+import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import nbformat
@@ -13,6 +16,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 _TIMEOUT = 900  # seconds a cell
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours, movements of the cursor
 _LANGUAGE = {"name": "python", "pygments_lexer": "ipython3"}
 
 
@@ -28,8 +32,21 @@ def execute(path: Path, folder: Path) -> nbformat.NotebookNode:
     client.execute(env=environment)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times, which differ each time
+        if "outputs" in cell:
+            cell.outputs = list(_as_seen(cell.outputs))
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": _LANGUAGE}
     return notebook
+
+
+def _as_seen(outputs: list[nbformat.NotebookNode]) -> Iterator[nbformat.NotebookNode]:
+    """The outputs as a terminal shows them in the end: each bar once, no colours, no path of this machine."""
+    for _, group in groupby(outputs, key=lambda output: output.get("name", id(output))):
+        first, *others = group
+        if first.output_type == "stream":
+            text = "".join(output.text for output in (first, *others)).replace("\r\n", "\n")
+            text = _CONTROL.sub("", text).replace(str(NOTEBOOKS.parents[1]), "...")
+            first.text = "\n".join(line.rsplit("\r", 1)[-1].rstrip() for line in text.split("\n"))
+        yield first
 
 
 def main() -> None:

@@ -72,12 +72,9 @@ def draw_heat(scores: pa.Table, measure: str, title: str, path: Path) -> None:
     )
     for start, ax in zip(starts, axes[:, 0], strict=True):
         part = slice(start, start + _LINE)
-        image = ax.imshow(
-            np.pad(values_4P[:, part], ((0, 0), (0, _LINE - len(positions[part]))), constant_values=np.nan),
-            aspect="auto",
-            interpolation="nearest",
-            **colours,
-        )
+        lacking = min(_LINE, len(positions)) - len(positions[part])
+        row = np.pad(values_4P[:, part], ((0, 0), (0, lacking)), constant_values=np.nan)
+        image = ax.imshow(row, aspect="auto", interpolation="nearest", **colours)
         ax.set_yticks(range(4), list(BASES[1:]))
         ticks = range(0, len(positions[part]), 10)
         ax.set_xticks(ticks, [f"{positions[start + i]:,}\n{bases[start + i]}" for i in ticks], fontsize=7)

@@ -64,10 +64,9 @@ class _Base(PreTrainedModel):
 class OrthrusModel(_Base):
     """Tracks (B, C, L) and lengths (B,) -> hidden states (B, T, D) and their means over each transcript (B, D)."""
 
-    _keys_to_ignore_on_load_unexpected = (r"^masked_base_head\.", r"^sequence_head\.")
-
     def __init__(self, config: OrthrusConfig) -> None:
         super().__init__(config)
+        self._keys_to_ignore_on_load_unexpected = [r"^masked_base_head\.", r"^sequence_head\."]
         self.post_init()
 
     def forward(self, tracks: Tensor, lengths: Tensor | None = None) -> BaseModelOutputWithPooling:

@@ -34,9 +34,9 @@ def bar_chart(document: ProbeDocument, metric: str) -> Any:
         for name, each in sets.items()
         for seed, score in zip(document.seeds, each.scores[metric].per_seed, strict=True)
     ]
-    values = [chance, *(row[name] for row in rows for name in ("mean", "low", "high")), *(dot["score"] for dot in dots)]
-    known = [value for value in values if value is not None]
-    least, most = min(known), max(known)
+    shown = [each.scores[metric] for each in sets.values()]
+    values = [chance, *(value for each in shown for value in (each.mean, *(each.interval95 or ()), *each.per_seed))]
+    least, most = min(values), max(values)
     room = 0.2 * ((most - least) or 1)  # for the numbers
     y = alt.Y("features:N", sort=list(sets), title=None).axis(
         grid=False, labelColor=INK, labelFontSize=12, labelLimit=190

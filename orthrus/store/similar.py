@@ -98,8 +98,9 @@ def _kmers_of_genes(genes: Members, low: int, high: int) -> tuple[Kmers, int]:
         parts = list(pool.map(part, cuts[:-1].tolist(), cuts[1:].tolist()))
     kmers = np.concatenate(parts)
     kmers.sort()
-    same = (kmers[1:] ^ kmers[:-1]) >> np.uint64(bits) == 0
-    return kmers[np.append(same, False) | np.insert(same, 0, False)], bits
+    shared = np.zeros(len(kmers) + 1, dtype=np.bool_)
+    shared[1:-1] = (kmers[1:] ^ kmers[:-1]) >> np.uint64(bits) == 0
+    return kmers[shared[1:] | shared[:-1]], bits
 
 
 def _pairs_of(kmers: Kmers, gene_bits: int) -> Numbers:

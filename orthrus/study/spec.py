@@ -30,14 +30,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from orthrus.errors import InputError
 from orthrus.probe.tasks import TaskSpec, read_task
 from orthrus.recipes import find_recipe
 from orthrus.spec_file import load_yaml, mapping
 
-PARAMETERS, NUCLEOTIDES = "parameters", "nucleotides"
+PARAMETERS: Literal["parameters"] = "parameters"
+NUCLEOTIDES: Literal["nucleotides"] = "nucleotides"
 _KEYS = ("fit", "settings", "nucleotides", "warmup", "seeds", "axes", "probe")
 _PROBE_KEYS = ("store", "tasks", "readouts", "splits")
 _SET_BY_STUDY = (

@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, list[str] | str]] = {
     "Retrieval of held-out partners": {
         "All pairs, and chance": ["val/retrieval_top1", "val/retrieval_chance"],
         "By kind": "^val/retrieval_top1_",
+        "Chance by kind": "^val/retrieval_chance_",
         "Within a training batch": ["train/retrieval_top1"],
     },
     "Shape of the embedding": {

@@ -151,7 +151,7 @@ def test_what_cannot_be_run_is_one_line(
     assert "give it or model.lora, not both" in refusal(
         f"--model.checkpoint={checkpoint}", "--model.freeze=true", "--model.lora=orthrus.finetune.lora.LoRA"
     )
-    assert "no checkpoint at" in refusal(f"--model.checkpoint={tmp_path / 'nothing.ckpt'}")
+    assert "no model" in refusal(f"--model.checkpoint={tmp_path / 'nothing.ckpt'}")
     assert "see `orthrus finetune --help`" in refusal("--model.learning_rat=1")
     assert not (tmp_path / "run").exists()
     assert finetune(path, f"--model.checkpoint={checkpoint}", epochs=1) == 0

@@ -35,8 +35,8 @@ class Ownership:
     """``owner`` (P,): the transcript of each part. ``node`` (T,): its row in ``nodes`` + ``witnesses``, end to end.
 
     ``first_part`` (T,): its first part in the file, which tells its contig and strand. ``witness`` (T,): the row of its
-    key in ``witnesses``, -1 without. ``protein`` (T,): of a coding sequence that is a transcript of its gene, beside others, its
-    id; else null.
+    key in ``witnesses``, -1 without. ``protein`` (T,): the id of a coding sequence that is a transcript of its gene,
+    beside others; else null.
     """
 
     owner: Rows
