@@ -60,16 +60,24 @@ def attribute(column: pa.ChunkedArray, dialect: Dialect, *keys: str) -> pa.Strin
 
 
 def _values(texts: pa.StringArray, dialect: Dialect, key: str) -> pa.StringArray:
-    value = pa.nulls(len(texts), pa.string())
-    for pattern in (dialect.first, dialect.usual, dialect.general):
+    leads = len(texts) > 0 and texts[0].as_py().startswith(key)
+    quick, other = (dialect.first, dialect.usual) if leads else (dialect.usual, dialect.first)
+    value = _matched(texts, quick, key)
+    for pattern in (other, dialect.general):
         if value.null_count:
             absent = pc.is_null(value)
-            match = pc.extract_regex(texts.filter(absent), pattern.format(key=key))
-            found = pc.struct_field(match, ["value"])
-            if pattern is dialect.general:
-                found = pc.if_else(pc.equal(found, ""), pc.struct_field(match, ["bare"]), found)
-            value = pc.replace_with_mask(value, absent, pc.if_else(pc.equal(found, ""), None, found))
+            value = pc.replace_with_mask(value, absent, _matched(texts.filter(absent), pattern, key))
     return value
+
+
+def _matched(texts: pa.StringArray, pattern: str, key: str) -> pa.StringArray:
+    """What a pattern finds, null where that is nothing."""
+    match = pc.extract_regex(texts, pattern.format(key=key))
+    found = pc.struct_field(match, ["value"])
+    if "<bare>" not in pattern:  # whose values are not empty
+        return found
+    found = pc.if_else(pc.equal(found, ""), pc.struct_field(match, ["bare"]), found)
+    return pc.if_else(pc.equal(found, ""), None, found)
 
 
 def bare_id(column: pa.ChunkedArray) -> pa.StringArray:

@@ -18,6 +18,7 @@ STRANDS = "+-.?*"  # * as R's packages write what GFF3 calls ?
 MAX_POSITION = 1 << 40
 
 _TOLD_BY = 4 << 20  # bytes at the beginning of a file
+_VOTES = 100
 _PARTS = {"exon", "CDS", "stop_codon", "start_codon"}
 
 
@@ -74,6 +75,8 @@ def dialect_of_file(path: Path) -> Dialect | None:
             continue
         if dialect := dialect_of(fields[8]):
             votes[fields[2] in _PARTS].append(dialect)
+            if len(votes[True]) == _VOTES:
+                break
     told = votes[True] or votes[False]
     if told:
         return max((GFF3, GTF), key=told.count)

@@ -46,6 +46,8 @@ _NO_NODES_GFF3 = (
 _SCAFFOLDS = ("scaffold", "supercontig")
 _UNPLACED = ("Unknown", "Un")
 
+_TAIL = 1 << 16  # bytes at the end of a file that hold its last two lines
+
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _PLACE = ("contig", "strand", "start", "end", "row")
 
@@ -82,15 +84,16 @@ class _Contigs:
     chromosomes: dict[str, str] = field(default_factory=dict)
     circular: set[str] = field(default_factory=set)
 
-    def read(self, table: pa.Table) -> None:
+    def read(self, table: pa.Table, may_be_circular: bool) -> None:
         """Which chromosome a contig is: a chromosome's or its own name, "" if it is a scaffold; whether it is circular.
 
         NCBI's rows are of the type ``region`` and say ``genome=chromosome;chromosome=2``; of a scaffold that belongs to
         chromosome 2 ``genome=genomic;chromosome=2``, and of others ``chromosome=Unknown``. Ensembl's are of the type
         ``chromosome`` or ``scaffold``. ``Is_circular`` may stand in a row of any type.
         """
-        circular = pc.match_substring_regex(table["attributes"], r"(?i)\bis_circular[= ]\"?true")
-        self.circular.update(table.filter(circular)["contig"].to_pylist())
+        if may_be_circular:  # quickly seen, so that few files are searched
+            circular = pc.match_substring_regex(table["attributes"], r"(?i)\bis_circular[= ]\"?true")
+            self.circular.update(table.filter(circular)["contig"].to_pylist())
         kinds = table["type"].cast(pa.string())
         rows = table.filter(pc.is_in(kinds, pa.array(["region", "chromosome", *_SCAFFOLDS])))
         columns = (rows[name].to_pylist() for name in ("contig", "type", "attributes"))
@@ -114,7 +117,7 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
     tables: dict[str, list[pa.Table]] = {"parts": [], "nodes": [], "witnesses": [], "gene_rows": []}
     contigs = _Contigs()
     n_rows = 0
-    last = before = b""
+    tail = b""
     with open_bytes(path) as stream:
         for block in blocks(stream, path):
             table = _parse(block, path, dialect)
@@ -125,7 +128,7 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
                     f'{path}: attributes {table["attributes"][0].as_py()[:60]!r} are neither GTF (gene_id "X";) nor'
                     " GFF3 (ID=X); expected one of them."
                 )
-            contigs.read(table)
+            contigs.read(table, may_be_circular=b"ircular" in block)
             table = table.append_column("row", pa.array(np.arange(n_rows, n_rows + len(table))))
             n_rows += len(table)
             parts, witnesses = _parts(table, dialect)
@@ -133,8 +136,7 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
             tables["witnesses"].append(witnesses)
             tables["nodes"].append(_nodes(table, dialect))
             tables["gene_rows"].append(_gene_rows(table, dialect))
-            *_, before_here, last = [before, *block[-BLOCK // 64 :].splitlines(keepends=True)]
-            before = last if last.endswith(b"\n") else before_here
+            tail = (tail + block[-_TAIL:])[-_TAIL:]
     if dialect is None or not n_rows:
         fault = first_fault(path)
         raise fault or InputError(f"{path} has no annotation rows; expected a GTF or GFF3 file with exon rows.")
@@ -144,6 +146,7 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
         **whole, gene_rows=gene_rows, chromosomes=contigs.chromosomes,
         circular=frozenset(contigs.circular), dialect=dialect,
     )  # fmt: skip
+    before, last = [b"", *tail.splitlines(keepends=True)][-2:]
     is_open = not last.endswith(b"\n") and not last.startswith(b"#")
     if is_open and (is_cut(last, before, dialect) or _lacks_parent(rows, n_rows - 1)):
         raise truncated(path)
