@@ -28,14 +28,15 @@ clean-demo:
 	rm -rf $(DEMO)
 
 # The heads that come with the shipped model, for `orthrus predict`: to be made anew whenever its weights change.
-# ORTHRUS_SHARED names the folder of the labels.
+# ORTHRUS_SHARED names the folder of the labels. The embeddings know the families; controls, which need the store, are not part of a head.
 MODEL := orthrus-codon
 HEADS := half_life go_molecular_function localization
 heads: install
 	$(BIN)/orthrus prepare --config prepare/corpus --species human --output stores/human --overwrite
-	$(BIN)/orthrus embed --model $(MODEL) --input stores/human --output runs/heads/embeddings.parquet --overwrite
+	$(BIN)/orthrus embed --model $(MODEL) --input stores/human --precision bf16 \
+	  --output runs/heads/embeddings.parquet --overwrite
 	for task in $(HEADS); do \
-	  $(BIN)/orthrus probe --task probe/$$task --embeddings runs/heads/embeddings.parquet --store stores/human \
+	  $(BIN)/orthrus probe --task probe/$$task --embeddings runs/heads/embeddings.parquet \
 	    --output runs/heads/$$task --overwrite && \
 	  rm -rf orthrus/models/$(MODEL)/heads/$$task && mkdir -p orthrus/models/$(MODEL)/heads && \
 	  cp -r runs/heads/$$task/head orthrus/models/$(MODEL)/heads/$$task || exit 1; \
