@@ -95,6 +95,9 @@ class ContrastiveTerm(Term):
         memory: int = 0,
     ) -> None:
         super().__init__(weight)
+        for name, width in (("d_hidden", d_hidden), ("d_out", d_out)):
+            if width < 1:
+                raise InputError(f"{name} is {width}; the projector needs a width of at least 1")
         self.projector = Projector(d_model, d_hidden, d_out)
         self.loss = loss()
         self.memory = PairMemory(memory, d_out) if memory else None

@@ -58,6 +58,10 @@ class PairRows(NamedTuple):
         return self.own_2ND @ self.all_2MD.flip(0).mT
 
 
+MAX_WEIGHT = 1_000_000
+"""Of a kind of pairs: more would leave the range of numbers in which losses are added."""
+
+
 class PairLoss(nn.Module, ABC):
     """A loss over pairs: ``loss_fn(view0_ND, view1_ND, pair_kind_N=None, family_N=None)`` -> scalar.
 
@@ -77,8 +81,8 @@ class PairLoss(nn.Module, ABC):
         super().__init__()
         self.pair_weights = (self_weight, splice_weight, ortholog_weight)
         for kind, weight in zip(PairKind, self.pair_weights, strict=True):
-            if not weight >= 0:
-                raise InputError(f"{kind.label}_weight must be 0 or more, got {weight}")
+            if not 0 <= weight <= MAX_WEIGHT:
+                raise InputError(f"{kind.label}_weight must be 0 to {MAX_WEIGHT:,}, got {weight}")
 
     @abstractmethod
     def losses(self, rows: PairRows) -> Tensor:

@@ -49,6 +49,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {  # of numbers, whatever else an opti
     "trainer.limit_test_batches": (0, math.inf),
     "trainer.log_every_n_steps": (1, math.inf),
     "trainer.num_nodes": (1, math.inf),
+    "trainer.overfit_batches": (0, 2**31),
     "trainer.num_sanity_val_steps": (-1, math.inf),
     "trainer.val_check_interval": (_SMALLEST, math.inf),
 }

@@ -25,6 +25,8 @@ from orthrus.objectives.geometry import retrieval_top1
 from orthrus.training.optim import parameter_groups, warmup_cosine
 from orthrus.training.pair_geometry import PairGeometry
 
+MAX_LEARNING_RATE = 1000.0  # far beyond what trains, within what float32 parameters can take a step of
+
 
 class Pretraining(LightningModule):
     """Pretrains an encoder on positive pairs.
@@ -58,8 +60,10 @@ class Pretraining(LightningModule):
         super().__init__()
         if chunk_rows is not None and chunk_rows < 1:
             raise InputError(f"model.chunk_rows must be at least 1, got {chunk_rows}")
-        if not 0 < learning_rate < math.inf:
-            raise InputError(f"model.learning_rate is {learning_rate}; expected more than 0")
+        if not 0 < learning_rate <= MAX_LEARNING_RATE:
+            raise InputError(
+                f"model.learning_rate is {learning_rate}; expected more than 0, and at most {MAX_LEARNING_RATE:g}"
+            )
         for option, value in (
             ("encoder_decay", encoder_decay), ("head_decay", head_decay), ("warmup_steps", warmup_steps)
         ):  # fmt: skip

@@ -147,7 +147,7 @@ def test_bad_input_is_refused(name: str) -> None:
     for temperature in (0, -1, float("nan")):
         with pytest.raises(InputError, match="temperature must be above 0, got"):
             build(temperature=temperature)
-    with pytest.raises(InputError, match="splice_weight must be 0 or more, got -1"):
+    with pytest.raises(InputError, match="splice_weight must be 0 to 1,000,000, got -1"):
         build(splice_weight=-1)
 
 
