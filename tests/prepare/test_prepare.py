@@ -298,11 +298,11 @@ def test_an_interrupt_leaves_no_store(folder: Path, number: signal.Signals, stat
     assert set(folder.parent.rglob("*")) == before
 
 
-def test_records_without_a_sequence_are_left_out_and_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_without_a_sequence_are_left_out_and_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "some.fa").write_text(">a\nACGT\n>b\n\n>c\nACG\n")
     with open_or_prepare(folder / "some.fa") as made:
         assert made.column("transcript_id") == ["a", "c"]
-    assert "1 records without a sequence (for example b)" in capsys.readouterr().err
+    assert "1 records without a sequence (for example b)" in caplog.text
     for text in (">a\n\n>b\n", ">a\rACGT\r"):
         (folder / "none.fa").write_bytes(text.encode())
         with pytest.raises(InputError, match=r"no transcript of .*none\.fa"), open_or_prepare(folder / "none.fa"):
