@@ -98,7 +98,7 @@ def test_every_format_comes_back_to_the_mrna(
 def test_a_ribosome_that_slips_reads_on_where_each_row_says(
     write: Callable[[Model], list[str]], data: st.DataObject, read: Read
 ) -> None:
-    stated = data.draw(models(slips=True, shortest=3))
+    stated = data.draw(models(slips=True, gap=3, shortest=3))
     lines = [line for model in stated for line in write(model)]
     data.draw(st.randoms()).shuffle(lines)
     check(stated, lines, read)
