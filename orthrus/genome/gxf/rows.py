@@ -218,7 +218,7 @@ def _parts(table: pa.Table, dialect: Dialect) -> tuple[pa.Table, pa.Table]:
         gene = attribute(table["attributes"], dialect, "gene_id")
     columns = {
         "key": key,
-        "gene_id": gene,
+        "gene_id": gene.dictionary_encode(),
         "cds_id": _scattered(protein, is_coding),
         "phase": np.where(is_cds, phases(table["frame"]), -1).astype(np.int8),
     }

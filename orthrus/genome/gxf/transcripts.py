@@ -145,7 +145,7 @@ def _part_genes(rows: GxfRows, ownership: Ownership) -> pa.Array:
     named = np.flatnonzero(np.asarray(pc.is_valid(rows.parts["gene_id"])))
     first = np.full(len(ownership.node), -1)
     first[ownership.owner[named[::-1]]] = named[::-1]
-    return _array(rows.parts["gene_id"].combine_chunks().take(pa.array(first, mask=first < 0)))
+    return _array(rows.parts["gene_id"].combine_chunks().take(pa.array(first, mask=first < 0)).cast(pa.string()))
 
 
 def _biotypes(own: pa.Table, gene: pa.Table, coding: NDArray[np.bool_]) -> pa.ChunkedArray:
