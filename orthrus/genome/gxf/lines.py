@@ -41,18 +41,20 @@ def blocks(stream: BinaryIO, path: Path) -> Iterator[bytes]:
 
 def _end_of_annotation(block: bytes) -> int | None:
     """Where in a block of lines the annotation ends, None if it goes on."""
-    ends = [0] if block.startswith(b">") else []
-    if (header := block.find(b"\n>")) >= 0:
-        ends.append(header + 1)
-    directive = 0 if block.startswith(b"##FASTA") else block.find(b"\n##FASTA") + 1
-    while directive or block.startswith(b"##FASTA"):
-        if is_fasta_directive(block[directive : directive + 80].partition(b"\n")[0]):
-            ends.append(directive)
-            break
-        directive = block.find(b"\n##FASTA", directive) + 1
-        if not directive:
-            break
-    return min(ends, default=None)
+    headers = _line_starts(block, b">")
+    directives = (
+        at for at in _line_starts(block, b"##FASTA") if is_fasta_directive(block[at : at + 80].partition(b"\n")[0])
+    )
+    return min((at for at in (next(headers, None), next(directives, None)) if at is not None), default=None)
+
+
+def _line_starts(block: bytes, text: bytes) -> Iterator[int]:
+    """Where lines begin with a text that few lines have: to look for it first is quicker than for line breaks."""
+    at = block.find(text)
+    while at >= 0:
+        if at == 0 or block[at - 1 : at] == b"\n":
+            yield at
+        at = block.find(text, at + 1)
 
 
 def is_fasta_directive(line: bytes) -> bool:
