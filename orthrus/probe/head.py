@@ -142,8 +142,9 @@ class Head:
         """Write the head into a new folder."""
         folder.mkdir()
         arrays = {name: np.ascontiguousarray(value) for name, value in vars(self).items() if name != "description"}
-        save_file(arrays, folder / WEIGHTS_FILE)
         (folder / DESCRIPTION_FILE).write_text(self.description.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        save_file(arrays, folder / WEIGHTS_FILE)
+        (folder / WEIGHTS_FILE).chmod((folder / DESCRIPTION_FILE).stat().st_mode)  # safetensors makes it private
 
 
 def _values(description: HeadDocument, scores_NT: Floats) -> Floats:

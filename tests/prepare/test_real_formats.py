@@ -37,7 +37,8 @@ def stated(models: TranscriptModels) -> list[Model]:
 def build(folder: Path, genome: Path, genes: bool) -> TranscriptStore:
     source = {"annotation": "annotation", "genome": str(genome), **({"genes": "genes.tsv"} if genes else {})}
     filters = {"biotypes": "all", "min_length": 1, "max_length": 10**9}
-    spec = {"species": {"x": source}, "filters": filters, "cds_frame": "published"}  # genePred, refFlat, BED12 state none
+    # the published frame, since genePred, refFlat and BED12 state none
+    spec = {"species": {"x": source}, "filters": filters, "cds_frame": "published"}
     (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
     prepare(folder / "spec.yaml", folder / "store", overwrite=True, workers=1)
     return TranscriptStore.open(folder / "store")

@@ -35,6 +35,7 @@ class Presence(Callback):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Begin to touch the mark."""
         if trainer.world_size > 1:
+            self._over.clear()  # the teardown of the validation before the first step has set it
             threading.Thread(target=self._touch, args=(self._mark(trainer.global_rank),), daemon=True).start()
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
