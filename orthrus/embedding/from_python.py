@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from orthrus.embedding.embed import check_device, warn_of_bare_transcripts
 from orthrus.embedding.embed import embed as embed_rows
 from orthrus.errors import InputError
-from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, annotate, encode_bases
+from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, annotate, codon_interval, encode_bases
 from orthrus.genome.orfs import longest_orf
 from orthrus.models import find_model
 from orthrus.nn.checkpoints import load_encoder, stored_readout
@@ -28,16 +28,10 @@ class _Listed:
     def __init__(self, codes: Sequence[Codes]) -> None:
         self._codes = codes
         self.lengths = np.array([len(each) for each in codes], dtype=np.int64)
-        self.cds = np.array([_coding(each) for each in codes], dtype=np.int32).reshape(-1, 2)
+        self.cds = np.array([codon_interval(each) or (-1, -1) for each in codes], dtype=np.int32).reshape(-1, 2)
 
     def codes(self, i: int) -> Codes:
         return self._codes[i]
-
-
-def _coding(codes: Codes) -> tuple[int, int]:
-    """Start and end of the codons that the CDS track marks, -1 without any."""
-    starts = np.flatnonzero(codes & CDS_BIT)
-    return (int(starts[0]), min(int(starts[-1]) + 3, len(codes))) if len(starts) else (-1, -1)
 
 
 def embed(

@@ -112,6 +112,12 @@ def codon_starts(codes: Codes) -> NDArray[np.int64]:
     return np.flatnonzero(codes & CDS_BIT)
 
 
+def codon_interval(codes: Codes) -> tuple[int, int] | None:
+    """From the first codon to the end of the last, 0-based half-open; None where no codon begins."""
+    starts = codon_starts(codes)
+    return (int(starts[0]), min(int(starts[-1]) + 3, len(codes))) if len(starts) else None
+
+
 def in_published_frame(codes: Codes, cds: tuple[int, int] | None) -> Codes:
     """The codes with codons counted from the first base of the CDS on, as the published models were trained."""
     codes = codes & np.uint8(~CDS_BIT & 0xFF)

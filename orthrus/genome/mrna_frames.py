@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
-from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, encode_bases
+from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, codon_interval, encode_bases
 from orthrus.genome.splice import Mrna
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -59,10 +59,9 @@ def _mrna(record: dict[str, Any], where: str) -> Mrna:
     codon, end = (_track(record.get(name), len(codes), f"{where}: {name}") for name in ("cds", "splice"))
     codes[codon] |= CDS_BIT
     codes[end] |= SPLICE_BIT
-    starts, ends = np.flatnonzero(codon), (np.flatnonzero(end) + 1).astype(np.int32)
-    cds = (int(starts[0]), min(int(starts[-1]) + 3, len(codes))) if len(starts) else None
+    ends = (np.flatnonzero(end) + 1).astype(np.int32)
     complete = len(ends) and ends[-1] == len(codes)
-    return Mrna(codes, cds, ends if complete else np.empty(0, np.int32))
+    return Mrna(codes, codon_interval(codes), ends if complete else np.empty(0, np.int32))
 
 
 def _track(values: Any, length: int, where: str) -> NDArray[np.bool_]:
