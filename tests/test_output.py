@@ -44,7 +44,7 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     assert process.stdout.readline() == "held\n"
     yield process
     process.kill()
-    process.wait()
+    process.wait(timeout=60)
 
 
 def foreign_lock(place: Path) -> Path:
@@ -71,7 +71,7 @@ def test_what_a_killed_process_left_is_named_and_removed_at_the_next_start(
     other: subprocess.Popen[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other.kill()
-    other.wait()
+    other.wait(timeout=60)
     with atomic_folder(tmp_path / "out") as folder:
         (folder / "whole").touch()
     assert f"{tmp_path}/.out.partial held what a killed process left (new)" in caplog.text
@@ -80,7 +80,7 @@ def test_what_a_killed_process_left_is_named_and_removed_at_the_next_start(
 
 def test_an_interrupted_process_leaves_nothing(other: subprocess.Popen[str], tmp_path: Path) -> None:
     other.send_signal(signal.SIGINT)
-    other.wait()
+    other.wait(timeout=60)
     assert not list(tmp_path.iterdir())
 
 

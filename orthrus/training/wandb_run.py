@@ -3,8 +3,8 @@
 Its id, the one in WANDB_RUN_ID where a sweep's agent has set it, is kept in ``wandb_id`` of the run folder, so that a
 run that is resumed goes on as the same one. Metrics are
 logged at the training step they are of: steps that are done again after an interruption are equal and change nothing.
-Without a login it is offline, in ``wandb/`` of the run folder, for `wandb sync` later; a server that cannot be
-reached within half a minute makes it offline too.
+Without a login it is offline, in ``wandb/`` of the run folder, for `wandb sync` later; a server that does not answer
+makes it offline too.
 """
 
 import logging
@@ -14,6 +14,8 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import wandb
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -23,6 +25,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from orthrus.output import write_text
 
 _log = logging.getLogger(__name__)
+_CONNECT_SECONDS = 10
 _INIT_SECONDS = 30
 _ID_FILE = "wandb_id"
 
@@ -111,12 +114,13 @@ class WandbRun(Logger):
             "entity": self.entity,
             "name": self._run_name,
             "id": run_id,
-            "dir": str(self.folder),
+            "dir": str(self.folder.resolve()),  # W&B's service may have been started from another folder
         }
         mode = os.environ.get("WANDB_MODE", "online")
         if mode == "online":
             try:
-                if wandb.login(prompt=False):
+                if wandb.login(prompt=False, verify=False):
+                    _ask(str(wandb.setup().settings.base_url))
                     settings = wandb.Settings(init_timeout=_INIT_SECONDS)
                     return wandb.init(**given, mode="online", resume="allow", settings=settings)
             except Exception as error:
@@ -129,3 +133,11 @@ class WandbRun(Logger):
         self._failed = True
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         _log.warning("W&B cannot %s (%s): training goes on without it; metrics/ has everything", what, reason)
+
+
+def _ask(server: str) -> None:
+    """Raise OSError if no server answers: W&B's service would try on, and could then not be ended."""
+    try:
+        urlopen(server, timeout=_CONNECT_SECONDS).close()
+    except HTTPError as answer:
+        answer.close()

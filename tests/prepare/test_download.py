@@ -290,7 +290,6 @@ def test_a_signal_while_a_file_comes_leaves_its_part_for_the_next_start(
     process = subprocess.Popen(
         [sys.executable, "-m", "orthrus", *command],
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # which a shell's `&` ignores
     )
     part = tmp_path / "out/x/big.gz.part"
     deadline = time.monotonic() + 60
