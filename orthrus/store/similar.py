@@ -18,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from orthrus.compiled import compiled
 from orthrus.genome.codes import BASE_BITS, Codes
 from orthrus.genome.kmers import K, splitmix64
 
@@ -133,7 +133,7 @@ def _sketches(genes: Members, wanted: Numbers) -> tuple[Kmers, Numbers, Numbers]
     return hashes[new], np.searchsorted(owner[new], np.arange(len(rows) + 1)), first
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sampled(codes: Codes, start: Numbers, length: Numbers, low: np.uint64, high: np.uint64) -> tuple[Kmers, Numbers]:
     """The sampled hashes from ``low`` to ``high`` of transcripts, (N,), and which transcript each is of, (N,)."""
     total = length.sum()
@@ -155,7 +155,7 @@ def _sampled(codes: Codes, start: Numbers, length: Numbers, low: np.uint64, high
     return hashes[:n].copy(), owner[:n].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _is_repeat(kmer: np.uint64, mask: np.uint64) -> bool:
     """Whether a k-mer is a repeated unit of up to 10 nt."""
     for unit in range(1, _LONGEST_UNIT + 1):
@@ -165,7 +165,7 @@ def _is_repeat(kmer: np.uint64, mask: np.uint64) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _any_close(pairs: Numbers, hashes: Kmers, begin: Numbers, first: Numbers) -> NDArray[np.bool_]:
     """Whether two transcripts of each pair of genes (P, 2) share most of the smaller sample, (P,)."""
     close = np.zeros(len(pairs), dtype=np.bool_)
@@ -179,7 +179,7 @@ def _any_close(pairs: Numbers, hashes: Kmers, begin: Numbers, first: Numbers) ->
     return close
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _n_shared(one: Kmers, other: Kmers) -> int:
     """How many numbers two ascending arrays have in common."""
     i, j, n = 0, 0, 0
