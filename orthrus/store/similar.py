@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from orthrus.compiled import compiled
 from orthrus.genome.codes import BASE_BITS, Codes
 from orthrus.genome.kmers import K, splitmix64
 
@@ -168,7 +168,7 @@ def _sketches(sequences: Sequences, rows: Numbers) -> tuple[Kmers, Numbers]:
     return hashes & ((np.uint64(1) << (np.uint64(64) - bits)) - np.uint64(1)), np.searchsorted(hashes, owner)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sampled(codes: Codes, start: Numbers, length: Numbers, low: np.uint64, high: np.uint64) -> tuple[Kmers, Numbers]:
     """Of n transcripts the sampled k-mers with a hash from ``low`` to ``high``, and how many of each, (n,).
 
@@ -198,7 +198,7 @@ def _sampled(codes: Codes, start: Numbers, length: Numbers, low: np.uint64, high
     return hashes[:n].copy(), counts
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _is_repeat(kmer: np.uint64, mask: np.uint64) -> bool:
     """Whether a k-mer is a repeated unit of up to 10 nt."""
     for unit in range(1, _LONGEST_UNIT + 1):
@@ -208,7 +208,7 @@ def _is_repeat(kmer: np.uint64, mask: np.uint64) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _any_close(pairs: Numbers, hashes: Kmers, begin: Numbers, first: Numbers) -> NDArray[np.bool_]:
     """Whether two transcripts of each pair of genes (P, 2) share most of the smaller sample, (P,)."""
     close = np.zeros(len(pairs), dtype=np.bool_)
@@ -225,7 +225,7 @@ def _any_close(pairs: Numbers, hashes: Kmers, begin: Numbers, first: Numbers) ->
     return close
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _n_shared(one: Kmers, other: Kmers) -> int:
     """How many numbers two ascending arrays have in common."""
     i, j, n = 0, 0, 0
