@@ -33,8 +33,7 @@ MODEL := orthrus-codon
 HEADS := half_life go_molecular_function localization
 heads: install
 	$(BIN)/orthrus prepare --config prepare/corpus --species human --output stores/human --overwrite
-	$(BIN)/orthrus embed --model $(MODEL) --input stores/human --precision bf16 \
-	  --output runs/heads/embeddings.parquet --overwrite
+	$(BIN)/orthrus embed --model $(MODEL) --input stores/human --output runs/heads/embeddings.parquet --overwrite
 	for task in $(HEADS); do \
 	  $(BIN)/orthrus probe --task probe/$$task --embeddings runs/heads/embeddings.parquet \
 	    --output runs/heads/$$task --overwrite && \
