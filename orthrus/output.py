@@ -41,6 +41,7 @@ _UNWRITABLE = {
         "EFBIG",
         "EIO",
         "ENOTDIR",
+        "EISDIR",
         "ENAMETOOLONG",
         "ESTALE",
         "EEXIST",
@@ -68,6 +69,8 @@ def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[P
         InputError: if another process holds ``output`` (naming it, and what to do if it is dead), or if nothing can be
             written there.
     """
+    if not output.name and not grows:
+        raise InputError(f"output {output} is a folder that is in use; expected the name of what is to be made")
     place = _place(output, grows)
     key = _key(place)
     if key in _leases:
