@@ -30,7 +30,8 @@ def compiled(**options: Any) -> Callable[[_Function], _Function]:
         made: Any = numba.njit(**options)(function)
         if not _settings.DISABLE_JIT and (cache := _cache(function)) is not None:
             made._cache = cache
-        return made  # type: ignore[no-any-return]
+        result: _Function = made
+        return result
 
     return decorate
 
