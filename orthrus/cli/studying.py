@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orthrus.cli.command import Command, Result, argument
+from orthrus.cli.command import Command, Result, argument, whole
 from orthrus.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ COMMANDS = (
             argument("config", metavar="CONF", help="study's YAML, or a shipped one's name (conf/study/)"),
             argument("--output", type=Path, required=True, metavar="DIR", help="folder of the study; goes on with one"),
             argument(
-                "--fit", type=int, metavar="N",
+                "--fit", type=whole(1), metavar="N",
                 help="do this one of the fits alone, from 1 (a task of a Slurm array); without it, all that are not"
                 " done, then the page",
             ),
