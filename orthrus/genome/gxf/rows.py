@@ -119,7 +119,7 @@ class Contigs:
         """Take what a later part of the file says."""
         self.chromosomes |= later.chromosomes
         self.circular |= later.circular
-        self.genetic_codes = later.genetic_codes | self.genetic_codes
+        self.genetic_codes |= later.genetic_codes | self.genetic_codes
         for contig, end in later.ends.items():
             self._reach(contig, end)
 

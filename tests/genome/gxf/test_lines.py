@@ -1,5 +1,6 @@
 """Annotation files that cannot be read: one clear error, with the line where there is one; never anything else."""
 
+import dataclasses
 import gzip
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 from orthrus.errors import InputError
 from orthrus.genome.annotation import read_annotation
 from orthrus.genome.findings import Findings
+from orthrus.genome.gxf import lines
+from orthrus.genome.models import TranscriptModels
+from tests.genome.conftest import Read
+from tests.genome.rows import gff
 
 GOOD = b'1\tsrc\texon\t1\t9\t.\t+\t.\tgene_id "G"; transcript_id "T";\n'
 GFF = b"##gff-version 3\n1\ts\tmRNA\t1\t9\t.\t+\t.\tID=a;Parent=g\n1\ts\texon\t1\t9\t.\t+\t.\tParent=a\n"
@@ -158,3 +163,23 @@ def test_a_parent_that_only_the_last_row_lacks_is_cut(tmp_path: Path) -> None:
 
 def test_text_in_utf_16_is_refused(tmp_path: Path) -> None:
     assert "is text in UTF-16; save it as UTF-8" in fault(tmp_path, GOOD.decode().encode("utf-16"))
+
+
+def test_a_file_is_the_same_whatever_the_blocks_that_it_is_read_in(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of one transcript far apart, genes behind their transcripts, and what is said of contigs anywhere."""
+    texts = [gff("mRNA", 1 + 20 * t, 20 + 20 * t, f"ID=t{t};Parent=g{t // 2}", contig=f"c{t % 3}") for t in range(12)]
+    texts += [gff("exon", 1 + 20 * t, 9 + 20 * t, f"Parent=t{t}", contig=f"c{t % 3}") for t in range(12)]
+    texts += [
+        gff("CDS", 12 + 20 * t, 20 + 20 * t, f"ID=p;Parent=t{t};transl_table=4", contig=f"c{t % 3}") for t in range(4)
+    ]
+    texts += [gff("gene", 1, 400, f"ID=g{g};Name=n{g};biotype=b{g}") for g in range(6)]
+    texts += ["##sequence-region c0 1 500", gff("region", 1, 600, "ID=r;Is_circular=true;chromosome=2", contig="c1")]
+    texts += [gff("exon", 12 + 20 * t, 20 + 20 * t, f"Parent=t{t}", contig=f"c{t % 3}") for t in range(12)]
+    whole, _ = read(texts, "a.gff3")
+    monkeypatch.setattr(lines, "BLOCK", 150)
+    parted, _ = read(texts, "a.gff3")
+    assert whole.contig_ends == {"c0": 500, "c1": 600}
+    assert whole.genetic_codes == {"c0": 4, "c1": 4, "c2": 4}
+    for field in dataclasses.fields(TranscriptModels):
+        one, other = (str(getattr(models, field.name)) for models in (whole, parted))
+        assert one == other, field.name
