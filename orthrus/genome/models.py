@@ -7,13 +7,17 @@ strand; a transcript's exons ascend there, whatever its strand. In memory a huma
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from orthrus.errors import InputError
 from orthrus.genome.reading_frame import Frames, Rows, one_run, ragged_rows
+
+if TYPE_CHECKING:
+    from pyranges import PyRanges
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class TranscriptModels:
     The coding interval is [``cds_start``, ``cds_end``) on the contig, stop codon included, -1 without one; ``frames``
     say, on the mature mRNA, where codons begin in it. Exons of transcript t are
     ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` is what the annotation says its
-    contigs are: the name of a chromosome, or "" for a scaffold. ``circular`` are contigs without ends.
+    contigs are: the name of a chromosome, or "" for a scaffold. ``circular`` are contigs without ends. ``contig_ends``
+    (nt) are how far it says that they reach, ``genetic_codes`` by which of NCBI's tables it says they are translated.
 
     Where ``gene_known`` is false, nothing names the gene: ``gene_id`` is then null, or what may serve until
     :func:`orthrus.genome.genes.with_genes` has looked where the transcript lies.
@@ -44,6 +49,8 @@ class TranscriptModels:
     exon_offsets: NDArray[np.int64]  # (T + 1,)
     frames: Frames
     circular: frozenset[str] = frozenset()
+    contig_ends: Mapping[str, int] = field(default_factory=dict)
+    genetic_codes: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.strand)
@@ -81,6 +88,28 @@ class TranscriptModels:
     def in_published_frame(self) -> "TranscriptModels":
         """The same transcripts with codons counted from the first base of the CDS on."""
         return replace(self, frames=one_run(*self.mrna_cds()))
+
+    def to_pyranges(self) -> "PyRanges":
+        """The exons as PyRanges (Stovner & Sætrom 2020), for overlaps with other intervals of the genome.
+
+        One row an exon: Chromosome, Start, End (0-based, half-open), Strand, transcript_id, gene_id, gene_name. Raises
+        InputError if pyranges, the extra of that name, is not installed.
+        """
+        try:
+            import pyranges
+        except ImportError as error:
+            raise InputError("to_pyranges needs pyranges: `pip install pyranges`") from error
+        of_exon = pa.array(np.repeat(np.arange(len(self)), np.diff(self.exon_offsets)))
+        exons = pa.table(
+            {
+                "Chromosome": self.contig.take(of_exon),
+                "Start": self.exon_starts,
+                "End": self.exon_ends,
+                "Strand": pa.array(np.where(self.strand > 0, "+", "-")).take(of_exon),
+                **{name: getattr(self, name).take(of_exon) for name in ("transcript_id", "gene_id", "gene_name")},
+            }
+        )
+        return pyranges.PyRanges(exons.to_pandas())
 
     def mrna_cds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The coding intervals on the mature mRNAs, 5'->3', 0-based half-open, two int64 (T,), -1 without one."""

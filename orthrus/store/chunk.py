@@ -48,7 +48,7 @@ class ChunkWriter:
         genetic_code: int = STANDARD,
     ) -> None:
         """Append a transcript: annotated ``codes``, uint8 (L,), and what the table says of it."""
-        self._codes.append(codes)
+        self._codes.append(np.ascontiguousarray(codes))
         row = {
             "transcript_id": transcript_id,
             "gene_id": gene_id,
@@ -68,6 +68,6 @@ class ChunkWriter:
 
     def take(self) -> Chunk:
         """What was added since the last time."""
-        chunk = Chunk(b"".join(codes.tobytes() for codes in self._codes), pa.table(self._columns, schema=ROW_SCHEMA))
+        chunk = Chunk(b"".join(codes.data for codes in self._codes), pa.table(self._columns, schema=ROW_SCHEMA))
         self._clear()
         return chunk

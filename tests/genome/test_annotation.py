@@ -338,3 +338,15 @@ def test_compression_line_ends_comments_and_fasta_section(tmp_path: Path) -> Non
         got = read_annotation(tmp_path / name, Findings())
         assert got.transcript_id.to_pylist() == ["a"], name
         assert got.contig.to_pylist() == ["1"]
+
+
+def test_exons_as_pyranges_are_those_that_pyranges_reads(read: Read, tmp_path: Path) -> None:
+    pyranges = pytest.importorskip("pyranges")
+    models, _ = read([gtf("exon", 101, 200), gtf("exon", 301, 400), gtf("exon", 301, 350, "T2", "-", gene_id="H")])
+    ours = models.to_pyranges()
+    columns = ["Chromosome", "Start", "End", "Strand", "transcript_id", "gene_id"]
+    theirs = pyranges.read_gtf(str(tmp_path / "a.gtf"))
+    got, expected = (each.df[columns].astype(str).sort_values(columns).to_numpy().tolist() for each in (ours, theirs))
+    assert got == expected
+    peak = pyranges.from_dict({"Chromosome": ["1"], "Start": [345], "End": [348]})
+    assert sorted(ours.overlap(peak).df["transcript_id"]) == ["T", "T2"]

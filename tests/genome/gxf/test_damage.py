@@ -51,7 +51,7 @@ def returns_transcripts_or_the_error(path: Path, text: bytes, format: str | None
 def test_the_whole_files_are_read(seed: str, transcripts: list[str], tmp_path: Path) -> None:
     (tmp_path / "whole").write_text("".join(f"{row}\n" for row in SEEDS[seed]))
     models = read_annotation(tmp_path / "whole", Findings())
-    assert models.table["transcript_id"].to_pylist() == transcripts
+    assert models.transcript_id.to_pylist() == transcripts
 
 
 @given(text=DAMAGED, format=FORMAT)
