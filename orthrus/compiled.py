@@ -35,7 +35,7 @@ def compiled(**options: Any) -> Callable[[_Function], _Function]:
     return decorate
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """Whose disk may be full."""
 
     def save_overload(self, *args: Any) -> None:
