@@ -9,7 +9,7 @@ all.
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from orthrus.messages import messages
 from orthrus.models import model_name
 from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.pieces import PIECE
 from orthrus.nn.products import warn_of_slow_bf16
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
@@ -34,6 +35,8 @@ from orthrus.output import atomic_file, hold, writing
 from orthrus.store import TranscriptStore, sha256
 
 logger = logging.getLogger(__name__)
+
+_BYTES_OF_A_CHANNEL = 60  # measured, a position of a bidirectional encoder, whatever its depth: docs/log.md
 
 
 class HasCodes(Protocol):
@@ -66,6 +69,7 @@ def embed(
     """
     check_readouts(encoder, readouts)
     chosen = np.asarray(indices, dtype=np.int64)
+    warn_of_long_transcripts(encoder, store.lengths[chosen])
     vectors = np.empty((len(chosen), sum(widths(encoder, readouts))), dtype=np.float32)
     with progress_bar() as progress:
         task = progress.add_task(description, total=len(chosen))
@@ -114,6 +118,7 @@ def embed_to_file(
         check_readouts(encoder, readouts)
         warn_of_bare_transcripts(encoder, store)
         warn_of_frame(encoder, store)
+        warn_of_long_transcripts(encoder, store.lengths)
         metadata = {
             "encoder": encoder.config,
             "checkpoint": model_name(checkpoint),
@@ -161,6 +166,18 @@ def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> N
         logger.warning(
             "warning: this encoder reads the CDS and no transcript has one: the vectors are those of un-annotated"
             " transcripts, which compare with their like alone; give --coordinates, or an annotation with --genome"
+        )
+
+
+def warn_of_long_transcripts(encoder: MambaEncoder, lengths: NDArray[np.integer[Any]]) -> None:
+    """Log what the longest transcript takes in memory, if the encoder has to read it whole; ``lengths`` in nt."""
+    longest = int(max(lengths, default=0))
+    if longest > PIECE and not all(layer.goes_in_pieces for layer in encoder.layers):
+        logger.warning(
+            "warning: a transcript of %s nt takes about %.1f GB, since this encoder is bidirectional or of Mamba-2 and"
+            " reads it whole; leave out what is too long for the memory (`max_length` of a spec)",
+            f"{longest:,}",
+            longest * encoder.d_model * _BYTES_OF_A_CHANNEL / 1e9,
         )
 
 

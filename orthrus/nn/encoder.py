@@ -8,7 +8,7 @@ CDS (:mod:`orthrus.nn.stem`). 6 x 512 has 10 M parameters, 3 x 256 has 1.3 M.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,10 +38,15 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(d_model)
         self.mixer = mixer
 
+    @property
+    def goes_in_pieces(self) -> bool:
+        """Whether a long row can be read piece by piece: only a causal Mamba-1 mixer can."""
+        return isinstance(self.mixer, Mamba) and self.mixer.reverse is None
+
     def forward(self, hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
         long = hidden_BLD.shape[1] > PIECE and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        if long and isinstance(self.mixer, Mamba) and self.mixer.reverse is None:
-            return self._in_pieces(hidden_BLD, self.mixer)
+        if long and self.goes_in_pieces:
+            return self._in_pieces(hidden_BLD, cast(Mamba, self.mixer))
         out_BLD: Tensor = hidden_BLD + self.mixer(self.norm(hidden_BLD), lengths_B)
         return out_BLD
 

@@ -8,7 +8,7 @@ import torch
 import orthrus.embedding.embed as embedding
 from orthrus import InputError, MambaEncoder, TranscriptStore
 from orthrus.embedding import parts
-from orthrus.embedding.embed import embed, embed_to_file, encode
+from orthrus.embedding.embed import embed, embed_to_file, encode, warn_of_long_transcripts
 from orthrus.embedding.file import read_embeddings
 from orthrus.genome.codes import annotate, codon_starts, encode_bases, in_published_frame
 from orthrus.nn.checkpoints import save_encoder
@@ -266,3 +266,17 @@ def test_bfloat16_products_change_little_and_are_named(
     assert (exact.metadata["precision"], fast.metadata["precision"]) == ("32", "bf16")
     difference = np.linalg.norm(fast.matrix - exact.matrix) / np.linalg.norm(exact.matrix)
     assert 0 < difference < 0.02
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_a_long_transcript_that_has_to_be_read_whole_is_warned_of(
+    bidirectional: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder = MambaEncoder(6, 64, 1, bidirectional=bidirectional)
+    with caplog.at_level("WARNING", "orthrus"):
+        warn_of_long_transcripts(encoder, np.array([100, 200_000]))
+        assert ("a transcript of 200,000 nt takes about 0.8 GB" in caplog.text) == bidirectional
+        caplog.clear()
+        warn_of_long_transcripts(encoder, np.array([100, 12_288]))
+        warn_of_long_transcripts(encoder, np.array([], int))
+    assert not caplog.records
