@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from orthrus.compiled import compiled
 from orthrus.genome.codes import BASE_BITS, CDS_BIT, SPLICE_BIT, Codes
 from orthrus.genome.genetic_code import STANDARD
 from orthrus.genome.models import TranscriptModels
@@ -49,7 +49,7 @@ def splice(models: TranscriptModels, bases: Codes) -> Iterator[Mrna]:
         yield Mrna(codes[places[t] : places[t + 1]], cds, exon_ends[exon_places[t] : exon_places[t + 1]])
 
 
-@njit(cache=True)
+@compiled()
 def _spliced(
     bases: Codes,
     starts: Numbers,

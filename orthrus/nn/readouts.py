@@ -7,12 +7,9 @@ B batch rows, L positions (nt), T tokens, D model width, C tracks. A readout is 
 - pool ``mean``, ``max`` (over a transcript's own tokens) and ``cds`` (the mean over its CDS, or over the whole of it
   without one) give D numbers, ``regions`` (the means of 5'UTR, CDS and 3'UTR side by side) 3 D.
 
-Two readouts are counted, without a network. ``lengths``: the natural logarithms of 1 plus the lengths (nt) of the
-transcript, its 5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, 0 where unknown; without a CDS the three parts
-are 0. ``codons``: the frequencies of the 64 codons, AAA to TTT, among those of the annotated frame that have no unknown
-base; without a CDS all are 0.
-
-Several joined by ``+`` are one readout, side by side: ``last.mean+last.cds+lengths``.
+``lengths`` is a readout without a network: the natural logarithms of 1 plus the lengths (nt) of the transcript, its
+5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, 0 where unknown; without a CDS the three parts are 0. Several
+joined by ``+`` are one readout, side by side: ``last.mean+last.cds+lengths``.
 
 All readouts come from one forward pass.
 """
@@ -26,12 +23,12 @@ from torch.nn import functional as F
 
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.nn.heads import N_BASES
 from orthrus.nn.pooling import cds_pool, max_pool, mean_pool, region_pool
 from orthrus.nn.stem import CDS_TRACK, N_TRACKS, SPLICE_TRACK, coding_interval, with_cut_codon
 
-LAST_MEAN = "last.mean"
+LAST_MEAN, LENGTHS = "last.mean", "lengths"
 _POOLS = {"mean": mean_pool, "max": max_pool, "cds": cds_pool, "regions": region_pool}
+_N_LENGTHS = 5
 
 
 def check_readouts(encoder: MambaEncoder, names: Sequence[str]) -> None:
@@ -39,14 +36,13 @@ def check_readouts(encoder: MambaEncoder, names: Sequence[str]) -> None:
     for part in (part for name in names for part in name.split("+")):
         layer, _, pool = part.partition(".")
         numbered = re.fullmatch(r"layer(\d+)", layer)
-        if part in _COUNTS:
+        if part == LENGTHS:
             if encoder.n_tracks < N_TRACKS:
-                raise InputError(f"readout {part!r} needs 6 tracks, and this encoder has {encoder.n_tracks}.")
+                raise InputError(f"readout {part!r}: lengths need 6 tracks, and this encoder has {encoder.n_tracks}.")
             continue
         if pool not in _POOLS or not (layer in ("last", "average") or numbered):
             raise InputError(
-                f"readout {part!r}: expected last, average or layerN, a dot, and {', '.join(_POOLS)}; or"
-                f" {' or '.join(_COUNTS)}."
+                f"readout {part!r}: expected last, average or layerN, a dot, and {', '.join(_POOLS)}; or {LENGTHS}."
             )
         if numbered and int(numbered[1]) > encoder.n_layers:
             raise InputError(f"readout {part!r}: this encoder has layer0 (the embedding) to layer{encoder.n_layers}.")
@@ -67,8 +63,8 @@ def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names
         return [encoder.represent(tracks_BCL, lengths_B)]
     tokens = encoder.tokens(tracks_BCL, lengths_B)
     parts = dict.fromkeys(part for name in names for part in name.split("+"))
-    found = {part: _COUNTS[part][0](tracks_BCL, lengths_B) for part in parts if part in _COUNTS}
-    layers = dict.fromkeys(part.partition(".")[0] for part in parts if part not in _COUNTS)
+    found = {LENGTHS: log_lengths(tracks_BCL, lengths_B)} if LENGTHS in parts else {}
+    layers = dict.fromkeys(part.partition(".")[0] for part in parts if part != LENGTHS)
     streams = dict(enumerate(encoder.hidden_layers(tracks_BCL, lengths_B, range(encoder.n_layers + 1))))
     for layer in layers:
         if layer == "last":
@@ -95,24 +91,5 @@ def log_lengths(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
     return torch.stack([lengths_B, start_B, end_B - start_B, behind_B, exons_B], dim=1).float().log1p()
 
 
-def codon_frequencies(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-    """The share of each codon among a row's whole codons of known bases, float32 (B, 64), by its number.
-
-    Numbers are those of :mod:`orthrus.genome.genetic_code`; a codon begins where the CDS track is 1.
-    """
-    known_BL, base_BL = tracks_BCL[:, :N_BASES].max(dim=1)
-    codon_BT = 16 * base_BL[:, :-2] + 4 * base_BL[:, 1:-1] + base_BL[:, 2:]
-    own_BL = (known_BL > 0) & (torch.arange(tracks_BCL.shape[2], device=lengths_B.device) < lengths_B[:, None])
-    counts_BT = (tracks_BCL[:, CDS_TRACK, :-2] > 0) & own_BL[:, :-2] & own_BL[:, 1:-1] & own_BL[:, 2:]
-    count_B64 = torch.zeros(len(lengths_B), N_BASES**3, device=lengths_B.device)
-    count_B64.scatter_add_(1, codon_BT, counts_BT.float())
-    return count_B64 / count_B64.sum(dim=1, keepdim=True).clamp_min(1)
-
-
-_COUNTS = {"lengths": (log_lengths, 5), "codons": (codon_frequencies, N_BASES**3)}
-
-
 def _width(encoder: MambaEncoder, part: str) -> int:
-    if part in _COUNTS:
-        return _COUNTS[part][1]
-    return encoder.d_model * (3 if part.endswith(".regions") else 1)
+    return _N_LENGTHS if part == LENGTHS else encoder.d_model * (3 if part.endswith(".regions") else 1)

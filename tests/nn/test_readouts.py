@@ -1,14 +1,10 @@
-import numpy as np
 import pytest
 import torch
 
 from orthrus import MambaEncoder
 from orthrus.errors import InputError
-from orthrus.genome.codons import codon_counts
-from orthrus.loading.batch import pad
 from orthrus.nn.pooling import max_pool, mean_pool, region_pool
 from orthrus.nn.readouts import check_readouts, read_out, widths
-from orthrus.nn.tracks import codes_to_tracks
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +48,7 @@ def test_max_pool_counts_own_positions() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["last.median"], "expected last, average or layerN, a dot, and mean, max, cds, regions; or lengths or codons"),
+        (["last.median"], "expected last, average or layerN, a dot, and mean, max, cds, regions; or lengths"),
         (["first.mean"], "'first.mean': expected last"),
         (["layer3.mean"], "this encoder has layer0"),
         (["last.mean", "last.mean"], "each once"),
@@ -67,14 +63,3 @@ def test_readouts_that_there_are_not_are_errors(encoder: MambaEncoder, names: li
 def test_regions_need_the_cds_track() -> None:
     with pytest.raises(InputError, match="regions needs the CDS track, and this encoder has 4"):
         check_readouts(MambaEncoder(4, 8, 1), ["last.regions"])
-
-
-def test_codons_are_those_that_are_counted_in_the_codes() -> None:
-    random = np.random.default_rng(0)
-    codes = [random.choice([0, 1, 2, 3, 4, 8, 9, 10, 11, 12], size=n).astype(np.uint8) for n in (90, 3, 2, 1, 61)]
-    batch, lengths = map(torch.from_numpy, pad(codes))
-    (found,) = read_out(MambaEncoder(6, 8, 1), codes_to_tracks(batch, 6), lengths, ["codons"])
-    for row, each in zip(found, codes, strict=True):
-        counts = codon_counts(each)
-        np.testing.assert_allclose(row, counts / max(counts.sum(), 1), rtol=1e-6)
-    assert found[0].sum() == pytest.approx(1)

@@ -5,8 +5,13 @@ pyranges in one run: ``benchmarks/annotation.py``.
 """
 
 import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -51,6 +56,7 @@ _UNPLACED = ("Unknown", "Un")
 
 _SEQUENCE_REGION = re.compile(rb"^#[#!]\s*sequence-region\s+(\S+)\s+\d+\s+(\d+)", re.MULTILINE)
 
+_AT_ONCE = 2  # blocks that are read at the same time
 _TAIL = 1 << 16  # bytes at the end of a file that hold its last two lines
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -95,7 +101,7 @@ class Contigs:
 
     def read(self, block: bytes, table: pa.Table, dialect: Dialect) -> None:
         """Take what a block of lines says, of which ``table`` has the rows; what few files have is looked for first."""
-        if b"sequence-region" in block:
+        if dialect is GFF3 and b"sequence-region" in block:
             for contig, end in _SEQUENCE_REGION.findall(block):
                 self._reach(unquote(contig.decode()), int(end))
         if b"transl_table" in block:
@@ -108,6 +114,14 @@ class Contigs:
             circular = pc.match_substring_regex(table["attributes"], r"(?i)\bis_circular[= ]\"?true")
             self.circular.update(table.filter(circular)["contig"].to_pylist())
         self._read_rows(table)
+
+    def update(self, later: "Contigs") -> None:
+        """Take what a later part of the file says."""
+        self.chromosomes |= later.chromosomes
+        self.circular |= later.circular
+        self.genetic_codes = later.genetic_codes | self.genetic_codes
+        for contig, end in later.ends.items():
+            self._reach(contig, end)
 
     def _reach(self, contig: str, end: int) -> None:
         self.ends[contig] = max(end, self.ends.get(contig, 0))
@@ -143,28 +157,16 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
     dialect = dialect or dialect_of_file(path)
     tables: dict[str, list[pa.Table]] = {"parts": [], "nodes": [], "witnesses": [], "gene_rows": []}
     contigs = Contigs()
-    n_rows = 0
-    tail = b""
-    with open_bytes(path) as stream:
-        for block in blocks(stream, path):
-            table = parse_rows(block, path, dialect)
-            if not len(table):
-                continue
-            if dialect is None:
-                raise InputError(
-                    f'{path}: attributes {table["attributes"][0].as_py()[:60]!r} are neither GTF (gene_id "X";) nor'
-                    " GFF3 (ID=X); expected one of them."
-                )
-            contigs.read(block, table, dialect)
-            table = table.append_column("row", pa.array(np.arange(n_rows, n_rows + len(table))))
-            n_rows += len(table)
-            parts, witnesses = _parts(table, dialect)
-            tables["parts"].append(parts)
-            tables["witnesses"].append(witnesses)
-            tables["nodes"].append(_nodes(table, dialect))
-            tables["gene_rows"].append(_gene_rows(table, dialect))
-            tail = (tail + block[-_TAIL:])[-_TAIL:]
-    if dialect is None or not n_rows:
+    last_row, tail = -1, b""
+    with open_bytes(path) as stream, ThreadPoolExecutor(_AT_ONCE) as pool:  # Arrow lets go of the interpreter's lock
+        for block, read in _in_order(pool, partial(_read_block, path=path, dialect=dialect), blocks(stream, path)):
+            if read is not None:
+                for name, table in read.tables.items():
+                    tables[name].append(table)
+                contigs.update(read.contigs)
+                last_row = read.last_row
+                tail = (tail + block[-_TAIL:])[-_TAIL:]
+    if dialect is None or last_row < 0:
         fault = first_fault(path)
         raise fault or InputError(f"{path} has no annotation rows; expected a GTF or GFF3 file with exon rows.")
     whole = {name: pa.concat_tables(some).unify_dictionaries().combine_chunks() for name, some in tables.items()}
@@ -172,9 +174,51 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
     rows = GxfRows(**whole, gene_rows=gene_rows, contigs=contigs, dialect=dialect)
     before, last = [b"", *tail.splitlines(keepends=True)][-2:]
     is_open = not last.endswith(b"\n") and not last.startswith(b"#")
-    if is_open and (is_cut(last, before, dialect) or _lacks_parent(rows, n_rows - 1)):
+    if is_open and (is_cut(last, before, dialect) or _lacks_parent(rows, last_row)):
         raise truncated(path)
     return rows
+
+
+class _Read(NamedTuple):
+    """What a block of lines holds."""
+
+    tables: dict[str, pa.Table]
+    contigs: Contigs
+    last_row: int
+
+
+def _read_block(numbered: tuple[int, bytes], path: Path, dialect: Dialect | None) -> _Read | None:
+    """Read a block of lines, whose rows are numbered by block and within it; None of one without rows."""
+    number, block = numbered
+    table = parse_rows(block, path, dialect)
+    if not len(table):
+        return None
+    if dialect is None:
+        raise InputError(
+            f'{path}: attributes {table["attributes"][0].as_py()[:60]!r} are neither GTF (gene_id "X";) nor'
+            " GFF3 (ID=X); expected one of them."
+        )
+    contigs = Contigs()
+    contigs.read(block, table, dialect)
+    first = number << 32
+    table = table.append_column("row", pa.array(np.arange(first, first + len(table))))
+    parts, witnesses = _parts(table, dialect)
+    tables = {"parts": parts, "witnesses": witnesses, "nodes": _nodes(table, dialect)}
+    return _Read(tables | {"gene_rows": _gene_rows(table, dialect)}, contigs, first + len(table) - 1)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, read: Callable[[tuple[int, bytes]], _Read | None], blocks: Iterable[bytes]
+) -> Iterator[tuple[bytes, _Read | None]]:
+    """Each block with what is read of it, a few of them at once."""
+    pending: deque[tuple[bytes, Future[_Read | None]]] = deque()
+    for numbered in enumerate(blocks):
+        pending.append((numbered[1], pool.submit(read, numbered)))
+        if len(pending) > _AT_ONCE:
+            block, future = pending.popleft()
+            yield block, future.result()
+    for block, future in pending:
+        yield block, future.result()
 
 
 def parse_rows(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
