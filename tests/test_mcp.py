@@ -69,4 +69,4 @@ def test_a_client_gets_answers_and_refusals_over_stdio(tmp_path: Path) -> None:
     assert "1,000,001 nt" in said("too long")
     assert "with this model come none" in said("no task")
     assert "with this model come none" in said("a folder as task")
-    assert "more than letters" in said("two records")
+    assert "characters other than letters" in said("two records")

@@ -1,6 +1,6 @@
-"""From transcript models and a contig's bases to codes: joins exons, turns the minus strand round, sets the tracks.
+"""From transcript models and the bases of a contig to codes: joins exons, reverses the minus strand, sets the tracks.
 
-Costs about 30 us a transcript; holds one contig at a time.
+It takes about 30 us a transcript and holds one contig at a time.
 """
 
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from orthrus.genome.models import TranscriptModels
 
 
 class Mrna(NamedTuple):
-    """A mature mRNA: codes uint8 (L,), its CDS (0-based half-open, None without one) and its exons' ends.
+    """A mature mRNA: codes uint8 (L,), its CDS (0-based half-open, None without one) and the ends of its exons.
 
-    Where codons begin in the CDS is in the codes (:func:`orthrus.genome.codes.codon_starts`) and nowhere else.
+    Only the codes hold where codons begin (:func:`orthrus.genome.codes.codon_starts`).
     """
 
     codes: Codes
     cds: tuple[int, int] | None
     exon_ends: NDArray[np.int32]
-    genetic_code: int = STANDARD  # NCBI's number of the table that translates its CDS
+    genetic_code: int = STANDARD  # NCBI's number of the table that translates the CDS
 
 
 def splice(models: TranscriptModels, bases: Codes) -> Iterator[Mrna]:
-    """The mature mRNAs of ``models``, all of one contig, whose un-annotated bases are uint8 (contig length,).
+    """Yield the mature mRNAs of ``models``, which are all on one contig.
 
-    No exon may lie beyond the contig's end.
+    ``bases`` are those of the contig, uint8 (contig length,), without annotation bits. No exon may lie beyond its end.
     """
     starts, ends = models.exon_starts.tolist(), models.exon_ends.tolist()
     offsets = models.exon_offsets.tolist()

@@ -90,7 +90,7 @@ def test_several_embeddings_are_seeds_and_another_models_file_is_read(folder, tm
     assert status == 0
     metrics = json.loads((tmp_path / "p/metrics.json").read_text())
     assert len(metrics["encoder_seeds"]) == 2
-    assert "does not say the shape of its encoder" in metrics["missing_controls"]["random-init"]
+    assert "does not state the shape of its encoder" in metrics["missing_controls"]["random-init"]
 
 
 @pytest.mark.parametrize(
