@@ -67,6 +67,6 @@ def test_a_client_gets_answers_and_refusals_over_stdio(tmp_path: Path) -> None:
         assert "not in the folder that is served" in said(name)
     assert "1,000 transcripts" in said("too many")
     assert "1,000,001 nt" in said("too long")
-    assert "with this model come none" in said("no task")
-    assert "with this model come none" in said("a folder as task")
+    assert "this model has none" in said("no task")
+    assert "this model has none" in said("a folder as task")
     assert "characters other than letters" in said("two records")
