@@ -104,11 +104,11 @@ def similar_pairs(sketches: Sequence[Sketch], containment: float) -> NDArray[np.
     """
     owner = np.repeat(np.arange(len(sketches)), [len(each) for each in sketches])
     _, kmer, sharers = np.unique(np.concatenate(sketches), return_inverse=True, return_counts=True)
-    telling = sharers[kmer] <= MAX_SHARERS
-    size = np.bincount(owner[telling], minlength=len(sketches))
-    telling &= sharers[kmer] > 1
-    ones = np.ones(np.count_nonzero(telling), dtype=np.int32)
-    matrix = csr_array((ones, (owner[telling], kmer[telling])), shape=(len(sketches), len(sharers)))
+    informative = sharers[kmer] <= MAX_SHARERS
+    size = np.bincount(owner[informative], minlength=len(sketches))
+    informative &= sharers[kmer] > 1
+    ones = np.ones(np.count_nonzero(informative), dtype=np.int32)
+    matrix = csr_array((ones, (owner[informative], kmer[informative])), shape=(len(sketches), len(sharers)))
     shared = (matrix @ matrix.T).tocoo()
     i, j = shared.coords
     close = (i < j) & (shared.data >= containment * np.minimum(size[i], size[j]))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orthrus.nn.encoder import MambaEncoder
 
-_ROOM = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 _HUB_PREFIX = "hf-"
 
 
@@ -59,7 +59,7 @@ def known_models() -> list[KnownModel]:
     """
     table = _table()
     shipped = [
-        KnownModel(name, "shipped", *_size(_ROOM / name), **about, folder=_ROOM / name)
+        KnownModel(name, "shipped", *_size(_FOLDER / name), **about, folder=_FOLDER / name)
         for name, about in table["shipped"].items()
     ]
     published = []
@@ -90,7 +90,7 @@ def find_model(model: str | Path | None = None) -> Path:
     text = default_model() if model is None else str(model)
     table = _table()
     if text in table["shipped"]:
-        return _ROOM / text
+        return _FOLDER / text
     if text in table["published"]:
         return fetch(table["published"][text]["repository"])
     if Path(text).exists():
@@ -108,7 +108,7 @@ def find_model(model: str | Path | None = None) -> Path:
 
 def model_name(model: Path) -> str:
     """The name of a model in the files made with it: the name of a shipped model, the absolute path of others."""
-    return model.name if model.parent == _ROOM else str(model.absolute())
+    return model.name if model.parent == _FOLDER else str(model.absolute())
 
 
 def find_head(task: str, model: Path) -> Path:
@@ -153,7 +153,7 @@ def load_model(model: str | Path | None = None, device: "str | torch.device" = "
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, Any]:
-    table: dict[str, Any] = yaml.safe_load((_ROOM / "models.yaml").read_text(encoding="utf-8"))
+    table: dict[str, Any] = yaml.safe_load((_FOLDER / "models.yaml").read_text(encoding="utf-8"))
     return table
 
 

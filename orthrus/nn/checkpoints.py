@@ -274,8 +274,8 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     with safe_open(path, "pt") as file:
         state = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        said = (file.metadata() or {}).get(DIGEST)
-    if said is not None and said != digest(state):
+        stored = (file.metadata() or {}).get(DIGEST)
+    if stored is not None and stored != digest(state):
         raise ValueError("its tensors do not match their checksum")
     return state
 

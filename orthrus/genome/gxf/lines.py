@@ -79,9 +79,9 @@ def dialect_of_file(path: Path) -> Dialect | None:
             votes[fields[2] in _PARTS].append(dialect)
             if len(votes[True]) == _VOTES:
                 break
-    told = votes[True] or votes[False]
-    if told:
-        return max((GFF3, GTF), key=told.count)
+    dialects = votes[True] or votes[False]
+    if dialects:
+        return max((GFF3, GTF), key=dialects.count)
     return GFF3 if re.search(rb"^##gff-version\s+3", head, re.MULTILINE) else None
 
 
