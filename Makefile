@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: install demo heads test test-slow test-dist test-slurm test-gpu test-package check docs notebooks clean-demo
+.PHONY: install demo heads test test-slow test-dist test-slurm test-gpu test-package test-lowest check docs notebooks clean-demo
 
 install: .venv/installed
 
@@ -33,8 +33,7 @@ MODEL := orthrus-codon
 HEADS := half_life go_molecular_function localization
 heads: install
 	$(BIN)/orthrus prepare --config prepare/corpus --species human --output stores/human --overwrite
-	$(BIN)/orthrus embed --model $(MODEL) --input stores/human --precision bf16 \
-	  --output runs/heads/embeddings.parquet --overwrite
+	$(BIN)/orthrus embed --model $(MODEL) --input stores/human --output runs/heads/embeddings.parquet --overwrite
 	for task in $(HEADS); do \
 	  $(BIN)/orthrus probe --task probe/$$task --embeddings runs/heads/embeddings.parquet \
 	    --output runs/heads/$$task --overwrite && \
@@ -62,6 +61,15 @@ test-gpu: install
 # Builds sdist and wheel, and uses the wheel in a fresh environment, far from the clone.
 test-package: install
 	$(BIN)/pytest -m slow tests/packaging
+
+# The fast tests with the lowest versions that pyproject.toml allows, on the oldest Python. uv works them out; it brings
+# PyTorch's CUDA build, 6 GB in all.
+OLDEST ?= python3.10
+test-lowest:
+	$(OLDEST) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=.venv-lowest .venv-lowest/bin/uv pip install --quiet --resolution lowest-direct --editable ".[dev]"
+	.venv-lowest/bin/pytest
 
 # The site, from docs/ and the docstrings; a warning is an error. docs/_build/html/index.html
 docs: .venv/docs-installed

@@ -41,6 +41,7 @@ _UNWRITABLE = {
         "EFBIG",
         "EIO",
         "ENOTDIR",
+        "EISDIR",
         "ENAMETOOLONG",
         "ESTALE",
         "EEXIST",
@@ -68,6 +69,8 @@ def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[P
         InputError: if another process holds ``output`` (naming it, and what to do if it is dead), or if nothing can be
             written there.
     """
+    if not output.name and not grows:
+        raise InputError(f"output {output} is a folder that is in use; expected the name of what is to be made")
     place = _place(output, grows)
     key = _key(place)
     if key in _leases:
@@ -247,9 +250,9 @@ def remove_leftovers(folder: Path, pattern: str = ".*.partial") -> None:
     for place in sorted(folder.glob(pattern)):
         lease = SoftFileLease(place / _LOCK, lease_duration=LEASE_SECONDS, thread_local=False)
         with suppress(OSError, Timeout):  # another user's, or just now taken
-            if not (place / _LOCK).exists():
+            if not (place / _LOCK).exists() or _lives_here(lease.pid, _holder(place)):
                 continue
-            lease.acquire(timeout=0)
+            lease.acquire(timeout=_PROMPT, poll_interval=_PROMPT / 10)
             _log.warning("%s, which a process that is dead now left unfinished, is removed", place)
             _empty(place)
             lease.release()

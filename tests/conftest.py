@@ -3,14 +3,14 @@ import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # test processes share the cores; spinning threads of several would not
 
-# A shell's `&`, and some CI, start processes that ignore Ctrl-C, and their children do too.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell's `&`, and some CI, start processes that ignore Ctrl-C, and their children do too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")  # timings decide no test

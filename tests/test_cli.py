@@ -158,7 +158,7 @@ def test_what_cannot_be_embedded_is_said(
     protein = tmp_path / "protein.fa"
     protein.write_text(">P1\nMKLVFEEQ\n")
     assert "nucleotide" in refusal(capsys, *with_("--input", protein))
-    assert "token budget" in refusal(capsys, *given, "--token-budget", "0")
+    assert "argument --token-budget: it is '0'" in refusal(capsys, *given, "--token-budget", "0")
     assert "device" in refusal(capsys, *given, "--device", "cuda:7")
     assert not output.exists()
     assert not list(tmp_path.glob("*.partial"))

@@ -5,6 +5,7 @@ stdout always holds one object, with ``command``, ``outputs``, ``figures`` and `
 ``error`` and ``warnings``; output for people goes to stderr.
 """
 
+import errno
 import json
 import logging
 import os
@@ -48,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             result = _run(args)
         document |= {"outputs": [str(path) for path in result.outputs], "figures": result.figures}
-    except InputError as error:
+    except (InputError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            raise  # where it can happen for the user's sake, it is an InputError by now
         Console(stderr=True, soft_wrap=True, emoji=False).print(
             f"[bold red]error:[/] {escape(str(error))}", highlight=False
         )

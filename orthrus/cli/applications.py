@@ -19,6 +19,8 @@ from orthrus.cli.command import (
     argument,
     chosen_device,
     open_input,
+    share,
+    whole,
 )
 
 
@@ -124,8 +126,8 @@ COMMANDS = (
             MODEL,
             argument("--output", type=Path, required=True, metavar="P.tsv", help="table: .tsv, .csv or .parquet"),
             argument(
-                "--level", type=float, default=0.9, metavar="SHARE",
-                help="share of similar transcripts whose value the interval covers (default: %(default)s)",
+                "--level", type=share, default=0.9, metavar="SHARE",
+                help="of like transcripts that the interval covers (default: %(default)s)",
             ),
             OVERWRITE,
             TOKEN_BUDGET,
@@ -149,7 +151,9 @@ COMMANDS = (
                 help="embeds the queries (default: the one that the embeddings file names)",
             ),
             argument("--output", type=Path, required=True, metavar="N.tsv", help="table, .tsv or .parquet"),
-            argument("--k", type=int, default=10, help="neighbours of each query (default: %(default)s)"),
+            argument(
+                "--k", type=whole(1, 1_000_000), default=10, help="neighbours of each query (default: %(default)s)"
+            ),
             argument("--measure", choices=("cosine", "euclidean"), default="cosine", help="default: cosine"),
             argument("--faiss", action="store_true", help="search by faiss's flat index (extra faiss)"),
             argument("--metrics", type=Path, metavar="M.json", help="write the retrieval metrics here too"),

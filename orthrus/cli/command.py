@@ -6,6 +6,7 @@ The parser, the help, the completion scripts and the JSON on stdout are all made
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,6 +35,26 @@ class OneOf(NamedTuple):
 def argument(*flags: str, **options: Any) -> Argument:
     """An argument, written as for argparse's ``add_argument``."""
     return Argument(flags, options)
+
+
+def whole(least: int, most: int = 1_000_000_000) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from ``least`` to ``most``."""
+
+    def read(text: str) -> int:
+        with suppress(ValueError):
+            if least <= int(text) <= most:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"it is {text!r}; expected a whole number from {least:,} to {most:,}")
+
+    return read
+
+
+def share(text: str) -> float:
+    """The type of an argument that is a share, more than 0 and less than 1."""
+    with suppress(ValueError):
+        if 0 < float(text) < 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"it is {text!r}; expected a number between 0 and 1")
 
 
 @dataclass
@@ -75,7 +96,7 @@ READOUT = argument(
     " computed in one pass (default: the model's own, else last.mean)",
 )  # fmt: skip
 TOKEN_BUDGET = argument(
-    "--token-budget", type=int, default=65_536, metavar="NT", help="padded nt of a batch (default: %(default)s)"
+    "--token-budget", type=whole(1), default=65_536, metavar="NT", help="padded nt of a batch (default: %(default)s)"
 )
 BESIDE_INPUT = (
     argument(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from orthrus.cli.command import OVERWRITE, Command, OneOf, Result, argument
+from orthrus.cli.command import OVERWRITE, Command, OneOf, Result, argument, whole
 from orthrus.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ COMMANDS = (
             )),
             argument("--species", nargs="+", default=[], metavar="NAME", help="only these species: a shard, for merge"),
             OVERWRITE,
-            argument("--workers", type=int, metavar="N", help="processes that splice (default: one a core)"),
+            argument("--workers", type=whole(1, 1024), metavar="N", help="processes that splice (default: one a core)"),
         ),
         ("orthrus prepare --config prepare/demo --output stores/demo",),
     ),
@@ -182,9 +182,12 @@ COMMANDS = (
             _STORE,
             argument("--output", type=Path, required=True, metavar="DIR", help="folder of tables and plots to make"),
             argument("--text", type=Path, help="English text to compare with (default: Alice in Wonderland)"),
-            argument("--symbols", type=int, help="size of a compressed sample (default: the size of the text)"),
-            argument("--pairs", type=int, default=500, help="pairs compared of each kind (default: %(default)s)"),
-            argument("--seed", type=int, default=0, help="seed of all samples (default: %(default)s)"),
+            argument("--symbols", type=whole(1), help="size of a compressed sample (default: that of the text)"),
+            argument(
+                "--pairs", type=whole(1, 1_000_000), default=500,
+                help="pairs compared of each kind (default: %(default)s)",
+            ),
+            argument("--seed", type=whole(0, 2**32 - 1), default=0, help="of all samples (default: %(default)s)"),
             OVERWRITE,
         ),
         ("orthrus analyse stores/demo --output runs/demo/analysis",),

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthrus.cli.command import DEVICE, MODEL, OVERWRITE, Command, Result, argument, chosen_device
+from orthrus.cli.command import DEVICE, MODEL, OVERWRITE, Command, Result, argument, chosen_device, whole
 from orthrus.errors import InputError
 
 if TYPE_CHECKING:
@@ -210,14 +210,14 @@ COMMANDS = (
             ),
             argument("--readout", help="use only this readout of the embeddings (default: chosen on validation data)"),
             argument(
-                "--kmer", type=int, nargs="+", default=[3, 4, 5], choices=range(1, 7), metavar="K",
+                "--kmer", type=whole(1, 6), nargs="+", default=[3, 4, 5], metavar="K",
                 help="largest k of the k-mer control, chosen among these (default: 3 4 5; 6 takes minutes)",
             ),
             argument(
-                "--label-efficiency", type=int, nargs="*", metavar="N",
-                help="curves of the score against N labels (default: 30, 100, 300 ... 10,000)",
+                "--label-efficiency", type=whole(1), nargs="*", metavar="N",
+                help="curves of the score with N labels (default: 30, 100, 300 ... 10,000)",
             ),
-            argument("--seeds", type=int, help="number of splits (default: 10, or the number of folds)"),
+            argument("--seeds", type=whole(1, 1000), help="splits (default: 10, or the number of folds)"),
             OVERWRITE,
             DEVICE,
         ),

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orthrus.cli.command import Command, Result, argument
+from orthrus.cli.command import Command, Result, argument, whole
 from orthrus.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ COMMANDS = (
             argument("config", metavar="CONF", help="YAML of the study, or the name of a shipped one (conf/study/)"),
             argument("--output", type=Path, required=True, metavar="DIR", help="folder; an existing one is continued"),
             argument(
-                "--fit", type=int, metavar="N",
-                help="run only fit N, from 1 (a task of a Slurm array); without it, all fits that are not"
+                "--fit", type=whole(1), metavar="N",
+                help="do this one of the fits alone, from 1 (a task of a Slurm array); without it, all that are not"
                 " done, then the page",
             ),
             argument("--list", action="store_true", help="print the number, name and state of every fit, and run none"),

@@ -27,6 +27,7 @@ from orthrus.messages import messages
 from orthrus.models import model_name
 from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.products import warn_of_slow_bf16
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.output import atomic_file, hold, writing
@@ -127,6 +128,8 @@ def embed_to_file(
         parts = Parts(place, store.lengths, sum(widths(encoder, readouts)))
         with writing(output):
             parts.open(job, overwrite)
+        if bf16:
+            warn_of_slow_bf16(encoder.norm_f.weight.device)
         products = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16)
         with products, progress_bar() as progress:
             task = progress.add_task("embedding", total=len(store))

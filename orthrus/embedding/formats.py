@@ -13,9 +13,11 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from orthrus.errors import InputError
+from orthrus.genome.files import expands_too_far, most_bytes
 from orthrus.genome.mrna_frames import row_ids
 from orthrus.output import write_delimited
 
@@ -49,6 +52,10 @@ class Content:
 
 
 def _read_npz(path: Path) -> Content:
+    limit = most_bytes(path)
+    with zipfile.ZipFile(path) as members:
+        if sum(member.file_size for member in members.infolist()) > limit:
+            raise expands_too_far(path, limit)
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     vectors = _pick(path, arrays, _VECTORS, "of vectors, two-dimensional numbers", lambda x: x.ndim == 2)
@@ -197,12 +204,11 @@ def read_content(path: Path) -> Content:
     """Read a file with a suffix of :data:`READERS`; raises InputError if its content does not fit."""
     try:
         content = READERS[path.suffix](path)
-    except (ValueError, OSError, KeyError) as error:  # errors of NumPy, zipfile, h5py and Arrow
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path} cannot be read as {path.suffix} ({str(error).splitlines()[0].rstrip('.')})."
-        ) from None
+    except InputError:
+        raise
+    except (ValueError, OSError, KeyError, MemoryError, TokenError, zipfile.BadZipFile) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise InputError(f"{path} cannot be read as {path.suffix} ({reason}).") from None
     for name, array in content.vectors.items():
         if array.ndim != 2 or len(array) != len(content.ids) or array.shape[1] == 0 or array.dtype.kind not in "fiu":
             raise InputError(

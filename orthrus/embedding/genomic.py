@@ -1,16 +1,13 @@
 """Variants of a genome, projected on the mature transcripts that contain them.
 
-The input is a VCF on contigs and an annotation; the output has transcript coordinates, with one variant for each
-transcript that has the whole reference allele in an exon. Overlaps are found by pyranges (Stovner & Sætrom 2020):
-100,000 variants against 1.7 M exons take seconds.
+A VCF on contigs and an annotation in, variants in transcript coordinates out, one for each transcript whose exon holds
+the whole reference allele. V variants, E exons.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-import pyranges
 
 from orthrus.embedding.variant_file import Variant
 from orthrus.errors import InputError
@@ -43,29 +40,27 @@ def project(variants: Sequence[Variant], models: TranscriptModels, left_out: Tal
     contig_of = _contig_names(models, {each.transcript_id for each in variants})
     starts = np.array([each.pos - 1 for each in variants])
     ends = starts + [len(each.ref) for each in variants]
-    contigs = [contig_of.get(each.transcript_id, "") for each in variants]
-    of_variants = pyranges.PyRanges(
-        pd.DataFrame({"Chromosome": contigs, "Start": starts, "End": ends, "variant": np.arange(len(variants))})
-    )
     transcript_E = np.repeat(np.arange(len(models)), np.diff(models.exon_offsets))
-    of_exons = pyranges.PyRanges(
-        pd.DataFrame(
-            {
-                "Chromosome": np.asarray(models.contig.to_pylist(), dtype=object)[transcript_E],
-                "Start": models.exon_starts,
-                "End": models.exon_ends,
-                "exon": np.arange(len(models.exon_starts)),
-            }
-        )
+    codes = {name: code for code, name in enumerate(dict.fromkeys(models.contig.to_pylist()))}
+    contig_E = np.array([codes[name] for name in models.contig.to_pylist()], dtype=np.int64)[transcript_E]
+    contig_V = np.array([codes.get(contig_of.get(each.transcript_id, ""), -1) for each in variants])
+    span = 1 + int(max(ends.max(), models.exon_ends.max(initial=0)))  # contigs end to end, so that one search does
+    starts_V, starts_E, ends_E = (
+        contig_V * span + starts, contig_E * span + models.exon_starts, contig_E * span + models.exon_ends,
+    )  # fmt: skip
+    order_V = np.argsort(starts_V, kind="stable")
+    first_E, behind_E = (np.searchsorted(starts_V, at, sorter=order_V) for at in (starts_E, ends_E))
+    sorted_E = np.sort(starts_E)
+    enters_V = np.searchsorted(sorted_E, starts_V + ends - starts) > np.searchsorted(sorted_E, starts_V, side="right")
+    pairs = sorted(
+        (int(v), e) for e in np.flatnonzero(behind_E > first_E).tolist() for v in order_V[first_E[e] : behind_E[e]]
     )
-    hits = of_variants.join(of_exons).df
-    pairs = sorted(zip(hits["variant"], hits["exon"], strict=True)) if len(hits) else []
     lengths = models.exon_ends - models.exon_starts
     before_E = np.concatenate([[0], np.cumsum(lengths)])  # exon bases before each exon, counted over all transcripts
     ids = models.transcript_id.to_pylist()
-    found, reaching = [], set()
+    found, reaching = [], set(np.flatnonzero(enters_V).tolist())
     for v, e in pairs:
-        if starts[v] < models.exon_starts[e] or ends[v] > models.exon_ends[e]:
+        if ends[v] > models.exon_ends[e]:
             reaching.add(v)
             continue
         t = int(transcript_E[e])

@@ -111,22 +111,27 @@ class FineTuneCLI(LightningCLI):
         trainer.fit(model, datamodule=data, ckpt_path=last)
         if files.failure is not None:
             raise InputError(f"no checkpoint can be written to {folder} ({files.failure}); make room and go on")
+        if best.best_model_score is None or not best.best_model_score.isfinite():
+            raise _diverged(number, "validation losses")
         if _whole(Path(best.best_model_path)) is None:
             raise InputError(f"{best.best_model_path} was damaged while it was made; remove {folder} and go on")
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict(state)
         predicted = trainer.predict(model, datamodule=data)
+        if not all(bool(scores_BT.isfinite().all()) for _, scores_BT in cast(Any, predicted)):
+            raise _diverged(number, "predictions")
         if isinstance(model.network, MambaEncoder) and not (folder / "encoder").exists():
             merge(model.network)
             save_encoder(model.network, folder / "encoder", source=f"fine-tuned on {data.spec.name}")
-        assert best.best_model_score is not None
-        if not all(bool(scores_BT.isfinite().all()) for _, scores_BT in cast(Any, predicted)):
-            raise InputError(
-                f"split {number}: predictions are not finite, since training diverged; lower model.learning_rate, and"
-                f" begin anew in another --trainer.default_root_dir"
-            )
         table = predictions_table(cast(Any, predicted), data, model.width, float(best.best_model_score))
         write_table(table, folder / "predictions.parquet")
+
+
+def _diverged(split: int, what: str) -> InputError:
+    return InputError(
+        f"split {split}: {what} are not finite, since training diverged; lower model.learning_rate, and begin anew in"
+        " another --trainer.default_root_dir"
+    )
 
 
 def _whole(checkpoint: Path) -> str | None:

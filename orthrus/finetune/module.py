@@ -187,6 +187,8 @@ class FineTuning(LightningModule):
         rows = rows_N.cpu().numpy()
         targets_NT = torch.from_numpy(self._data.target.values[rows]).to(scores_NT)
         self.log("val/loss", self.loss(scores_NT, targets_NT), prog_bar=True)
+        if not scores_NT.isfinite().all():
+            return  # training diverged, which the loss says
         target = self._data.target
         of_label = score(target.task, target.values[rows], scores_NT.double().cpu().numpy())
         means = {name: float(values[np.isfinite(values)].mean()) for name, values in of_label.items()}

@@ -22,20 +22,16 @@ class Regions(NamedTuple):
 
 
 def regions(codes: Codes) -> Regions:
-    """Cut codes (L,) before the first codon and after the last one.
+    """Cut codes (L,) where the CDS begins and behind the last base of its last codon.
 
-    Bases before the first whole codon of an incomplete CDS count as 5'UTR.
-
-    Examples:
-        >>> from orthrus.genome.codes import annotate, encode_bases
-        >>> codes = annotate(encode_bases("CCCATGTAAGG", "mine"), cds=(3, 9), exon_ends=[11])
-        >>> [len(part) for part in regions(codes)]  # nt
-        [3, 6, 2]
+    The CDS begins with its first whole codon, or, where only one or two bases lie before that, with these: they are
+    what an incomplete 5' end leaves of a codon. The codon stem (:mod:`orthrus.nn.stem`) has the same regions.
     """
     starts = codon_starts(codes)
     if not len(starts):
         return Regions(codes[:0], codes[:0], codes[:0])
     first, end = int(starts[0]), int(starts[-1]) + 3
+    first = first if first > 2 else 0
     return Regions(codes[:first], codes[first:end], codes[end:])
 
 

@@ -1,11 +1,16 @@
-"""Input files, plain, gzip or bgzip, recognised by their content; an unreadable file gives one clear error."""
+"""Files as users have them: plain, gzip or bgzip, told by content, and unreadable ones as one clear error.
+
+Some readers hold a file whole, and a small gzip file may hold a thousand times its size, enough to fill any memory.
+What expands beyond all proportion is refused while it is read: annotation packs 20 to 50 times, sequences 4 times.
+"""
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 from orthrus.errors import InputError
 
@@ -18,13 +23,55 @@ _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000000000
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
+MAX_RATIO = 100
+HARMLESS = 256 << 20  # bytes that any file may expand to
+_BUFFER = 1 << 20
+
+
+def most_bytes(path: Path) -> int:
+    """How many bytes a compressed file may expand to."""
+    return max(HARMLESS, MAX_RATIO * path.stat().st_size)
+
+
+def expands_too_far(path: Path, limit: int) -> InputError:
+    """The error of a file that expands to more than ``limit`` bytes, of :func:`most_bytes`."""
+    return InputError(
+        f"{path} ({path.stat().st_size:,} bytes) expands to more than {limit:,} bytes; expected at most {MAX_RATIO}"
+        f" times its size, or {HARMLESS >> 20} MiB. If it is sound, decompress it first and give that."
+    )
+
+
+class _Expanded(io.RawIOBase):
+    """The decompressed bytes of a file, up to the limit; raises InputError beyond it."""
+
+    def __init__(self, stream: gzip.GzipFile, path: Path) -> None:
+        self._stream, self._path, self._limit = stream, path, most_bytes(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: self.read(_BUFFER), b""))  # in place of 8 KB at a time
+
+    def readinto(self, buffer: Any) -> int:
+        n = self._stream.readinto(buffer)
+        if self._stream.tell() > self._limit:
+            raise expands_too_far(self._path, self._limit)
+        return n
+
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open the decompressed bytes of ``path`` as a binary stream that begins after a byte order mark.
 
-    Raises InputError if the file does not exist, is a pipe, is named .gz but is not a gzip file, or is text in UTF-16,
-    and while it is read, if it is truncated or damaged.
+    Raises InputError if there is no such file, if it is a pipe, if it is named .gz but is none, if it is text in
+    UTF-16, or, while it is read, if it is truncated or damaged or expands to more than :func:`most_bytes`.
     """
     try:
         raw = path.open("rb")
@@ -44,8 +91,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
             yield _text(raw, path)
             return
         try:
-            with gzip.GzipFile(fileobj=raw) as stream:
-                yield _text(cast(BinaryIO, stream), path)
+            with gzip.GzipFile(fileobj=raw) as stream, io.BufferedReader(_Expanded(stream, path), _BUFFER) as expanded:
+                yield _text(expanded, path)
         except EOFError:
             raise InputError(f"{path} is a truncated gzip file: fetch or copy it again.") from None
         except (gzip.BadGzipFile, zlib.error) as error:

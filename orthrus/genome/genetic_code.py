@@ -72,16 +72,23 @@ def translate(codes: Codes, table: int = STANDARD) -> str:
 
 @dataclass(frozen=True)
 class GeneticCodes:
-    """The table that translates the CDS of each contig: ``of_contig``, by any name of the contig, else ``default``."""
+    """Which table translates the CDS of each contig: ``of_contig``, by any of its names, or else ``default``.
 
-    default: int = STANDARD
+    Without a default it is the one that the annotation states, else the standard one.
+    """
+
+    default: int | None = None
     of_contig: Mapping[str, int] = field(default_factory=dict)
 
-    def of(self, contig: str, chromosomes: Mapping[str, str]) -> int:
-        """The table of a contig; ``chromosomes`` may give its chromosome. M, MT and chrM are the same."""
+    def of(self, contig: str, chromosomes: Mapping[str, str], stated: Mapping[str, int]) -> int:
+        """The table of a contig, of which ``chromosomes`` may say which chromosome it is: M, MT and chrM are one.
+
+        ``stated`` are the tables that the annotation states, by contig.
+        """
         known = {plain_contig(name): table for name, table in self.of_contig.items()}
         names = (contig, plain_contig(contig), plain_contig(chromosomes.get(contig) or contig))
-        return next((known[name] for name in names if name in known), self.default)
+        default = stated.get(contig, STANDARD) if self.default is None else self.default
+        return next((known[name] for name in names if name in known), default)
 
 
-STANDARD_ONLY = GeneticCodes()
+AS_STATED = GeneticCodes()

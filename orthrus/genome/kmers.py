@@ -10,10 +10,10 @@ take about 3 s.
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from orthrus.compiled import compiled
 from orthrus.genome.codes import BASE_BITS, Codes
 
 K = 21
@@ -59,7 +59,7 @@ def kmer_frequencies(codes: Codes, max_k: int) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-@njit(cache=True)
+@compiled()
 def splitmix64(number: np.uint64) -> np.uint64:
     """A hash of a 64-bit number (Steele et al. 2014, doi:10.1145/2660193.2660195), without collisions."""
     mixed = number + np.uint64(0x9E3779B97F4A7C15)
@@ -68,7 +68,7 @@ def splitmix64(number: np.uint64) -> np.uint64:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-@njit(cache=True)
+@compiled()
 def _kmer_hashes(bases: Codes, k: int, limit: np.uint64) -> Sketch:
     hashes = np.empty(len(bases), dtype=np.uint64)
     n, valid = 0, 0

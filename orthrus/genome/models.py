@@ -21,9 +21,10 @@ class TranscriptModels:
     """T transcripts with their exons, in columns, as in UCSC's genePred.
 
     The coding interval is [``cds_start``, ``cds_end``) on the contig, stop codon included, -1 without one; ``frames``
-    give, on the mature mRNA, where its codons begin. The exons of transcript t start at ``exon_starts[exon_offsets[t] :
-    exon_offsets[t + 1]]`` and end at the same slice of ``exon_ends``. ``chromosomes`` gives the chromosome of each
-    contig as the annotation states it, "" for a scaffold; ``circular`` are the circular contigs.
+    say, on the mature mRNA, where codons begin in it. Exons of transcript t are
+    ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` is what the annotation says its
+    contigs are: the name of a chromosome, or "" for a scaffold. ``circular`` are contigs without ends. ``contig_ends``
+    (nt) are how far it says that they reach, ``genetic_codes`` by which of NCBI's tables it says they are translated.
 
     Where ``gene_known`` is false, the annotation does not name the gene: ``gene_id`` is then null or provisional, until
     :func:`orthrus.genome.genes.with_genes` replaces it.
@@ -44,6 +45,8 @@ class TranscriptModels:
     exon_offsets: NDArray[np.int64]  # (T + 1,)
     frames: Frames
     circular: frozenset[str] = frozenset()
+    contig_ends: Mapping[str, int] = field(default_factory=dict)
+    genetic_codes: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.strand)

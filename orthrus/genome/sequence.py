@@ -114,14 +114,16 @@ def read_genome(
 ) -> Iterator[tuple[str, Codes]]:
     """Yield the wanted ``contigs`` of a FASTA or 2bit genome: the name as wanted, and the bases, uint8 (L,).
 
-    A contig is found by its name; if the genome has no such name, also without ``chr``, with MT for M, by the accession
-    in UCSC's names, by RefSeq's accessions of the human and mouse chromosomes, and by its chromosome in
-    ``chromosomes``. Raises InputError if the genome cannot be read, has letters that are not bases, or has none of the
-    contigs.
+    A contig is found by its name or, where the genome has no such name, without ``chr``, by MT for M, by the
+    accession in UCSC's names, by RefSeq's accessions of the human and mouse chromosomes, and by the chromosome that
+    ``chromosomes`` says it is. Raises InputError if the genome cannot be read, has letters that are no bases, has less
+    of a contig than the index beside it (``.fai``) says, or has none of the contigs, and then names some of both.
     """
     wanted = _ContigNames(contigs, chromosomes or {})
     found: dict[str, str] = {}
     names: list[str] = []
+    index = path.with_name(f"{path.name}.fai")
+    indexed = _indexed_lengths(index)
     for name, read_bases in _records(path):
         names.append(name)
         contig = wanted.match(name)
@@ -133,11 +135,33 @@ def read_genome(
                 " remove one of them."
             )
         found[contig] = name
-        yield contig, read_bases()
+        bases = read_bases()
+        check_whole(path, name, len(bases), indexed.pop(name, 0), index)
+        yield contig, bases
+    for name, length in indexed.items():
+        if name not in names and wanted.match(name):
+            check_whole(path, name, 0, length, index)
     if not found:
         raise InputError(
             f"none of the annotation's contigs ({_some(wanted.names)}) is in the genome {path} ({_some(names)});"
             " use the genome that the annotation was made for."
+        )
+
+
+def _indexed_lengths(index: Path) -> dict[str, int]:
+    """The lengths (nt) of the sequences of a FASTA by samtools' index beside it, none without one."""
+    if not index.is_file():
+        return {}
+    lines = (line.split("\t") for line in index.read_text("latin-1").splitlines())
+    return {fields[0]: int(fields[1]) for fields in lines if len(fields) >= 5 and fields[1].isdigit()}
+
+
+def check_whole(genome: Path, contig: str, length: int, stated: int, where: Path) -> None:
+    """Raises InputError if a genome's contig of ``length`` nt is shorter than is ``stated`` in the file ``where``."""
+    if length < stated:
+        raise InputError(
+            f"{genome}: contig {contig} has {length:,} bases, but {stated:,} by {where}; the genome is truncated, or of"
+            " another assembly: fetch or copy it again."
         )
 
 

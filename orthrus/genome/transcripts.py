@@ -22,7 +22,7 @@ from orthrus.genome.headers import header_id, read_headers
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.mrna_frames import read_frame
 from orthrus.genome.orfs import MIN_CODONS, longest_orf
-from orthrus.genome.sequence import read_fasta, read_genome
+from orthrus.genome.sequence import check_whole, read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
 
 _ANNOTATION_NAME = re.compile(r"\.(gtf|gff3?)(\.b?gz)?$", re.IGNORECASE)
@@ -80,8 +80,9 @@ def annotated_contigs(
         only: ids of the wanted transcripts; None: all.
 
     Raises:
-        InputError: as :func:`read_annotation` and :func:`read_genome` do, and if more than :data:`MOST_BEYOND` of the
-            transcripts lie beyond the end of their contig, not counting circular contigs.
+        InputError: as :func:`read_annotation` and :func:`read_genome` do, if a contig is shorter than the annotation
+            says that it is, and if more than :data:`MOST_BEYOND` of the
+            transcripts lie beyond the end of their contig, those on circular contigs apart.
     """
     models = read_annotation(annotation, findings, format=format, genes=genes)
     if cds_frame == "published":
@@ -106,6 +107,7 @@ def annotated_contigs(
     missing = {name: by_contig[first[i] : first[i + 1]] for i, name in enumerate(encoded.dictionary.to_pylist())}
     beyond: list[str] = []
     for name, bases in read_genome(genome, list(missing), models.chromosomes):
+        check_whole(genome, name, len(bases), models.contig_ends.get(name, 0), annotation)
         here = models.take(missing.pop(name))
         outside = np.maximum.reduceat(here.exon_ends, here.exon_offsets[:-1]) > len(bases)
         names = here.transcript_id.filter(pa.array(outside)).to_pylist()

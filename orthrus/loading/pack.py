@@ -1,10 +1,11 @@
 """Packs pairs of similar length into batches under a token budget. P pairs."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-_OPEN_BATCHES = 64  # one bit each
+from orthrus.compiled import compiled
+
+_OPEN_BATCHES = 64  # a bit each
 
 
 def group(
@@ -34,7 +35,7 @@ def _split(batch_P: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return np.split(by_batch_P, np.flatnonzero(np.diff(batch_P[by_batch_P])) + 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def pack(
     length_P: NDArray[np.int64], family_P: NDArray[np.int64], token_budget: int, world_size: int
 ) -> NDArray[np.int64]:
@@ -77,7 +78,7 @@ def pack(
     return batch_P
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _close(
     at: int,
     by_age: NDArray[np.int64],

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import cds_pool, max_pool, mean_pool, region_pool
-from orthrus.nn.stem import CDS_TRACK, N_TRACKS, SPLICE_TRACK, coding_interval
+from orthrus.nn.stem import CDS_TRACK, N_TRACKS, SPLICE_TRACK, coding_interval, with_cut_codon
 
 LAST_MEAN, LENGTHS = "last.mean", "lengths"
 _POOLS = {"mean": mean_pool, "max": max_pool, "cds": cds_pool, "regions": region_pool}
@@ -83,6 +83,7 @@ def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names
 def log_lengths(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
     """log(1 + n) of the nt of the transcript, its 5'UTR, CDS and 3'UTR, and of its exons, float32 (B, 5)."""
     start_B, end_B = coding_interval(tracks_BCL, lengths_B)
+    start_B = with_cut_codon(start_B)
     end_B = torch.minimum(end_B, lengths_B)
     behind_B = torch.where(end_B > 0, lengths_B - end_B, 0)
     own_BL = torch.arange(tracks_BCL.shape[2], device=lengths_B.device) < lengths_B[:, None]

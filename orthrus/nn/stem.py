@@ -52,7 +52,7 @@ class BaseStem(nn.Linear):
     def tokens(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tokens:
         """What the tokens are."""
         start_B, end_B = coding_interval(tracks_BCL, lengths_B)
-        return Tokens(lengths_B, _regions(_with_cut_codon(start_B), end_B, tracks_BCL.shape[2]))
+        return Tokens(lengths_B, _regions(with_cut_codon(start_B), end_B, tracks_BCL.shape[2]))
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
         """The base of every token, int64 (B, L): 0 A, 1 C, 2 G, 3 T, and -1 where it is unknown and in padding."""
@@ -101,7 +101,7 @@ class CodonStem(nn.Module):
         pad_B = (-start_B) % 3
         lengths_in_tokens_B = (pad_B + lengths_B + 2) // 3
         coding_B = start_B < end_B
-        first_B = torch.where(coding_B, (_with_cut_codon(start_B) + pad_B) // 3, 0)
+        first_B = torch.where(coding_B, (with_cut_codon(start_B) + pad_B) // 3, 0)
         behind_B = torch.where(coding_B, (end_B + pad_B + 2) // 3, 0)
         return Tokens(lengths_in_tokens_B, _regions(first_B, behind_B, int(lengths_in_tokens_B.max())))
 
@@ -154,7 +154,7 @@ def coding_interval(tracks_BCL: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tens
     return torch.where(end_B > 0, start_B, 0), end_B
 
 
-def _with_cut_codon(start_B: Tensor) -> Tensor:
+def with_cut_codon(start_B: Tensor) -> Tensor:
     """Where the CDS of each row begins if the first whole codon begins at ``start_B``, int64 (B,)."""
     return torch.where(start_B < 3, 0, start_B)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
+from orthrus.compiled import compiled
 from orthrus.genome.codes import BASE_BITS, CDS_BIT, Codes
 from orthrus.genome.findings import Findings, Tally
 from orthrus.genome.genetic_code import is_stop
@@ -61,7 +61,7 @@ def doubting(chunks: Iterable[Chunk], findings: Findings, coding_only: bool = Fa
             findings.noted.add_counted(reason, count, found.examples[reason])
 
 
-@njit(cache=True)
+@compiled()
 def _counts(
     codes: Codes, offsets: NDArray[np.int64], is_stop: NDArray[np.bool_], table: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -63,6 +63,12 @@ def load_sources(path: Path) -> dict[str, DownloadSource]:
         missing = [key for key in _KEYS if key not in ("checksums", "folders") and not fields.get(key)]
         if missing:
             raise InputError(f"{path}, {name}: it has no {', '.join(missing)}.")
+        for key in _KEYS[:-2]:
+            if not isinstance(fields.get(key, ""), str | int | float | None):
+                raise InputError(f"{path}, {name}: {key} is {fields[key]!r}; expected text.")
+        if type(fields.get("folders", False)) is not bool:
+            raise InputError(f"{path}, {name}: folders is {fields['folders']!r}; expected true or false.")
+        fields |= {key: str(fields[key]) for key in _KEYS[:-2] if fields.get(key)}
         if not isinstance(fields["files"], list) or not all(isinstance(file, str) for file in fields["files"]):
             raise InputError(f"{path}, {name}: files is {fields['files']!r}; expected a list of their names.")
         for part in (str(name), *fields["files"]):

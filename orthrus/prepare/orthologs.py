@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from orthrus.genome.annotation import read_annotation
 from orthrus.genome.coordinates import read_coordinates
 from orthrus.genome.findings import Findings
+from orthrus.genome.gxf import gene_numbers
 from orthrus.genome.headers import read_headers
 from orthrus.genome.tables import read_tsv
 from orthrus.prepare.spec import Source, Spec
@@ -21,7 +22,10 @@ def read_orthologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
     Where TOGA's genes are told by its projections' names, its annotation and the reference's are read for that.
     """
     tables = [ORTHOLOG_SCHEMA.empty_table()]
-    tables += [t.pairs(spec.names, findings.setdefault(t.file.given, Findings())) for t in spec.orthologs]
+    numbers = _GeneNumbers(spec)
+    for t in spec.orthologs:
+        pairs = t.pairs(spec.names, findings.setdefault(t.file.given, Findings()))
+        tables.append(numbers.replaced(pairs, ("species_a", "gene_id_a"), ("species_b", "gene_id_b")))
     genes: dict[str, ReferenceGenes] = {}
     for source in spec.chosen:
         if source.reference is not None:
@@ -31,8 +35,42 @@ def read_orthologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
 
 def read_homologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
     """Groups of homologous genes, columns as in HOMOLOG_SCHEMA; notes go to ``findings``, by table."""
-    tables = [t.groups(spec.names, findings.setdefault(t.file.given, Findings())) for t in spec.homologs]
+    numbers = _GeneNumbers(spec)
+    tables = [
+        numbers.replaced(t.groups(spec.names, findings.setdefault(t.file.given, Findings())), ("species", "gene_id"))
+        for t in spec.homologs
+    ]
     return pa.concat_tables([HOMOLOG_SCHEMA.empty_table(), *tables])
+
+
+class _GeneNumbers:
+    """NCBI's GeneIDs, as its tables name genes, and what a spec's annotations call the same genes, as RefSeq's GTF."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._sources = spec.sources
+        self._of_species: dict[str, dict[str, str]] = {}
+
+    def replaced(self, table: pa.Table, *columns: tuple[str, str]) -> pa.Table:
+        """``table`` with gene ids in place of GeneIDs, in ``columns`` of a species and of its genes."""
+        for species, gene_id in columns:
+            genes = table[gene_id]
+            is_number = pc.match_substring_regex(genes, r"^\d+$")
+            for name in pc.unique(table[species].filter(is_number)).to_pylist():
+                known = self._known(name)
+                mine = pc.and_(pc.equal(table[species], name), is_number)
+                row = pc.index_in(genes, value_set=pa.array(known.keys(), pa.string()))
+                genes = pc.if_else(mine, pc.coalesce(pa.array(known.values(), pa.string()).take(row), genes), genes)
+            table = table.set_column(table.column_names.index(gene_id), gene_id, genes)
+        return table
+
+    def _known(self, species: str) -> dict[str, str]:
+        """The gene ids of a species by their GeneIDs; its annotations are read for that, once."""
+        if species not in self._of_species:
+            mine = [s for s in self._sources if s.species == species and "annotation" in s.files]
+            mine = [s for s in mine if s.format in (None, "gtf", "gff3")]
+            found = [gene_numbers(source.files["annotation"].path) for source in mine]
+            self._of_species[species] = {number: gene for each in reversed(found) for number, gene in each.items()}
+        return self._of_species[species]
 
 
 def _of_toga(

@@ -68,7 +68,7 @@ class Source:
             )  # fmt: skip
             return splicer.chunks(contigs, self.species, self.name, self.genetic_codes)
         listed = listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
-        return chunked(listed, self.name, self.genetic_codes.default)
+        return chunked(listed, self.name, self.genetic_codes.default or STANDARD)
 
     @property
     def genes(self) -> Path | None:
@@ -191,7 +191,7 @@ def _aliases(document: Any, where: str) -> dict[str, list[str]]:
 
 def _source(species: str, document: Any, folder: Path, known: list[str], where: str) -> Source:
     fields = dict(mapping(document, where, (*_ANNOTATED, *_OF_ANNOTATION, *_LISTED, "genetic_code")))
-    genetic_codes = _genetic_codes(fields.pop("genetic_code", STANDARD), "annotation" in fields, where)
+    genetic_codes = _genetic_codes(fields.pop("genetic_code", {}), "annotation" in fields, where)
     optional = _OF_ANNOTATION if "annotation" in fields else ()
     if {key for key in fields if key not in optional} not in (set(_ANNOTATED), set(_LISTED), {"transcripts"}):
         raise InputError(
@@ -224,9 +224,9 @@ def _genetic_codes(document: Any, by_contig: bool, where: str) -> GeneticCodes:
             )
     if tables is None:
         return GeneticCodes(document)
-    if not by_contig:
+    if not by_contig and tables:
         raise InputError(f"{where}: genetic_code names contigs, which mRNAs have none of; expected a number.")
-    return GeneticCodes(tables.pop("default", STANDARD), tables)
+    return GeneticCodes(tables.pop("default", None), tables)
 
 
 def _format(given: Any, where: str) -> str | None:

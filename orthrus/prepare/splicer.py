@@ -19,7 +19,7 @@ import numpy as np
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
-from orthrus.genome.genetic_code import STANDARD, STANDARD_ONLY, GeneticCodes
+from orthrus.genome.genetic_code import AS_STATED, STANDARD, GeneticCodes
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.transcripts import Transcript, spliced_transcripts
 from orthrus.store import Chunk, ChunkWriter
@@ -81,7 +81,7 @@ class Splicer:
         contigs: Iterable[tuple[TranscriptModels, Codes]],
         species: str,
         source: str,
-        genetic_codes: GeneticCodes = STANDARD_ONLY,
+        genetic_codes: GeneticCodes = AS_STATED,
     ) -> Iterator[Chunk]:
         """The transcripts of ``contigs`` (models and bases of each), in order.
 
@@ -104,7 +104,9 @@ class Splicer:
         pending: deque[tuple[Future[Chunk], Path | None]] = deque()
         for number, (models, bases) in enumerate(contigs):
             parts = [models.take(rows) for rows in _parts(len(models))]
-            genetic_code = genetic_codes.of(models.contig[0].as_py(), models.chromosomes) if parts else STANDARD
+            genetic_code = STANDARD
+            if parts:
+                genetic_code = genetic_codes.of(models.contig[0].as_py(), models.chromosomes, models.genetic_codes)
             self._n += len(models)
             if self._workers == 1 or self._n < _WORTH_WORKERS:
                 yield from _finished(pending, 0)

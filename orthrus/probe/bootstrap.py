@@ -8,10 +8,10 @@ family counts as often as it was drawn in the test side of every seed, since sid
 from collections.abc import Mapping
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from orthrus.compiled import compiled
 from orthrus.probe.metrics import Floats
 
 Counts = NDArray[np.int16]
@@ -70,7 +70,7 @@ def label_resamples(truth_NT: Floats, scores_NT: Floats, counts_BN: Counts) -> M
     return {"auroc": means[:, 0], "auprc": means[:, 1]}
 
 
-@njit(cache=True)
+@compiled()
 def _areas(truth: NDArray[np.bool_], last: NDArray[np.bool_], counts_BN: Counts) -> Floats:
     """Areas under ROC and precision-recall curve (B, 2) of rows in descending order of score; NaN for one class."""
     areas = np.full((len(counts_BN), 2), np.nan)

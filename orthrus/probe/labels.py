@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orthrus.errors import InputError
+from orthrus.genome.files import open_bytes
 from orthrus.genome.mrna_frames import PARQUET_SUFFIXES, row_ids
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
@@ -67,7 +68,7 @@ class Labels:
 
 
 def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str = "transcript_id") -> Labels:
-    """Read the target columns of a table (gzipped if its name ends in .gz) or of a Parquet data frame.
+    """Read the target columns of a table, plain, gzip or bgzip, or of a Parquet data frame.
 
     A row that repeats another word for word is dropped and counted, as is a row without a value in one of the targets.
     A list of 0 and 1 in a data frame is read as a bit string. Raises InputError if the file cannot be read, a column is
@@ -128,13 +129,15 @@ def _is_frame(path: Path) -> bool:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        with warnings.catch_warnings():
+        with open_bytes(path) as stream, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
             return pd.read_csv(
-                path, sep="\t", dtype=str, keep_default_na=False, skip_blank_lines=False,
+                stream, sep="\t", dtype=str, keep_default_na=False, skip_blank_lines=False,
                 quoting=csv.QUOTE_NONE, encoding="utf-8-sig", index_col=False,
             ).fillna("")  # fmt: skip
-    except (ValueError, EOFError, OSError, pd.errors.ParserWarning) as error:  # pandas' own errors are ValueErrors
+    except InputError:
+        raise
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:  # pandas' own errors are ValueErrors
         reason = str(error).strip().rstrip(".")
         raise InputError(f"{path} cannot be read as a tab-separated table: {reason}.") from None
 

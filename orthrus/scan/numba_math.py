@@ -12,10 +12,12 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
+from orthrus.compiled import compiled
+
 _types: Any = numba.types
 _FLOAT, _INT, _LONG = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 _POINTER = _types.CPointer(_types.float32)
-_OPTIONS: Any = {"cache": True, "nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+_OPTIONS: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 # 2^r = 1 + r q(r) on [-0.5, 0.5]; 2 atanh(s) / s = 2 + s^2 p(s^2) on [0, 1/3]: minimax fits of relative error.
 _EXP2 = (
@@ -32,13 +34,13 @@ _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 
 
 def kernel(function: Any) -> Any:
-    """Compile for float32 loops over channels: fused multiply-add, no Python checks, no GIL."""
-    return numba.njit(**_OPTIONS)(function)
+    """Compiles for float32 loops over channels: fused multiply-add, no Python checks, no GIL."""
+    return compiled(**_OPTIONS)(function)
 
 
 def part(function: Any) -> Any:
-    """A part of a kernel, always inlined, because a call would hide the use of local arrays from LLVM."""
-    return numba.njit(**_OPTIONS, forceinline=True)(function)
+    """A piece of a kernel, always inlined: a call would hide from LLVM what happens to local arrays."""
+    return compiled(**_OPTIONS, forceinline=True)(function)
 
 
 def llvm(function: Any) -> Any:

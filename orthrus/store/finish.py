@@ -15,7 +15,7 @@ from orthrus.store.families import join_families, joined_by
 from orthrus.store.ids import make_unique
 from orthrus.store.layout import FINDING_SCHEMA, HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, TRANSCRIPT_SCHEMA, write_names
 from orthrus.store.relations import Genes, adjacency, gene_keys, match_homologs, match_orthologs
-from orthrus.store.similar import Members, similar_genes
+from orthrus.store.similar import Sequences, similar_genes
 
 SPOOL = "rows.parquet"  # the rows in the order of the input, until their families are known
 
@@ -56,7 +56,8 @@ def write_relations(
     lengths = columns["length"].to_numpy().astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     edges = np.concatenate([genes.copies(), pairs.edges, groups.edges])
-    similar = _similar(folder, offsets, gene, len(genes)) if join_similar else np.empty((0, 2), np.int64)
+    sequences = Sequences(folder / "codes.u8", offsets, gene, len(genes))
+    similar = similar_genes(sequences) if join_similar else np.empty((0, 2), np.int64)
     of_species = _indices_in(genes.species, species_names)
     families = join_families(of_species, species_names, genes.gene_id, np.concatenate([edges, similar]))
     noted = Tally()
@@ -99,14 +100,6 @@ def write_relations(
     found = {**findings, "": Findings(noted=noted)}
     joined = {"similar_sequences": joined_by(edges, similar, families.number)} if join_similar else {}
     return {"species": species_names, "counts": counts, **joined, **_write_findings(folder, found)}
-
-
-def _similar(folder: Path, offsets: NDArray[np.int64], gene: NDArray[np.int32], n_genes: int) -> NDArray[np.int64]:
-    """Pairs of genes (E, 2) with similar sequences, by the codes in ``folder``."""
-    members = np.argsort(gene, kind="stable")
-    first = np.searchsorted(gene[members], np.arange(n_genes + 1))
-    codes = np.asarray(np.memmap(folder / "codes.u8", dtype=np.uint8, mode="r"))
-    return similar_genes(Members(codes, offsets[members], np.diff(offsets)[members], first))
 
 
 def _indices(column: pa.ChunkedArray) -> NDArray[np.int32]:

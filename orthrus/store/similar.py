@@ -9,18 +9,20 @@ complexity joins nothing; nor do fewer than :data:`FEWEST` shared samples, some 
 
 Genes that share a sampled k-mer are found by sorting; of a k-mer that more than :data:`MANY` genes have, each gene is
 paired with the next alone, which still chains the copies of a repeated gene. Only pairs that share enough are compared
-transcript by transcript. Beyond 32 M at a time the sampled k-mers are sorted in passes, each over a part of all hashes.
+transcript by transcript. Codes are read in pieces, and sampled k-mers sorted in ranges of hashes; beyond 64 M of them,
+0.5 GiB, in passes over all codes. 475 Mnt take about 5 s of one core.
 
 n transcripts, G genes, N sampled k-mers, P pairs of genes, E of them joined.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from orthrus.compiled import compiled
 from orthrus.genome.codes import BASE_BITS, Codes
 from orthrus.genome.kmers import K, splitmix64
 
@@ -31,7 +33,8 @@ MANY = 8
 
 _LONGEST_UNIT = 10
 _LIMIT = (2**64 - 1) // EVERY
-_KMERS_OF_A_PASS = 1 << 25
+_KMERS_OF_A_PASS = 1 << 26
+_KMERS_OF_A_RANGE = 1 << 21
 _NT_AT_ONCE = 1 << 21
 _CAUTION = 0.6  # of the shared samples that are expected; pairs with fewer are not looked at
 
@@ -39,123 +42,163 @@ Numbers = NDArray[np.int64]
 Kmers = NDArray[np.uint64]
 
 
-class Members(NamedTuple):
-    """Transcripts by gene: those of gene g begin at ``start[first[g] : first[g + 1]]`` of ``codes``.
+class Sequences(NamedTuple):
+    """n transcripts of G genes: ``codes``, a file of uint8 (nt,), in which they lie end to end.
 
-    ``codes`` is uint8 (nt,); ``start`` and ``length`` are int64 (n,), ``first`` is int64 (G + 1,).
+    ``offsets`` is int64 (n + 1,), ``gene`` is int (n,), of each transcript's gene from 0 to G - 1.
     """
 
-    codes: Codes
-    start: Numbers
-    length: Numbers
-    first: Numbers
+    codes: Path
+    offsets: Numbers
+    gene: NDArray[np.integer]
+    n_genes: int
 
 
-def similar_genes(genes: Members) -> Numbers:
+def similar_genes(sequences: Sequences) -> Numbers:
     """Pairs of genes that share most of the k-mers of a transcript, int64 (E, 2)."""
-    pairs = _candidates(genes)
-    wanted, pair = np.unique(pairs, return_inverse=True)
-    close = _any_close(pair.reshape(-1, 2), *_sketches(genes, wanted))
-    found: Numbers = pairs[close]
+    pairs = _candidates(sequences)
+    members = np.argsort(sequences.gene, kind="stable")
+    first = np.searchsorted(sequences.gene[members], np.arange(sequences.n_genes + 1))
+    nt = np.bincount(sequences.gene, np.diff(sequences.offsets), sequences.n_genes).astype(np.int64)
+    cuts = _cuts(nt[pairs].sum(axis=1))
+
+    def close(begin: int, end: int) -> NDArray[np.bool_]:
+        wanted, pair = np.unique(pairs[begin:end], return_inverse=True)
+        counts = np.diff(first)[wanted]
+        bounds = np.concatenate([[0], np.cumsum(counts)])
+        rows = members[np.repeat(first[wanted] - bounds[:-1], counts) + np.arange(bounds[-1])]
+        return _any_close(pair.reshape(-1, 2), *_sketches(sequences, rows), bounds)
+
+    with ThreadPoolExecutor() as pool:  # the work is done without the interpreter's lock
+        chosen = list(pool.map(close, cuts[:-1].tolist(), cuts[1:].tolist()))
+    found: Numbers = pairs[np.concatenate([np.empty(0, np.bool_), *chosen])]
     return found
 
 
-def _candidates(genes: Members) -> Numbers:
+def _cuts(nt: Numbers) -> Numbers:
+    """Where items of ``nt`` bases each are cut into pieces of some :data:`_NT_AT_ONCE`, from 0 to their number."""
+    ends = np.cumsum(nt)
+    return np.unique([0, *np.searchsorted(ends, np.arange(0, nt.sum(), _NT_AT_ONCE)), len(ends)])
+
+
+def _candidates(sequences: Sequences) -> Numbers:
     """Pairs of genes (P, 2) that share as many sampled k-mers as the shortest transcript of both lets expect."""
-    n_passes = max(1, -(-int(genes.length.sum()) // (EVERY * _KMERS_OF_A_PASS)))
+    lengths = np.diff(sequences.offsets)
+    n_passes = max(1, -(-int(lengths.sum()) // (EVERY * _KMERS_OF_A_PASS)))
     pairs, counts = np.empty(0, np.int64), np.empty(0, np.int64)
     for part in range(n_passes):
-        kmers, gene_bits = _kmers_of_genes(genes, part * _LIMIT // n_passes, (part + 1) * _LIMIT // n_passes)
-        more, n = np.unique(_pairs_of(kmers, gene_bits), return_counts=True)
+        more, n = _shared_kmers(sequences, part * _LIMIT // n_passes, (part + 1) * _LIMIT // n_passes)
         pairs, place = np.unique(np.concatenate([pairs, more]), return_inverse=True)
         counts = np.bincount(place, np.concatenate([counts, n]), len(pairs)).astype(np.int64)
     a, b = pairs >> 32, pairs & (2**32 - 1)
-    shortest = np.minimum.reduceat(genes.length, genes.first[:-1])
+    shortest = np.full(sequences.n_genes, np.iinfo(np.int64).max)
+    np.minimum.at(shortest, sequences.gene, lengths)
     expected = SHARE * (np.minimum(shortest[a], shortest[b]) - K + 1) / EVERY
     enough = counts >= np.maximum(FEWEST, _CAUTION * expected)
     return np.stack([a[enough], b[enough]], axis=1)
 
 
-def _kmers_of_genes(genes: Members, low: int, high: int) -> tuple[Kmers, int]:
-    """Sampled k-mers of two genes or more with a hash from ``low`` to ``high``, each once a gene, (N,), ascending.
+def _shared_kmers(sequences: Sequences, low: int, high: int) -> tuple[Numbers, Numbers]:
+    """Pairs of genes, each once or more, and how many sampled k-mers with a hash from ``low`` to ``high`` they share.
 
-    The gene's number is in the lowest bits, of which the number is returned too; the hash is above it.
+    A pair's first gene is above bit 32, the second, of a higher number, below it.
     """
-    bits = max(1, (len(genes.first) - 1).bit_length())
-    gene = np.repeat(np.arange(len(genes.first) - 1, dtype=np.uint64), np.diff(genes.first))
-    ends = np.cumsum(genes.length)
-    cuts = np.unique([*np.searchsorted(ends, np.arange(0, ends[-1], _NT_AT_ONCE)), len(ends)])
+    gene_bits = max(1, (sequences.n_genes - 1).bit_length())
+    mask = np.uint64((1 << gene_bits) - 1)
+    offsets, gene = sequences.offsets, sequences.gene.astype(np.uint64)
 
-    def part(first: int, last: int) -> Kmers:
-        rows = slice(first, last)
-        hashes, owner = _sampled(genes.codes, genes.start[rows], genes.length[rows], np.uint64(low), np.uint64(high))
-        kmers: Kmers = (hashes * np.uint64(EVERY) >> np.uint64(bits) << np.uint64(bits)) | gene[rows][owner]
-        kmers.sort()
-        distinct: Kmers = kmers[np.concatenate([kmers[:1] == kmers[:1], kmers[1:] != kmers[:-1]])]
-        return distinct
+    def sampled(first: int, last: int) -> Kmers:
+        """Each k-mer once a gene, ascending: the hash above, the gene in the lowest bits."""
+        begin, end = offsets[first], offsets[last]
+        codes = np.fromfile(sequences.codes, np.uint8, end - begin, offset=begin)
+        starts = offsets[first : last + 1] - begin
+        hashes, counts = _sampled(codes, starts[:-1], np.diff(starts), np.uint64(low), np.uint64(high))
+        return _distinct((hashes & ~mask) | np.repeat(gene[first:last], counts))
 
-    with ThreadPoolExecutor() as pool:  # the work is done without the interpreter's lock
-        parts = list(pool.map(part, cuts[:-1].tolist(), cuts[1:].tolist()))
-    kmers = np.concatenate(parts)
-    kmers.sort()
-    shared = np.zeros(len(kmers) + 1, dtype=np.bool_)
-    shared[1:-1] = (kmers[1:] ^ kmers[:-1]) >> np.uint64(bits) == 0
-    return kmers[shared[1:] | shared[:-1]], bits
+    def pairs(parts: tuple[Kmers, ...]) -> tuple[Numbers, Numbers]:
+        found, counts = np.unique(_pairs_of(_distinct(np.concatenate(parts)), gene_bits), return_counts=True)
+        return found, counts
+
+    cuts = _cuts(np.diff(offsets))
+    with ThreadPoolExecutor() as pool:
+        parts = list(pool.map(sampled, cuts[:-1].tolist(), cuts[1:].tolist()))
+        n_ranges = 1 + sum(map(len, parts)) // _KMERS_OF_A_RANGE
+        inner = [(low + i * (high - low) // n_ranges) * EVERY >> gene_bits << gene_bits for i in range(1, n_ranges)]
+        bounds = np.array(inner, dtype=np.uint64)
+        ranges = zip(*(np.split(part, np.searchsorted(part, bounds)) for part in parts), strict=True)
+        found, counts = zip(*pool.map(pairs, ranges), strict=True)
+    return np.concatenate(found), np.concatenate(counts)
+
+
+def _distinct(numbers: Kmers) -> Kmers:
+    """Each number once, ascending; the array given is sorted."""
+    numbers.sort()
+    new = np.ones(len(numbers), dtype=np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
+    distinct: Kmers = numbers[new]
+    return distinct
 
 
 def _pairs_of(kmers: Kmers, gene_bits: int) -> Numbers:
     """The genes of every two that have one k-mer, or of many each and the next: a above bit 32, b below it, a < b."""
-    kmer, gene = kmers >> np.uint64(gene_bits), (kmers & np.uint64((1 << gene_bits) - 1)).astype(np.int64)
-    begins = np.flatnonzero(np.concatenate([kmer[:1] == kmer[:1], kmer[1:] != kmer[:-1]]))
+    kmer = kmers >> np.uint64(gene_bits)
+    same = np.zeros(len(kmers) + 1, dtype=np.bool_)
+    np.equal(kmer[1:], kmer[:-1], out=same[1:-1])
+    shared = np.flatnonzero(same[1:] | same[:-1])
+    kmer, gene = kmer[shared], (kmers[shared] & np.uint64((1 << gene_bits) - 1)).astype(np.int64)
+    begins = np.flatnonzero(~same[:-1][shared])
     size = np.diff(np.append(begins, len(kmer)))
-    shared = np.repeat(size, size)
+    size = np.repeat(size, size)
     pairs = []
     for step in range(1, MANY):
-        few = shared[:-step] <= (MANY if step > 1 else len(kmer))
+        few = size[:-step] <= (MANY if step > 1 else len(kmer))
         left = np.flatnonzero((kmer[step:] == kmer[:-step]) & few)
         pairs.append((gene[left] << 32) + gene[left + step])
     return np.concatenate(pairs)
 
 
-def _sketches(genes: Members, wanted: Numbers) -> tuple[Kmers, Numbers, Numbers]:
-    """The samples of the transcripts of the ``wanted`` genes, each ascending, end to end.
-
-    Returns the hashes, where each transcript's begin, and which transcripts are each gene's.
-    """
-    counts = np.diff(genes.first)[wanted]
-    first = np.concatenate([[0], np.cumsum(counts)])
-    rows = np.repeat(genes.first[wanted] - first[:-1], counts) + np.arange(first[-1])
-    hashes, owner = _sampled(genes.codes, genes.start[rows], genes.length[rows], np.uint64(0), np.uint64(_LIMIT))
-    order = np.lexsort([hashes, owner])
-    hashes, owner = hashes[order], owner[order]
-    new = np.ones(len(hashes), dtype=np.bool_)
-    new[1:] = (hashes[1:] != hashes[:-1]) | (owner[1:] != owner[:-1])
-    return hashes[new], np.searchsorted(owner[new], np.arange(len(rows) + 1)), first
+def _sketches(sequences: Sequences, rows: Numbers) -> tuple[Kmers, Numbers]:
+    """The samples of the transcripts at ``rows``, each ascending, end to end; and where each begins, (n + 1,)."""
+    codes = np.asarray(np.memmap(sequences.codes, np.uint8, "r"))
+    lengths = np.diff(sequences.offsets)[rows]
+    hashes, counts = _sampled(codes, sequences.offsets[rows], lengths, np.uint64(0), np.uint64(_LIMIT))
+    bits = np.uint64(max(1, len(rows).bit_length()))
+    owner = np.arange(len(rows) + 1, dtype=np.uint64) << (np.uint64(64) - bits)
+    hashes = _distinct((hashes >> bits) | np.repeat(owner[:-1], counts))
+    return hashes & ((np.uint64(1) << (np.uint64(64) - bits)) - np.uint64(1)), np.searchsorted(hashes, owner)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sampled(codes: Codes, start: Numbers, length: Numbers, low: np.uint64, high: np.uint64) -> tuple[Kmers, Numbers]:
-    """The sampled hashes from ``low`` to ``high`` of transcripts, (N,), and which transcript each is of, (N,)."""
+    """Of n transcripts the sampled k-mers with a hash from ``low`` to ``high``, and how many of each, (n,).
+
+    Of a k-mer it is the hash times :data:`EVERY`, (N,). Whether one is kept is added, not branched on: nothing could
+    foretell it.
+    """
     total = length.sum()
-    hashes, owner = np.empty(total, dtype=np.uint64), np.empty(total, dtype=np.int64)
+    hashes, kmers = np.empty(total + 1, dtype=np.uint64), np.empty(total + 1, dtype=np.uint64)
+    counts = np.empty(len(start), dtype=np.int64)
     n = 0
     mask = np.uint64((1 << (2 * K)) - 1)
     for t in range(len(start)):
+        begin = n
         valid, kmer = 0, np.uint64(0)
-        for code in codes[start[t] : start[t] + length[t]]:
-            base = code & BASE_BITS
+        for at in range(start[t], start[t] + length[t]):
+            base = codes[at] & BASE_BITS
             valid = valid + 1 if base > 0 else 0
-            kmer = ((kmer << np.uint64(2)) | np.uint64(max(base, 1) - 1)) & mask
-            if valid < K:
-                continue
+            kmer = ((kmer << np.uint64(2)) | np.uint64((base - 1) & 3)) & mask
             hashed = splitmix64(kmer)
-            if low <= hashed < high and not _is_repeat(kmer, mask):
-                hashes[n], owner[n] = hashed, t
-                n += 1
-    return hashes[:n].copy(), owner[:n].copy()
+            hashes[n], kmers[n] = hashed, kmer
+            n += int((valid >= K) & (hashed >= low) & (hashed < high))
+        end, n = n, begin
+        for i in range(begin, end):
+            hashes[n] = hashes[i] * np.uint64(EVERY)
+            n += int(not _is_repeat(kmers[i], mask))
+        counts[t] = n - begin
+    return hashes[:n].copy(), counts
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _is_repeat(kmer: np.uint64, mask: np.uint64) -> bool:
     """Whether a k-mer is a repeated unit of up to 10 nt."""
     for unit in range(1, _LONGEST_UNIT + 1):
@@ -165,7 +208,7 @@ def _is_repeat(kmer: np.uint64, mask: np.uint64) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _any_close(pairs: Numbers, hashes: Kmers, begin: Numbers, first: Numbers) -> NDArray[np.bool_]:
     """Whether two transcripts of each pair of genes (P, 2) share most of the smaller sample, (P,)."""
     close = np.zeros(len(pairs), dtype=np.bool_)
@@ -176,10 +219,13 @@ def _any_close(pairs: Numbers, hashes: Kmers, begin: Numbers, first: Numbers) ->
                 one, other = hashes[begin[s] : begin[s + 1]], hashes[begin[t] : begin[t + 1]]
                 if _n_shared(one, other) >= max(FEWEST, SHARE * min(len(one), len(other))):
                     close[p] = True
+                    break
+            if close[p]:
+                break
     return close
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _n_shared(one: Kmers, other: Kmers) -> int:
     """How many numbers two ascending arrays have in common."""
     i, j, n = 0, 0, 0

@@ -88,6 +88,7 @@ def _commands(fit: Fit, folder: Path, probe: ProbeSpec) -> Iterator[list[str]]:
         yield [
             "probe", f"--embeddings={embeddings}", f"--task={path}", f"--store={probe.store}",
             f"--seeds={probe.splits}", f"--output={folder / 'probe' / task}",
+            "--kmer=3",  # the codon control is the harder one, and longer words would take most of a study's time
         ]  # fmt: skip
 
 

@@ -119,10 +119,10 @@ class StudySpec:
     def _steps(self, nucleotides: float, settings: Settings, recipe: Any) -> int:
         key = "data.token_budget"
         budget = settings.get(key, (recipe.get("data") or {}).get("token_budget"))
-        if not isinstance(budget, int):
+        if type(budget) is not int or budget < 1:
             raise InputError(
-                f"{self.path}: neither settings nor {self.recipe} say `{key}`, the padded nt of a step, from which the"
-                " number of steps follows; add it."
+                f"{self.path}: neither settings nor {self.recipe} say `{key}`, the padded nt of a step, 1 or more, from"
+                f" which the number of steps follows (found {budget!r}); add it."
             )
         return max(1, round(nucleotides / budget))
 
@@ -191,7 +191,7 @@ def _numbers(values: Any, where: str, kind: type[float] | type[int]) -> Iterator
             number = float(value)  # YAML reads 1e7 as text
         except (TypeError, ValueError):
             number = float("nan")
-        if not number >= 0 or (kind is float and not 0 < number < float("inf")) or number != kind(number):
+        if not 0 <= number < float("inf") or (kind is float and number == 0) or number != kind(number):
             raise InputError(
                 f"{where}: found {value!r}; expected {'numbers of nt' if kind is float else 'whole numbers'}."
             )
@@ -206,12 +206,14 @@ def _probe(given: Any, where: str) -> ProbeSpec:
     names = fields["tasks"] if isinstance(fields["tasks"], list) else [fields["tasks"]]
     files = [find_recipe(str(name)) for name in names]
     readouts = fields.get("readouts") or []
-    (splits,) = _numbers(fields.get("splits", 10), f"{where}, splits", int)
+    splits = list(_numbers(fields.get("splits", 10), f"{where}, splits", int))
+    if len(splits) != 1:
+        raise InputError(f"{where}: splits is {fields['splits']!r}; expected one whole number.")
     return ProbeSpec(
         store=Path(str(fields["store"])),
         tasks={file.stem: file for file in files},
         readouts=tuple(map(str, readouts if isinstance(readouts, list) else [readouts])),
-        splits=splits,
+        splits=splits[0],
     )
 
 

@@ -24,6 +24,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from orthrus.errors import InputError
 from orthrus.loading.datamodule import PairDataModule
 from orthrus.nn.checkpoints import checkpoint_entry, load_encoder
+from orthrus.nn.products import warn_of_slow_bf16
 from orthrus.output import hold, remove_leftovers
 from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.checkpoints import Checkpoints
@@ -189,6 +190,8 @@ class OrthrusCLI(LightningCLI):
     def before_fit(self) -> None:
         """Validate the untrained encoder, so that every curve starts where training does."""
         self.model.trainer = self.trainer
+        if str(self.trainer.precision).startswith("bf16"):
+            warn_of_slow_bf16(self.trainer.strategy.root_device)
         checkpoint = self.config.fit.ckpt_path
         if checkpoint is not None:
             _refuse_another_shape(Path(checkpoint), self.model.encoder.config)

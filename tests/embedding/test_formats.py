@@ -1,9 +1,13 @@
+import io
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from orthrus.embedding.file import read_embeddings
 from orthrus.errors import InputError
+from orthrus.genome import files
 
 IDS = ["a", "b", "c"]
 VECTORS = np.arange(6, dtype=np.float64).reshape(3, 2)
@@ -72,3 +76,26 @@ def test_files_of_another_format_are_errors(tmp_path, name):
     (tmp_path / name).write_text("no such thing")
     with pytest.raises(InputError, match=name):
         read_embeddings(tmp_path / name)
+
+
+def test_an_archive_that_expands_beyond_all_proportion_or_says_so_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "e.npz"
+    np.savez_compressed(path, X=np.zeros((1 << 12, 1 << 9)), ids=IDS)
+    monkeypatch.setattr(files, "HARMLESS", 1 << 20)
+    with pytest.raises(InputError, match="expands to more than"):
+        read_embeddings(path)
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": (10**12, 10**3)})
+    (tmp_path / "e.npy").write_bytes(stream.getvalue())
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X.npy", stream.getvalue())
+    for name in ("e.npy", "e.npz"):
+        with pytest.raises(InputError, match=f"{name} cannot be read"):
+            read_embeddings(tmp_path / name)
+
+
+def test_a_header_that_breaks_off_is_an_error(tmp_path):
+    np.save(tmp_path / "e.npy", VECTORS)
+    (tmp_path / "e.npy").write_bytes((tmp_path / "e.npy").read_bytes().replace(b")", b"("))
+    with pytest.raises(InputError, match=r"cannot be read as \.npy"):
+        read_embeddings(tmp_path / "e.npy")

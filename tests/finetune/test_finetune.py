@@ -132,6 +132,51 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_not_repeated(
     assert len(pd.read_csv(tmp_path / "run" / "result" / "scores.csv")) == 4 * 2 * 3
 
 
+@pytest.mark.parametrize("left", [0, 0.5], ids=["empty", "half"])
+def test_a_split_whose_last_checkpoint_is_cut_begins_anew(
+    finetune: Callable[..., int], task: Task, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], left: float,
+) -> None:  # fmt: skip
+    from orthrus.finetune.module import FineTuning
+
+    path, args = task("value", "regression"), [f"--model.checkpoint={checkpoint}"]
+
+    def interrupted(self: FineTuning, *_: object) -> None:
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FineTuning, "on_train_batch_start", interrupted)
+    with pytest.raises(SystemExit):
+        finetune(path, *args)
+    monkeypatch.undo()
+    last = tmp_path / "run" / "split_0" / "checkpoints" / "last.ckpt"
+    whole = last.read_bytes()
+    last.write_bytes(whole[: int(left * len(whole))])
+    assert finetune(path, *args) == 0
+    assert "last.ckpt is no whole checkpoint" in " ".join(capsys.readouterr().err.split())
+    table = pq.read_table(tmp_path / "run" / "split_0" / "predictions.parquet")
+    assert np.isfinite(table["prediction:value"].to_numpy()).all()
+
+
+def test_training_that_diverges_is_said_and_leaves_no_predictions(
+    finetune: Callable[..., int], task: Task, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from orthrus.finetune.module import FineTuning
+
+    path, given = task("value", "regression"), f"--model.checkpoint={checkpoint}"
+    assert finetune(path, given, "--model.learning_rate=1e30") == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "split 0: validation losses are not finite, since training diverged; lower model.learning_rate" in err
+    predict = FineTuning.predict_step
+    monkeypatch.setattr(
+        FineTuning, "predict_step", lambda *args: (lambda rows, scores: (rows, scores / 0 * 0))(*predict(*args))
+    )
+    assert finetune(path, given, output="other") == 2
+    assert "split 0: predictions are not finite" in " ".join(capsys.readouterr().err.split())
+    assert not [*tmp_path.rglob("predictions.parquet"), *tmp_path.rglob("encoder")]
+
+
 def test_what_cannot_be_run_is_one_line(
     finetune: Callable[..., int], task: Task, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

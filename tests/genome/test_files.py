@@ -1,10 +1,20 @@
+import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from orthrus.analyse.compression import read_text
+from orthrus.embedding.variant_file import read_variants
 from orthrus.errors import InputError
+from orthrus.genome import files
+from orthrus.genome.annotation import read_annotation
 from orthrus.genome.files import open_bytes
+from orthrus.genome.findings import Findings, Tally
+from orthrus.genome.sequence import read_fasta, read_genome
+from orthrus.genome.tables import read_tsv
+from orthrus.probe.labels import read_labels
 
 
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
@@ -15,3 +25,38 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
             pass
     finally:
         os.close(writer)
+
+
+READERS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
+    "FASTA": (b">x\n", lambda path: list(read_fasta(path))),
+    "genome": (b">x\n", lambda path: list(read_genome(path, ["x"]))),
+    "GTF": (b'1\tx\texon\t1\t9\t.\t+\t.\ttranscript_id "', lambda path: read_annotation(path, Findings())),
+    "BED12": (b"1\t0\t9\t", lambda path: read_annotation(path, Findings(), format="bed12")),
+    "table": (b"transcript_id\n", lambda path: read_tsv(path, ["transcript_id"])),
+    "labels": (b"transcript_id\tvalue\n", lambda path: read_labels(path, "value")),
+    "variants": (b"transcript_id\tpos\tref\talt\n", lambda path: read_variants(path, Tally())),
+    "text": (b"", read_text),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_file_that_expands_beyond_all_proportion_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, read = READERS[kind]
+    monkeypatch.setattr(files, "HARMLESS", 4 << 20)
+    bomb = tmp_path / "bomb.gz"
+    bomb.write_bytes(gzip.compress(begin) + 16_000 * gzip.compress(b"A" * (1 << 20)))  # 16 GB in 16 MB
+    monkeypatch.setattr(files, "MAX_RATIO", 1)
+    with pytest.raises(InputError, match=r"bomb\.gz \(.* bytes\) expands to more than .* decompress it first"):
+        read(bomb)
+
+
+def test_proportion_is_that_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretches of N pack a thousand times, in a genome that packs four times."""
+    monkeypatch.setattr(files, "HARMLESS", 1 << 20)
+    path = tmp_path / "genome.fa.gz"
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(b">x\n" + b"N" * (4 << 20) + b"\n>y\n" + os.urandom(1 << 18).hex().encode().upper() + b"\n")
+    with open_bytes(path) as stream:
+        assert len(stream.read()) > 4 << 20

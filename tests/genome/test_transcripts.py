@@ -63,3 +63,44 @@ def test_all_odd_transcripts_are_listed(tmp_path: Path) -> None:
     odd = [gtf("exon", 1, 9, f"odd{n}", strand="*") for n in range(30)]
     _, dropped = names(tmp_path, [*odd, gtf("exon", 1, 9, "sound")], ">1\n" + "A" * 50)
     assert dropped == {"transcripts without a strand": [f"odd{n}" for n in range(30)]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "##sequence-region 1 1 100",
+        "##sequence-region   1 1 100",
+        "#!sequence-region 1 1 100",
+        gff("region", 1, 100, "ID=1:1..100;genome=chromosome;chromosome=1"),
+        gff("chromosome", 1, 100, "ID=chromosome:1"),
+        gff("scaffold", 1, 100, "ID=s"),
+    ],
+)
+def test_a_contig_shorter_than_the_annotation_says_is_cut(tmp_path: Path, line: str) -> None:
+    lines = ["##gff-version 3", line, gff("mRNA", 1, 9, "ID=T"), gff("exon", 1, 9, "Parent=T")]
+    found, dropped = names(tmp_path, lines, ">1\n" + "A" * 60 + "\n" + "A" * 40)
+    assert (found, dropped) == (["T"], {})
+    with pytest.raises(InputError, match=r"g.fa: contig 1 has 97 bases, but 100 by .*/a; the genome is truncated"):
+        names(tmp_path, lines, ">1\n" + "A" * 60 + "\n" + "A" * 37)
+
+
+def test_a_contig_may_be_longer_than_the_annotation_says(tmp_path: Path) -> None:
+    """A region may be a part, and rows inside a contig say nothing of its end."""
+    lines = ["##gff-version 3", "##sequence-region 1 20 50", gff("region", 70, 200, "ID=r")]
+    lines += [gff("mRNA", 21, 29, "ID=T"), gff("exon", 21, 29, "Parent=T")]
+    assert names(tmp_path, lines, ">1\n" + "A" * 90) == (["T"], {})
+
+
+def test_a_contig_shorter_than_in_the_index_beside_the_genome_is_cut(tmp_path: Path) -> None:
+    lines = [gtf("exon", 1, 9, "one"), gtf("exon", 1, 9, "two", contig="chr2")]
+    genome = ">1\n" + "A" * 100 + "\n>2 more words\n" + "A" * 40 + "\n"
+    index = tmp_path / "g.fa.fai"
+    index.write_text("1\t100\t3\t100\t101\n2\t40\t119\t40\t41\n3\t10\t170\t10\t11\n")
+    assert names(tmp_path, lines, genome) == (["one", "two"], {})
+    assert names(tmp_path, lines, genome[:-1]) == (["one", "two"], {})  # only the line end
+    with pytest.raises(InputError, match=r"contig 2 has 35 bases, but 40 by .*g\.fa\.fai; the genome is truncated"):
+        names(tmp_path, lines, genome[:-6])
+    with pytest.raises(InputError, match=r"contig 2 has 0 bases, but 40 by .*g\.fa\.fai"):
+        names(tmp_path, lines, genome[:104])
+    index.write_text("no index\n")
+    assert names(tmp_path, lines, genome[:-6]) == (["one", "two"], {})

@@ -55,8 +55,9 @@ def codon_control(sequence: str, cds_track: Sequence[int], n_exons: int) -> list
     starts = [i for i, first in enumerate(cds_track) if first]
     codons = [sequence[i : i + 3] for i in starts]
     codons = [codon for codon in codons if len(codon) == 3 and "N" not in codon]
-    five_prime = sequence[: starts[0]] if starts else ""
-    cds = sequence[starts[0] : starts[-1] + 3] if starts else ""
+    begin = starts[0] if starts and starts[0] > 2 else 0  # one or two bases are what is left of a codon
+    five_prime = sequence[:begin]
+    cds = sequence[begin : starts[-1] + 3] if starts else ""
     three_prime = sequence[starts[-1] + 3 :] if starts else ""
     numbers = [codons.count("".join(codon)) / max(len(codons), 1) for codon in product("ACGT", repeat=3)]
     numbers += kmer_frequencies(five_prime, 3) + kmer_frequencies(three_prime, 3)

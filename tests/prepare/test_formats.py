@@ -290,6 +290,72 @@ def test_genetic_codes_by_species_and_contig(folder: Path) -> None:
             codes(wrong)
 
 
+@pytest.mark.parametrize("stated", ["gff3", "gtf"])
+def test_the_annotation_states_a_genetic_code_unless_the_spec_does(folder: Path, stated: str) -> None:
+    """NCBI's `transl_table` on the CDS rows of organelles and of what is not translated by the standard code."""
+    (folder / "genome.fa").write_text("".join(f">{contig}\n{BASES}\n" for contig in ("n1", "m1", "x1")))
+    attributes = {
+        "gff3": "ID=cds{0};Parent=t{0}{1}",
+        "gtf": 'transcript_id "t{0}"; gene_id "g{0}";{1}',
+    }[stated]
+    table = {"gff3": ";transl_table={}", "gtf": ' transl_table "{}";'}[stated]
+
+    def rows(contig: str, start: int, more: str) -> str:
+        name = f"{contig}{start}"
+        return "".join(
+            f"{contig}\tRefSeq\t{kind}\t{start}\t{start + 299}\t.\t+\t{phase}\t{text}\n"
+            for kind, phase, text in (
+                *([("mRNA", ".", f"ID=t{name};Parent=g{name}")] if stated == "gff3" else []),
+                ("exon", ".", attributes.format(name, "")),
+                ("CDS", "0", attributes.format(name, more)),
+            )
+        )
+
+    (folder / "human.gtf").write_text(
+        rows("n1", 1, "") + rows("m1", 1, table.format(2)) + rows("m1", 1001, "") + rows("x1", 1, table.format(99))
+    )
+
+    def codes(**more: object) -> dict[str, int]:
+        store = build(folder, {"species": {"human": {**HUMAN_SOURCE, **more}}})
+        return dict(zip(store.column("transcript_id"), store.transcripts["genetic_code"].to_pylist(), strict=True))
+
+    assert codes() == {"tn11": 1, "tm11": 2, "tm11001": 2, "tx11": 1}
+    assert codes(genetic_code={"x1": 11}) == {"tn11": 1, "tm11": 2, "tm11001": 2, "tx11": 11}
+    assert codes(genetic_code={"m1": 5}) == {"tn11": 1, "tm11": 5, "tm11001": 5, "tx11": 1}
+    assert set(codes(genetic_code=12).values()) == {12}
+    assert set(codes(genetic_code={"default": 12}).values()) == {12}
+
+
+def test_geneids_of_ncbis_tables_are_found_where_genes_go_by_other_ids(folder: Path) -> None:
+    """RefSeq's GTF names genes by symbol and says the GeneID beside it, MANE's GFF3 has Ensembl's gene_id."""
+    place = "\t1\t300\t.\t+\t.\t"
+    refs = 'db_xref "GenBank:NM_1.1"; db_xref "GeneID:{}"; gbkey "mRNA";'
+    (folder / "human.gtf").write_text(
+        f'chr1\tR\tgene{place}gene_id "AAA"; transcript_id ""; {refs.format(11)}\n'
+        f'chr1\tR\texon{place}gene_id "AAA"; transcript_id "NM_1.1"; {refs.format(11)}\n'
+        f'chr1\tR\texon{place}gene_id "AAA_1"; transcript_id "NM_1.2"; {refs.format(11)}\n'
+    )
+    (folder / "mouse.gff3").write_text(
+        f"chr1\tR\tmRNA{place}ID=t;gene_id=ENSG5.2;Dbxref=Ensembl:ENST5,GeneID:22\nchr1\tR\texon{place}Parent=t\n"
+    )
+    (folder / "dog.gtf").write_text(f'chr1\tR\texon{place}gene_id "33"; transcript_id "NM_3.1";\n')
+    (folder / "gene_orthologs").write_text(
+        "#tax_id\tGeneID\trelationship\tOther_tax_id\tOther_GeneID\n"
+        "9606\t11\tOrtholog\t10090\t22\n9606\t11\tOrtholog\t9615\t33\n9606\t12\tOrtholog\t9615\t33\n"
+    )
+    files = {"human": "human.gtf", "mouse": "mouse.gff3", "dog": "dog.gtf"}
+    species = {name: {"annotation": file, "genome": "genome.fa"} for name, file in files.items()}
+    store = build(folder, {"species": species, "orthologs": ["gene_orthologs"], "join_similar": False})
+    assert pairs(store) == {
+        ("human", "AAA", "mouse", "ENSG5.2", "ortholog"), ("human", "AAA", "dog", "33", "ortholog")
+    }  # fmt: skip
+    assert store.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 1
+    (folder / "homologs.tsv").write_text("1\t9606\t11\tAAA\t1\tP\n1\t9615\t33\tAAA\t1\tP\n")
+    store = build(folder, {"species": species, "homologs": ["homologs.tsv"], "join_similar": False})
+    family = dict(zip(store.column("gene_id"), store.column("family_id"), strict=True))
+    assert family["AAA"] == family["33"] != family["ENSG5.2"]
+
+
 def test_ncbis_orthologs_by_the_species_that_annotations_state(folder: Path) -> None:
     def gff3(taxon: int, gene: int, start: int) -> str:
         place = f"\t{start + 1}\t{start + 300}\t.\t+\t.\t"

@@ -183,3 +183,33 @@ def test_a_run_tells_what_its_encoder_was_pretrained_on(folder, store, tmp_path)
         share = np.sum(part.rows_per_seed) / np.sum(document.rows_by_seed["test"])
         assert share == pytest.approx(of_all[name], abs=0.1)
         assert {"embedding", "codon", "embedding + codon control"} <= set(part.feature_sets)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_probe_of_transcripts_whose_genes_nothing_names_says_so_from_the_annotation_on(tmp_path, capsys, named):
+    """A BED12 names no genes; a table of them does."""
+    n, length = 60, 90
+    generator = np.random.default_rng(0)
+    genome = "".join(generator.choice(list("ACGT"), 100 * n))
+    (tmp_path / "g.fa").write_text(f">c\n{genome}\n")
+    rows = [("c", 100 * i, 100 * i + length, f"t{i}", 0, "+", *2 * (100 * i,), 0, 1, length, 0) for i in range(n)]
+    (tmp_path / "a.bed").write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    (tmp_path / "genes.tsv").write_text("transcript_id\tgene_id\n" + "".join(f"t{i}\tg{i}\n" for i in range(n)))
+    source = "{annotation: a.bed, genome: g.fa" + (", genes: genes.tsv}" if named else "}")
+    (tmp_path / "spec.yaml").write_text(f"species: {{x: {source}}}\nfilters: {{biotypes: all, min_length: 1}}\n")
+    gc = [sum(genome[100 * i : 100 * i + length].count(base) for base in "GC") for i in range(n)]
+    (tmp_path / "labels.tsv").write_text("transcript_id\tgc\n" + "".join(f"t{i}\t{gc[i]}\n" for i in range(n)))
+    save_encoder(MambaEncoder(6, 16, 1), tmp_path / "encoder")
+    store, vectors, output = tmp_path / "store", tmp_path / "e.parquet", tmp_path / "p"
+    for command in (
+        ["prepare", "--config", tmp_path / "spec.yaml", "--output", store],
+        ["embed", "--checkpoint", tmp_path / "encoder", "--input", store, "--output", vectors],
+        ["probe", "--embeddings", vectors, "--store", store, "--labels", tmp_path / "labels.tsv", "--target=gc",
+         "--task=regression", "--seeds=2", "--kmer", "1", "--output", output],
+    ):  # fmt: skip
+        assert main([str(part) for part in command]) == 0
+    leaks = json.loads((output / "metrics.json").read_text())["leaks"]
+    assert leaks["unknown_genes"] == (0 if named else n)
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert (f"nothing names the gene of {n} rows" in said) is not named
+    assert ("family-disjoint splits" in said) is named

@@ -3,6 +3,7 @@
 import random
 from itertools import combinations
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pytest
@@ -13,16 +14,17 @@ from scipy.sparse.csgraph import connected_components
 
 from orthrus.genome.codes import annotate, encode_bases
 from orthrus.store import StoreBuilder, TranscriptStore, similar
-from orthrus.store.similar import Members, similar_genes
+from orthrus.store.similar import Sequences, similar_genes
 
 
 def pairs(*genes: list[str]) -> set[tuple[int, int]]:
     """The joined ones of genes, each with its transcripts' sequences."""
     sequences = [sequence for gene in genes for sequence in gene]
-    length = np.array([len(sequence) for sequence in sequences])
-    first = np.concatenate([[0], np.cumsum([len(gene) for gene in genes])])
-    codes = encode_bases("".join(sequences), "test").copy()
-    found = similar_genes(Members(codes, np.cumsum(length) - length, length, first))
+    offsets = np.cumsum([0] + [len(sequence) for sequence in sequences])
+    gene = np.repeat(np.arange(len(genes)), [len(each) for each in genes])
+    with NamedTemporaryFile() as codes:
+        encode_bases("".join(sequences), "test").tofile(codes.name)
+        found = similar_genes(Sequences(Path(codes.name), offsets, gene, len(genes)))
     return {(int(a), int(b)) for a, b in found}
 
 
@@ -92,6 +94,7 @@ def test_passes_over_parts_of_the_hashes_find_the_same(monkeypatch: pytest.Monke
     whole = pairs(*genes)
     assert whole == {(i, i + 1) for i in range(0, 12, 2)}
     monkeypatch.setattr(similar, "_KMERS_OF_A_PASS", 200)
+    monkeypatch.setattr(similar, "_KMERS_OF_A_RANGE", 50)
     monkeypatch.setattr(similar, "_NT_AT_ONCE", 1000)
     assert pairs(*genes) == whole
 

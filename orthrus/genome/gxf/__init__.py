@@ -7,10 +7,12 @@
 ``ownership``        which rows make which transcript
 ``structure``        exons, CDS and, through :mod:`orthrus.genome.reading_frame`, where codons begin
 ``transcripts``      names, genes and biotypes: the transcript models
+``gene_numbers``     NCBI's GeneIDs of genes that go by other ids
 ===================  ================================================================================================
 """
 
 from orthrus.genome.gxf.attributes import GFF3, GTF
+from orthrus.genome.gxf.gene_numbers import gene_numbers
 from orthrus.genome.gxf.transcripts import read_gxf
 
-__all__ = ["GFF3", "GTF", "read_gxf"]
+__all__ = ["GFF3", "GTF", "gene_numbers", "read_gxf"]

@@ -89,9 +89,10 @@ def bare_id(column: pa.ChunkedArray) -> pa.StringArray:
     return pc.if_else(pc.equal(found, "."), None, found)
 
 
-def gene_number(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """NCBI's GeneID in a GFF3 ``Dbxref``, null without one."""
-    pattern = r"(?:^|;)\s*[Dd]bxref=(?:[^;]*,)?GeneID:(?P<id>\d+)"
+def gene_number(column: pa.ChunkedArray, dialect: Dialect) -> pa.ChunkedArray:
+    """NCBI's GeneID in GFF3's ``Dbxref`` or GTF's ``db_xref``, null without one."""
+    begins = r"[Dd]bxref=(?:[^;]*,)?" if dialect is GFF3 else r'[Dd]b_?xref "(?:[^"]*,)?'
+    pattern = rf"(?:^|;)\s*{begins}GeneID:(?P<id>\d+)"
     return pc.struct_field(pc.extract_regex(column, pattern), ["id"])
 
 

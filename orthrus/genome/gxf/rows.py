@@ -4,8 +4,15 @@ The file is read in blocks of 16 MB, and only the rows and attributes that make 
 ``benchmarks/annotation.py`` compares it with pyranges.
 """
 
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +21,7 @@ from pyarrow import csv
 
 from orthrus.errors import InputError
 from orthrus.genome.files import open_bytes
+from orthrus.genome.genetic_code import TABLES
 from orthrus.genome.gxf.attributes import GFF3, Dialect, attribute, bare_id, gene_number, unescaped
 from orthrus.genome.gxf.lines import (
     BLOCK,
@@ -46,6 +54,9 @@ _NO_NODES_GFF3 = (
 _SCAFFOLDS = ("scaffold", "supercontig")
 _UNPLACED = ("Unknown", "Un")
 
+_SEQUENCE_REGION = re.compile(rb"^#[#!]\s*sequence-region\s+(\S+)\s+\d+\s+(\d+)", re.MULTILINE)
+
+_AT_ONCE = 2  # blocks that are read at the same time
 _TAIL = 1 << 16  # bytes at the end of a file that hold its last two lines
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -58,14 +69,13 @@ class GxfRows:
     file.
 
     Args:
-        parts: exon, CDS, stop_codon and UTR rows; ``kind`` gives the type, ``key`` the transcript (null: none),
-            ``gene_id`` the gene (GTF only), ``cds_id`` the protein, ``phase`` column 8 of a CDS row, -1 where it is
-            unknown (:mod:`orthrus.genome.reading_frame`).
-        nodes: rows of transcripts, genes and other features that may be parents, with their attributes.
-        witnesses: the first part of each key, as a node, for files without transcript rows.
-        gene_rows: the ids of the genes that have a row of their own (GTF only; in GFF3 they are nodes).
-        chromosomes: the chromosome of each contig, from the rows that describe whole contigs.
-        circular: contigs marked as circular.
+        parts: exon, CDS, stop_codon and UTR rows; ``kind`` says which, ``key`` names the transcript (null: it has
+            none), ``gene_id`` the gene (of GTF), ``cds_id`` the protein; ``phase`` is that of column 8 of a CDS row,
+            -1 where it says nothing (:mod:`orthrus.genome.reading_frame`).
+        nodes: rows of transcripts, genes and whatever else may be a parent, with their attributes.
+        witnesses: for each key a first part, as a node, for files without transcript rows.
+        gene_rows: the ids of the genes that have a row of their own (of GTF; in GFF3 they are nodes).
+        contigs: what the file says of whole contigs.
         dialect: GTF or GFF3.
     """
 
@@ -73,32 +83,63 @@ class GxfRows:
     nodes: pa.Table
     witnesses: pa.Table
     gene_rows: pa.ChunkedArray
-    chromosomes: dict[str, str]
-    circular: frozenset[str]
+    contigs: "Contigs"
     dialect: Dialect
 
 
 @dataclass
-class _Contigs:
-    """What the rows of whole contigs state."""
+class Contigs:
+    """What a file says of whole contigs.
+
+    ``chromosomes``: which chromosome each is, "" if a scaffold; ``circular``: those without ends; ``ends``: how far
+    each reaches (nt); ``genetic_codes``: NCBI's number of the table that translates its coding sequences.
+    """
 
     chromosomes: dict[str, str] = field(default_factory=dict)
     circular: set[str] = field(default_factory=set)
+    ends: dict[str, int] = field(default_factory=dict)
+    genetic_codes: dict[str, int] = field(default_factory=dict)
 
-    def read(self, table: pa.Table, may_be_circular: bool) -> None:
-        """Record the chromosome of each contig (its name, or "" for a scaffold) and whether the contig is circular.
-
-        NCBI's rows have the type ``region`` and the attributes ``genome=chromosome;chromosome=2``; a scaffold of
-        chromosome 2 has ``genome=genomic;chromosome=2``, other scaffolds have ``chromosome=Unknown``. Ensembl's rows
-        have the type ``chromosome`` or ``scaffold``. ``Is_circular`` may be in a row of any type.
-        """
-        if may_be_circular:  # found by a quick search, so that few files are read for it
+    def read(self, block: bytes, table: pa.Table, dialect: Dialect) -> None:
+        """Take what a block of lines says, of which ``table`` has the rows; what few files have is looked for first."""
+        if dialect is GFF3 and b"sequence-region" in block:
+            for contig, end in _SEQUENCE_REGION.findall(block):
+                self._reach(unquote(contig.decode()), int(end))
+        if b"transl_table" in block:
+            coding = table.filter(pc.match_substring(table["attributes"], "transl_table"))
+            numbers = attribute(coding["attributes"], dialect, "transl_table").to_pylist()
+            for contig, number in dict.fromkeys(zip(coding["contig"].to_pylist(), numbers, strict=True)):
+                if number in map(str, TABLES):
+                    self.genetic_codes.setdefault(contig, int(number))
+        if b"ircular" in block:
             circular = pc.match_substring_regex(table["attributes"], r"(?i)\bis_circular[= ]\"?true")
             self.circular.update(table.filter(circular)["contig"].to_pylist())
+        self._read_rows(table)
+
+    def update(self, later: "Contigs") -> None:
+        """Take what a later part of the file says."""
+        self.chromosomes |= later.chromosomes
+        self.circular |= later.circular
+        self.genetic_codes = later.genetic_codes | self.genetic_codes
+        for contig, end in later.ends.items():
+            self._reach(contig, end)
+
+    def _reach(self, contig: str, end: int) -> None:
+        self.ends[contig] = max(end, self.ends.get(contig, 0))
+
+    def _read_rows(self, table: pa.Table) -> None:
+        """Which chromosome a contig is: a chromosome's or its own name, "" if it is a scaffold; and where it ends.
+
+        NCBI's rows are of the type ``region`` and say ``genome=chromosome;chromosome=2``; of a scaffold that belongs to
+        chromosome 2 ``genome=genomic;chromosome=2``, and of others ``chromosome=Unknown``. Ensembl's are of the type
+        ``chromosome`` or ``scaffold``.
+        """
         kinds = table["type"].cast(pa.string())
         rows = table.filter(pc.is_in(kinds, pa.array(["region", "chromosome", *_SCAFFOLDS])))
-        columns = (rows[name].to_pylist() for name in ("contig", "type", "attributes"))
-        for contig, kind, text in zip(*columns, strict=True):
+        columns = (rows[name].to_pylist() for name in ("contig", "type", "start", "end", "attributes"))
+        for contig, kind, start, end, text in zip(*columns, strict=True):
+            if start == 0:
+                self._reach(contig, end)
             fields = dict(each.strip().partition("=")[::2] for each in text.split(";"))
             genome, chromosome = fields.get("genome"), fields.get("chromosome")
             if kind in _SCAFFOLDS or genome == "genomic" or chromosome in _UNPLACED:
@@ -116,45 +157,72 @@ def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
     """
     dialect = dialect or dialect_of_file(path)
     tables: dict[str, list[pa.Table]] = {"parts": [], "nodes": [], "witnesses": [], "gene_rows": []}
-    contigs = _Contigs()
-    n_rows = 0
-    tail = b""
-    with open_bytes(path) as stream:
-        for block in blocks(stream, path):
-            table = _parse(block, path, dialect)
-            if not len(table):
-                continue
-            if dialect is None:
-                raise InputError(
-                    f'{path}: attributes {table["attributes"][0].as_py()[:60]!r} are neither GTF (gene_id "X";) nor'
-                    " GFF3 (ID=X); expected one of them."
-                )
-            contigs.read(table, may_be_circular=b"ircular" in block)
-            table = table.append_column("row", pa.array(np.arange(n_rows, n_rows + len(table))))
-            n_rows += len(table)
-            parts, witnesses = _parts(table, dialect)
-            tables["parts"].append(parts)
-            tables["witnesses"].append(witnesses)
-            tables["nodes"].append(_nodes(table, dialect))
-            tables["gene_rows"].append(_gene_rows(table, dialect))
-            tail = (tail + block[-_TAIL:])[-_TAIL:]
-    if dialect is None or not n_rows:
+    contigs = Contigs()
+    last_row, tail = -1, b""
+    with open_bytes(path) as stream, ThreadPoolExecutor(_AT_ONCE) as pool:  # Arrow lets go of the interpreter's lock
+        for block, read in _in_order(pool, partial(_read_block, path=path, dialect=dialect), blocks(stream, path)):
+            if read is not None:
+                for name, table in read.tables.items():
+                    tables[name].append(table)
+                contigs.update(read.contigs)
+                last_row = read.last_row
+                tail = (tail + block[-_TAIL:])[-_TAIL:]
+    if dialect is None or last_row < 0:
         fault = first_fault(path)
         raise fault or InputError(f"{path} has no annotation rows; expected a GTF or GFF3 file with exon rows.")
     whole = {name: pa.concat_tables(some).unify_dictionaries().combine_chunks() for name, some in tables.items()}
     gene_rows = whole.pop("gene_rows")["gene_id"]
-    rows = GxfRows(
-        **whole, gene_rows=gene_rows, chromosomes=contigs.chromosomes,
-        circular=frozenset(contigs.circular), dialect=dialect,
-    )  # fmt: skip
+    rows = GxfRows(**whole, gene_rows=gene_rows, contigs=contigs, dialect=dialect)
     before, last = [b"", *tail.splitlines(keepends=True)][-2:]
     is_open = not last.endswith(b"\n") and not last.startswith(b"#")
-    if is_open and (is_cut(last, before, dialect) or _lacks_parent(rows, n_rows - 1)):
+    if is_open and (is_cut(last, before, dialect) or _lacks_parent(rows, last_row)):
         raise truncated(path)
     return rows
 
 
-def _parse(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
+class _Read(NamedTuple):
+    """What a block of lines holds."""
+
+    tables: dict[str, pa.Table]
+    contigs: Contigs
+    last_row: int
+
+
+def _read_block(numbered: tuple[int, bytes], path: Path, dialect: Dialect | None) -> _Read | None:
+    """Read a block of lines, whose rows are numbered by block and within it; None of one without rows."""
+    number, block = numbered
+    table = parse_rows(block, path, dialect)
+    if not len(table):
+        return None
+    if dialect is None:
+        raise InputError(
+            f'{path}: attributes {table["attributes"][0].as_py()[:60]!r} are neither GTF (gene_id "X";) nor'
+            " GFF3 (ID=X); expected one of them."
+        )
+    contigs = Contigs()
+    contigs.read(block, table, dialect)
+    first = number << 32
+    table = table.append_column("row", pa.array(np.arange(first, first + len(table))))
+    parts, witnesses = _parts(table, dialect)
+    tables = {"parts": parts, "witnesses": witnesses, "nodes": _nodes(table, dialect)}
+    return _Read(tables | {"gene_rows": _gene_rows(table, dialect)}, contigs, first + len(table) - 1)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, read: Callable[[tuple[int, bytes]], _Read | None], blocks: Iterable[bytes]
+) -> Iterator[tuple[bytes, _Read | None]]:
+    """Each block with what is read of it, a few of them at once."""
+    pending: deque[tuple[bytes, Future[_Read | None]]] = deque()
+    for numbered in enumerate(blocks):
+        pending.append((numbered[1], pool.submit(read, numbered)))
+        if len(pending) > _AT_ONCE:
+            block, future = pending.popleft()
+            yield block, future.result()
+    for block, future in pending:
+        yield block, future.result()
+
+
+def parse_rows(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
     """The rows of a block: contig, source, type, start, end, strand, frame, attributes."""
     if not block.strip():
         return pa.table({})
@@ -176,7 +244,7 @@ def _parse(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         rows = b"\n".join(line for line in block.split(b"\n") if not line.startswith(b"#"))
         if len(rows) < len(block):  # a comment with tabs in it may look like a row
-            return _parse(rows, path, dialect)
+            return parse_rows(rows, path, dialect)
         raise first_fault(path) or InputError(
             f"{path} cannot be read as GTF or GFF3 ({' '.join(str(error).split())})."
         ) from None
@@ -288,7 +356,7 @@ def _with_attributes(table: pa.Table, dialect: Dialect, key: pa.Array, parent: p
         "transcript_id": attribute(attributes, dialect, "transcript_id"),
         "gene_id": pc.coalesce(
             attribute(attributes, dialect, "gene_id", "geneID"),
-            gene_number(attributes) if dialect is GFF3 else absent,
+            gene_number(attributes, dialect) if dialect is GFF3 else absent,
         ),
         "locus": attribute(attributes, dialect, "locus_tag", "gene") if dialect is GFF3 else absent,
         "gene_name": attribute(attributes, dialect, "gene_name", "gene"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from orthrus.loading.batch import PairBatch
 from orthrus.loading.lightning_internals import is_logging_step
+from orthrus.nn.products import product_flops
 
 # Dense bfloat16 FLOP/s by NVIDIA's data sheets, by a part of the device's name.
 PEAK_FLOPS = {
@@ -116,12 +117,4 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
             if part in name:
                 return flops
     side = 8192 if device.type == "cuda" else 1024
-    square = torch.ones(side, side, device=device, dtype=dtype)
-
-    def seconds() -> float:
-        started = time.perf_counter()
-        float((square @ square)[0, 0])  # waits for a device
-        return time.perf_counter() - started
-
-    seconds()
-    return 2 * side**3 / min(seconds() for _ in range(3))
+    return product_flops(device, dtype, side)
