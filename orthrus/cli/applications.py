@@ -127,7 +127,7 @@ COMMANDS = (
             argument("--output", type=Path, required=True, metavar="P.tsv", help="table: .tsv, .csv or .parquet"),
             argument(
                 "--level", type=share, default=0.9, metavar="SHARE",
-                help="of like transcripts that the interval covers (default: %(default)s)",
+                help="share of similar transcripts whose value the interval covers (default: %(default)s)",
             ),
             OVERWRITE,
             TOKEN_BUDGET,

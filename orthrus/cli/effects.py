@@ -261,7 +261,7 @@ COMMANDS = (
                 "--method", choices=("integrated-gradients", "gradient-x-input"), default="integrated-gradients",
                 help="default: %(default)s (extra attribution: Captum)",
             ),
-            argument("--steps", type=whole(1, 10_000), default=32, help="of the integral (default: %(default)s)"),
+            argument("--steps", type=whole(1, 10_000), default=32, help="steps of the integral (default: %(default)s)"),
             MODEL,
             argument("--output", type=Path, required=True, metavar="A.tsv", help="table with one row a base"),
             OVERWRITE,

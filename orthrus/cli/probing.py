@@ -215,9 +215,9 @@ COMMANDS = (
             ),
             argument(
                 "--label-efficiency", type=whole(1), nargs="*", metavar="N",
-                help="curves of the score with N labels (default: 30, 100, 300 ... 10,000)",
+                help="curves of the score against N labels (default: 30, 100, 300 ... 10,000)",
             ),
-            argument("--seeds", type=whole(1, 1000), help="splits (default: 10, or the number of folds)"),
+            argument("--seeds", type=whole(1, 1000), help="number of splits (default: 10, or the number of folds)"),
             OVERWRITE,
             DEVICE,
         ),

@@ -49,7 +49,7 @@ COMMANDS = (
             argument("--output", type=Path, required=True, metavar="DIR", help="folder; an existing one is continued"),
             argument(
                 "--fit", type=whole(1), metavar="N",
-                help="do this one of the fits alone, from 1 (a task of a Slurm array); without it, all that are not"
+                help="run only fit N, from 1 (a task of a Slurm array); without it, all fits that are not"
                 " done, then the page",
             ),
             argument("--list", action="store_true", help="print the number, name and state of every fit, and run none"),

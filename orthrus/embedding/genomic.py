@@ -1,7 +1,7 @@
 """Variants of a genome, projected on the mature transcripts that contain them.
 
-A VCF on contigs and an annotation in, variants in transcript coordinates out, one for each transcript whose exon holds
-the whole reference allele. V variants, E exons.
+The input is a VCF on contigs and an annotation; the output has transcript coordinates, with one variant for each
+transcript that has the whole reference allele in an exon. V variants, E exons.
 """
 
 from collections.abc import Sequence

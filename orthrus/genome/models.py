@@ -21,10 +21,10 @@ class TranscriptModels:
     """T transcripts with their exons, in columns, as in UCSC's genePred.
 
     The coding interval is [``cds_start``, ``cds_end``) on the contig, stop codon included, -1 without one; ``frames``
-    say, on the mature mRNA, where codons begin in it. Exons of transcript t are
-    ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` is what the annotation says its
-    contigs are: the name of a chromosome, or "" for a scaffold. ``circular`` are contigs without ends. ``contig_ends``
-    (nt) are how far it says that they reach, ``genetic_codes`` by which of NCBI's tables it says they are translated.
+    give, on the mature mRNA, where its codons begin. The exons of transcript t start at ``exon_starts[exon_offsets[t] :
+    exon_offsets[t + 1]]`` and end at the same slice of ``exon_ends``. The annotation states the rest: ``chromosomes``,
+    the chromosome of each contig, "" for a scaffold; ``circular``, the circular contigs; ``contig_ends``, the least
+    length of each contig (nt); ``genetic_codes``, NCBI's number of the table that translates its CDSs.
 
     Where ``gene_known`` is false, the annotation does not name the gene: ``gene_id`` is then null or provisional, until
     :func:`orthrus.genome.genes.with_genes` replaces it.

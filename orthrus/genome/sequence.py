@@ -114,10 +114,10 @@ def read_genome(
 ) -> Iterator[tuple[str, Codes]]:
     """Yield the wanted ``contigs`` of a FASTA or 2bit genome: the name as wanted, and the bases, uint8 (L,).
 
-    A contig is found by its name or, where the genome has no such name, without ``chr``, by MT for M, by the
-    accession in UCSC's names, by RefSeq's accessions of the human and mouse chromosomes, and by the chromosome that
-    ``chromosomes`` says it is. Raises InputError if the genome cannot be read, has letters that are no bases, has less
-    of a contig than the index beside it (``.fai``) says, or has none of the contigs, and then names some of both.
+    A contig is found by its name; if the genome has no such name, also without ``chr``, with MT for M, by the accession
+    in UCSC's names, by RefSeq's accessions of the human and mouse chromosomes, and by its chromosome in
+    ``chromosomes``. Raises InputError if the genome cannot be read, has letters that are not bases, has less of a
+    contig than the index beside it (``.fai``) states, or has none of the contigs.
     """
     wanted = _ContigNames(contigs, chromosomes or {})
     found: dict[str, str] = {}

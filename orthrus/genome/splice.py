@@ -1,6 +1,6 @@
 """From transcript models and the bases of a contig to codes: joins exons, reverses the minus strand, sets the tracks.
 
-Some 2 ns a base and 5 us a transcript; holds the mRNAs of one call.
+It takes about 2 ns a base and 5 us a transcript, and holds the mRNAs of one call.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _spliced(
 ) -> tuple[Codes, NDArray[np.int32]]:
     """The codes of n mRNAs end to end, each between its ``offsets`` (n + 1,), and the ends of their exons, 5'->3'.
 
-    ``starts`` and ``ends`` (e,) are those of the exons on the contig, ascending, of t from ``exons[t]`` on.
+    ``starts`` and ``ends`` (e,) of the exons are on the contig, ascending; those of t begin at ``exons[t]``.
     """
     codes = np.empty(offsets[-1], dtype=np.uint8)
     exon_ends = np.empty(len(starts), dtype=np.int32)

@@ -81,8 +81,8 @@ def annotated_contigs(
 
     Raises:
         InputError: as :func:`read_annotation` and :func:`read_genome` do, if a contig is shorter than the annotation
-            says that it is, and if more than :data:`MOST_BEYOND` of the
-            transcripts lie beyond the end of their contig, those on circular contigs apart.
+            says that it is, and if more than :data:`MOST_BEYOND` of the transcripts lie beyond the end of their contig,
+            not counting circular contigs.
     """
     models = read_annotation(annotation, findings, format=format, genes=genes)
     if cds_frame == "published":

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from orthrus.compiled import compiled
 
-_OPEN_BATCHES = 64  # a bit each
+_OPEN_BATCHES = 64  # one bit each
 
 
 def group(

@@ -34,12 +34,12 @@ _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 
 
 def kernel(function: Any) -> Any:
-    """Compiles for float32 loops over channels: fused multiply-add, no Python checks, no GIL."""
+    """Compile for float32 loops over channels: fused multiply-add, no Python checks, no GIL."""
     return compiled(**_OPTIONS)(function)
 
 
 def part(function: Any) -> Any:
-    """A piece of a kernel, always inlined: a call would hide from LLVM what happens to local arrays."""
+    """A part of a kernel, always inlined, because a call would hide the use of local arrays from LLVM."""
     return compiled(**_OPTIONS, forceinline=True)(function)
 
 

@@ -65,17 +65,16 @@ _PLACE = ("contig", "strand", "start", "end", "row")
 
 @dataclass(frozen=True)
 class GxfRows:
-    """The rows that make transcripts: coordinates 0-based, half-open; strand +1, -1 or 0; ``row``, the order in the
-    file.
+    """The rows that make transcripts: coordinates 0-based, half-open; strand +1, -1 or 0; ``row``, the file's order.
 
     Args:
-        parts: exon, CDS, stop_codon and UTR rows; ``kind`` says which, ``key`` names the transcript (null: it has
-            none), ``gene_id`` the gene (of GTF), ``cds_id`` the protein; ``phase`` is that of column 8 of a CDS row,
-            -1 where it says nothing (:mod:`orthrus.genome.reading_frame`).
-        nodes: rows of transcripts, genes and whatever else may be a parent, with their attributes.
-        witnesses: for each key a first part, as a node, for files without transcript rows.
-        gene_rows: the ids of the genes that have a row of their own (of GTF; in GFF3 they are nodes).
-        contigs: what the file says of whole contigs.
+        parts: exon, CDS, stop_codon and UTR rows; ``kind`` gives the type, ``key`` the transcript (null: none),
+            ``gene_id`` the gene (GTF only), ``cds_id`` the protein, ``phase`` column 8 of a CDS row, -1 where it is
+            unknown (:mod:`orthrus.genome.reading_frame`).
+        nodes: rows of transcripts, genes and other features that may be parents, with their attributes.
+        witnesses: the first part of each key, as a node, for files without transcript rows.
+        gene_rows: the ids of the genes that have a row of their own (GTF only; in GFF3 they are nodes).
+        contigs: what the file states on whole contigs.
         dialect: GTF or GFF3.
     """
 
@@ -89,10 +88,10 @@ class GxfRows:
 
 @dataclass
 class Contigs:
-    """What a file says of whole contigs.
+    """What a file states on whole contigs.
 
-    ``chromosomes``: which chromosome each is, "" if a scaffold; ``circular``: those without ends; ``ends``: how far
-    each reaches (nt); ``genetic_codes``: NCBI's number of the table that translates its coding sequences.
+    ``chromosomes``: the chromosome of each contig, "" for a scaffold; ``circular``: the circular contigs; ``ends``: the
+    least length of each (nt); ``genetic_codes``: NCBI's number of the table that translates its coding sequences.
     """
 
     chromosomes: dict[str, str] = field(default_factory=dict)
@@ -101,7 +100,7 @@ class Contigs:
     genetic_codes: dict[str, int] = field(default_factory=dict)
 
     def read(self, block: bytes, table: pa.Table, dialect: Dialect) -> None:
-        """Take what a block of lines says, of which ``table`` has the rows; what few files have is looked for first."""
+        """Record the statements of a block of lines, whose rows are in ``table``; rare ones are searched for first."""
         if dialect is GFF3 and b"sequence-region" in block:
             for contig, end in _SEQUENCE_REGION.findall(block):
                 self._reach(unquote(contig.decode()), int(end))
@@ -117,7 +116,7 @@ class Contigs:
         self._read_rows(table)
 
     def update(self, later: "Contigs") -> None:
-        """Take what a later part of the file says."""
+        """Add the statements of a later part of the file."""
         self.chromosomes |= later.chromosomes
         self.circular |= later.circular
         self.genetic_codes = later.genetic_codes | self.genetic_codes
@@ -128,11 +127,11 @@ class Contigs:
         self.ends[contig] = max(end, self.ends.get(contig, 0))
 
     def _read_rows(self, table: pa.Table) -> None:
-        """Which chromosome a contig is: a chromosome's or its own name, "" if it is a scaffold; and where it ends.
+        """Record the chromosome of each contig (its name, or "" for a scaffold) and where the contig ends.
 
-        NCBI's rows are of the type ``region`` and say ``genome=chromosome;chromosome=2``; of a scaffold that belongs to
-        chromosome 2 ``genome=genomic;chromosome=2``, and of others ``chromosome=Unknown``. Ensembl's are of the type
-        ``chromosome`` or ``scaffold``.
+        NCBI's rows have the type ``region`` and the attributes ``genome=chromosome;chromosome=2``; a scaffold of
+        chromosome 2 has ``genome=genomic;chromosome=2``, other scaffolds have ``chromosome=Unknown``. Ensembl's rows
+        have the type ``chromosome`` or ``scaffold``.
         """
         kinds = table["type"].cast(pa.string())
         rows = table.filter(pc.is_in(kinds, pa.array(["region", "chromosome", *_SCAFFOLDS])))
