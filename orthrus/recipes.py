@@ -1,8 +1,8 @@
-"""Recipes by name: what the repository keeps in ``conf/``, ``data/`` and ``slurm/`` ships in the package.
+"""Recipes by name: the files in ``conf/``, ``data/`` and ``slurm/`` of the repository, which ship with the package.
 
 ``fit/demo`` is ``conf/fit/demo.yaml``, ``probe/mrnabench/go-mf`` is ``conf/probe/mrnabench/go-mf.yaml``,
-``data/sources`` is ``data/sources.yaml``, ``slurm/pretrain`` is ``slurm/pretrain.sbatch``. A wheel holds the three
-folders as ``orthrus/shipped``; in a clone they are the folders beside the package.
+``data/sources`` is ``data/sources.yaml``, ``slurm/pretrain`` is ``slurm/pretrain.sbatch``. A wheel has the three
+folders in ``orthrus/shipped``; in a clone they are beside the package.
 """
 
 import difflib
@@ -16,14 +16,19 @@ from orthrus.output import atomic_file
 
 _PACKAGE = Path(__file__).parent
 SHIPPED = next((path for path in (_PACKAGE / "shipped", _PACKAGE.parent) if (path / "conf").is_dir()), _PACKAGE)
-"""The folder that ``conf``, ``data`` and ``slurm`` are in."""
+"""The folder with ``conf``, ``data`` and ``slurm``."""
 
 _SUFFIXES = (".yaml", ".sbatch")
 _NEIGHBOUR = re.compile(r"\.\./\.\./(data/[\w./-]+)")  # a file that a recipe names relative to itself
 
 
 def shipped() -> dict[str, Path]:
-    """The path of every shipped file that has a name, by its name."""
+    """The paths of all shipped recipes, tasks and scripts by name.
+
+    Examples:
+        >>> {"fit/demo", "prepare/demo", "probe/demo_localization"} <= set(shipped())
+        True
+    """
     return {_name(path): path for path in _files() if path.suffix in _SUFFIXES}
 
 
@@ -37,9 +42,13 @@ def _name(path: Path) -> str:
 
 
 def find_recipe(given: str | Path) -> Path:
-    """The file that ``given`` means: a path that exists, or else the shipped recipe of that name.
+    """The path that ``given`` stands for: itself if it exists, else the shipped recipe with that name.
 
     Raises InputError, with the nearest name, if it is neither.
+
+    Examples:
+        >>> find_recipe("fit/demo").name
+        'demo.yaml'
     """
     path = Path(given)
     if path.exists() and not path.is_dir():
@@ -54,7 +63,7 @@ def find_recipe(given: str | Path) -> Path:
 
 
 def with_recipe_paths(args: Sequence[str]) -> list[str]:
-    """Command-line arguments with the recipe names after ``--config`` replaced by their paths."""
+    """Command-line arguments ``args`` with the recipe names after ``--config`` replaced by their paths."""
     found, is_config = list(args), False
     for i, arg in enumerate(args):
         if is_config and _is_name(arg):
@@ -66,12 +75,12 @@ def with_recipe_paths(args: Sequence[str]) -> list[str]:
 
 
 def _is_name(text: str) -> bool:
-    """False for YAML given on the command line itself, which LightningCLI takes too."""
+    """Whether ``text`` may be a name; LightningCLI accepts YAML on the command line too."""
     return re.fullmatch(r"[^{}:\n]+", text) is not None
 
 
 def describe(path: Path) -> str:
-    """The first sentence of the comment that a shipped file opens with; empty if it opens with none."""
+    """The first sentence of the comment at the top of the file ``path``; empty without a comment."""
     comment: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("#!"):
@@ -85,9 +94,9 @@ def describe(path: Path) -> str:
 def copy_recipes(names: Sequence[str], output: Path, overwrite: bool = False) -> list[Path]:
     """Copy shipped files, and the demo data that they name, into ``output``; returns the paths of the copies.
 
-    A name may be that of a folder, such as ``fit`` or ``data/demo``. The copies lie as in the repository
-    (``conf/fit/demo.yaml``), so that paths from one to the other hold. Raises InputError for an unknown name, or for a
-    copy that is there and differs, unless ``overwrite``.
+    ``names`` may include folders, such as ``fit`` or ``data/demo``. The copies have the layout of the repository
+    (``conf/fit/demo.yaml``), so that relative paths between them stay valid. Raises InputError for an unknown name, or
+    for an existing copy that differs, unless ``overwrite``.
     """
     sources = dict.fromkeys(source for name in names for source in _sources(name))
     for source in list(sources):
@@ -106,7 +115,7 @@ def copy_recipes(names: Sequence[str], output: Path, overwrite: bool = False) ->
 
 
 def _sources(name: str) -> list[Path]:
-    """The shipped file of this name, or those below the folder of this name."""
+    """The shipped file with this name, or those in the folder with this name."""
     files = [path for path in _files() if _name(path) == name or _name(path).startswith(f"{name}/")]
     if not files:
         raise InputError(f"no recipe {name!r}{_hint(name)}; `orthrus recipes` shows their names.")

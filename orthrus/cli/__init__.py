@@ -1,8 +1,8 @@
-"""The command line: one entry point, ``orthrus``, and a table of commands from annotation to answers.
+"""The command line: one entry point, ``orthrus``, and a table of commands from annotation to predictions.
 
-User errors are one line on stderr and exit status 2; anything else is a bug and keeps its traceback. With ``--json``
-stdout holds one object, of ``command``, ``outputs``, ``figures`` and ``warnings``, or of ``command``, ``error`` and
-``warnings``, whatever happens; what is meant for people goes to stderr.
+A user error is one line on stderr with exit status 2; any other error is a bug and keeps its traceback. With ``--json``
+stdout always holds one object, with ``command``, ``outputs``, ``figures`` and ``warnings``, or with ``command``,
+``error`` and ``warnings``; output for people goes to stderr.
 """
 
 import errno
@@ -28,16 +28,18 @@ from orthrus.errors import InputError
 
 _LIGHTNING = {command.name: command for command in COMMANDS if command.lightning}
 _TERMINATING: dict[int, int] = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 75}
-"""Exit statuses of signals; SIGUSR1 is Slurm's before a time limit, and 75 says that the command is to be run again."""
+"""Exit statuses of signals; Slurm sends SIGUSR1 before a time limit, and 75 means that the command can continue."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status (:data:`orthrus.cli.parser.EXIT_CODES`)."""
+    """Run a command and return its exit status (:data:`orthrus.cli.parser.EXIT_CODES`)."""
     args = list(sys.argv[1:] if argv is None else argv)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is there: spinning threads starve our own
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "PASSIVE"
+    )  # before PyTorch is imported: spinning threads would slow our own down
     for number in _TERMINATING:
         signal.signal(number, _terminate)
-    pa.enable_signal_handlers(False)  # Arrow's own would lose an interrupt that comes as a read ends
+    pa.enable_signal_handlers(False)  # Arrow's own handlers lose an interrupt that arrives at the end of a read
     as_json = "--json" in args
     args = [arg for arg in args if arg != "--json"]
     warnings = _show_log()
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: list[str]) -> Result:
-    """Parse and do what ``args`` say, and show a person what came of it."""
+    """Parse ``args``, run the command and print its result."""
     check_names(COMMANDS, args)
     command = _LIGHTNING.get(args[0]) if args else None
     if command is not None and args[1:] not in (["--help"], ["-h"]):
@@ -72,10 +74,10 @@ def _run(args: list[str]) -> Result:
         options = build_parser(COMMANDS, orthrus.__version__).parse_args(args)
         chosen: Command = options.command
         result = chosen.run(options)
-    console = Console(markup=False, emoji=False)  # users' names are shown as they are
+    console = Console(markup=False, emoji=False)  # users' names are printed unchanged
     for part in result.shown:
         if isinstance(part, str):
-            print(part)  # as it is, whatever the width
+            print(part)  # without wrapping at any width
         else:
             console.print(part)
     return result
@@ -99,7 +101,7 @@ class _Warnings(logging.Handler):
 
 
 def _show_log() -> _Warnings:
-    """What the package logs, such as the scan backend that runs, goes to stderr; returns what keeps its warnings."""
+    """Send the package's log to stderr; returns the handler that keeps its warnings."""
     logger = logging.getLogger("orthrus")
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
@@ -113,4 +115,4 @@ def _show_log() -> _Warnings:
 
 
 def _terminate(number: int, frame: object) -> None:
-    raise SystemExit(_TERMINATING[number])  # unwinds, so that nothing half-written stays
+    raise SystemExit(_TERMINATING[number])  # unwinds the stack, so that no half-written output stays

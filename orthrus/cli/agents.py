@@ -1,7 +1,7 @@
 """`orthrus mcp`: answers about transcripts for agents, over the Model Context Protocol's stdio (extra ``mcp``).
 
-Four tools: embed, neighbours, predict, variant. Transcripts come in the call or from a file, and what comes is bounded
-(:class:`Limits`); files are read below one folder alone, and none is written.
+There are four tools: embed, neighbours, predict, variant. Transcripts are given in the call or in a file, and their
+number and length are bounded (:class:`Limits`). Files are read from one folder only, and none is written.
 """
 
 import argparse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a call may ask for at most."""
+    """The most that one call may ask for."""
 
     transcripts: int = 256
     nucleotides: int = 1_000_000
@@ -37,12 +37,12 @@ class Limits:
 LIMITS = Limits()
 _INSTRUCTIONS = (
     "Answers about mature mRNA. Give `sequences` (5' to 3'; the longest open reading frame of 100 codons or more is"
-    " taken for the CDS) or `path`: an mRNA FASTA, or a transcript store, relative to the served folder."
+    " used as CDS) or `path`: an mRNA FASTA, or a transcript store, relative to the served folder."
 )
 
 
 class Answers:
-    """What the tools do, of one model and one folder."""
+    """The tools, with one model and one folder."""
 
     def __init__(self, root: Path, model: str | None, device: str) -> None:
         from orthrus.models import find_model
@@ -94,7 +94,7 @@ class Answers:
         path: str | None = None,
         task: str | None = None,
     ) -> dict[str, Any]:
-        """What substitutions and indels do to a transcript.
+        """The effects of substitutions and indels on a transcript.
 
         Each of `variants` has `pos` (from 1, on the transcript), `ref` and `alt` (with an anchor base in both for
         indels) and, with `path`, `transcript_id`. With `task` also how a head's value changes.
@@ -121,12 +121,12 @@ class Answers:
         return {"rows": scores.to_pylist()}
 
     def _head(self, task: str) -> "Head":
-        """The head of that name beside the model's weights; a folder is none."""
+        """The head of that name beside the model's weights; a folder is not accepted as a task."""
         from orthrus.models import shipped_heads
         from orthrus.probe.predict import head_for
 
         if task not in (known := shipped_heads(self._model)):
-            raise InputError(f"no task {task!r}; with this model come {', '.join(known) or 'none'}")
+            raise InputError(f"no task {task!r}; this model has {', '.join(known) or 'none'}")
         return head_for(task, self._model)[0]
 
     def _inside(self, path: str) -> Path:
@@ -157,7 +157,7 @@ class Answers:
         with tempfile.TemporaryDirectory(prefix="orthrus-mcp-") as folder:
             fasta = Path(folder) / "sequences.fa"
             if any(not each.isalpha() for each in sequences):
-                raise InputError("a sequence is empty or holds more than letters; expected bases alone")
+                raise InputError("a sequence is empty or has characters other than letters; expected bases only")
             fasta.write_text("".join(f">sequence_{n}\n{each}\n" for n, each in enumerate(sequences)), encoding="utf-8")
             with open_or_prepare(fasta) as store:
                 yield store
@@ -172,7 +172,7 @@ def _refuse_many(transcripts: int, nucleotides: int) -> None:
 
 
 def build_server(answers: Answers) -> "MCPServer":
-    """The server with its tools; what a tool cannot use is an error of one line to the caller."""
+    """The server with its tools; input that a tool cannot use is reported to the caller as an error of one line."""
     from functools import wraps
 
     from mcp.server import MCPServer
@@ -184,14 +184,14 @@ def build_server(answers: Answers) -> "MCPServer":
     for tool in (answers.embed, answers.predict, answers.neighbours, answers.variant):
 
         @wraps(tool)
-        def told(*args: Any, _tool: Any = tool, **options: Any) -> dict[str, Any]:
+        def answer(*args: Any, _tool: Any = tool, **options: Any) -> dict[str, Any]:
             try:
                 found: dict[str, Any] = _tool(*args, **options)
                 return found
             except InputError as error:
                 raise ToolError(str(error)) from None
 
-        server.tool()(told)
+        server.tool()(answer)
     return server
 
 

@@ -41,9 +41,9 @@ def _predict(options: argparse.Namespace) -> Result:
         write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), options.output)
     about = head.description
     scores = ", ".join(f"{name} {value:.3f}" for name, value in about.scores.items())
-    told = f"{about.target}, held-out {scores} ({about.rows['test']:,} transcripts, split by {about.split})"
+    summary = f"{about.target}, held-out {scores} ({about.rows['test']:,} transcripts, split by {about.split})"
     figures = {"transcripts": n, "task": about.target, "scores": about.scores, "licence": about.licence}
-    return Result([options.output], figures, [told, f"{n:,} transcripts predicted: {options.output}"])
+    return Result([options.output], figures, [summary, f"{n:,} transcripts predicted: {options.output}"])
 
 
 def _neighbours(options: argparse.Namespace) -> Result:
@@ -100,8 +100,8 @@ def _neighbours(options: argparse.Namespace) -> Result:
 
 def _retrieval_table(metrics: dict[str, dict[str, float]]) -> RenderableType:
     if not metrics:
-        return "no query shares a known gene or family with the candidates: no retrieval metrics"
-    table = Table(title="Retrieval of relatives", caption="chance: the same, were the candidates in random order")
+        return "no query shares a known gene or family with the candidates, so there are no retrieval metrics"
+    table = Table(title="Retrieval of relatives", caption="chance: the score with the candidates in random order")
     table.add_column("")
     for kind in metrics:
         table.add_column(f"same {kind}", justify="right")
@@ -121,13 +121,13 @@ COMMANDS = (
             *INPUT,
             argument(
                 "--task", required=True, metavar="TASK",
-                help="a head that comes with the model (`orthrus models`), or a folder that `orthrus probe` left",
+                help="a head of the model (`orthrus models`), or a folder that `orthrus probe` wrote",
             ),
             MODEL,
             argument("--output", type=Path, required=True, metavar="P.tsv", help="table: .tsv, .csv or .parquet"),
             argument(
                 "--level", type=share, default=0.9, metavar="SHARE",
-                help="of like transcripts that the interval covers (default: %(default)s)",
+                help="share of similar transcripts whose value the interval covers (default: %(default)s)",
             ),
             OVERWRITE,
             TOKEN_BUDGET,

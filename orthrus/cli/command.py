@@ -1,7 +1,7 @@
-"""What a command is: its name, help, group, arguments, examples and the function that does it, as data.
+"""A command as data: its name, help, group, arguments, examples and the function that runs it.
 
 The parser, the help, the completion scripts and the JSON on stdout are all made from the table of commands
-(:mod:`orthrus.cli.table`); a command's own module says what is particular to it.
+(:mod:`orthrus.cli.table`); the module of a command holds what is specific to it.
 """
 
 import argparse
@@ -27,13 +27,13 @@ class Argument(NamedTuple):
 
 
 class OneOf(NamedTuple):
-    """Arguments of which exactly one is to be given."""
+    """Arguments of which exactly one must be given."""
 
     arguments: tuple[Argument, ...]
 
 
 def argument(*flags: str, **options: Any) -> Argument:
-    """An argument as argparse's ``add_argument`` takes it."""
+    """An argument, written as for argparse's ``add_argument``."""
     return Argument(flags, options)
 
 
@@ -59,7 +59,7 @@ def share(text: str) -> float:
 
 @dataclass
 class Result:
-    """What a command did: the files and folders it wrote, its figures (fit for JSON), and what a person is shown."""
+    """The result of a command: files and folders it wrote, its figures (as JSON), and what is printed for people."""
 
     outputs: list[Path] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
@@ -70,8 +70,8 @@ class Result:
 class Command:
     """A command of the table.
 
-    ``lightning`` ones parse their arguments themselves, by LightningCLI: of its hundreds of settings, ``arguments`` are
-    those that are changed most, for help and completion.
+    A command with ``lightning`` parses its arguments itself, through LightningCLI; ``arguments`` then lists the
+    settings that are changed most often, for help and completion.
     """
 
     name: str
@@ -92,8 +92,8 @@ DEVICE = argument("--device", default="cuda-if-available", help="cpu, cuda, cuda
 OVERWRITE = argument("--overwrite", action="store_true", help="replace an existing output")
 READOUT = argument(
     "--readout", nargs="+", metavar="LAYER.POOL",
-    help="last, average or layerN with mean, max, cds or regions, or lengths; joined by +, side by side; several in one"
-    " pass (default: the model's own, else last.mean)",
+    help="last, average or layerN with mean, max, cds or regions, or lengths; joined by +, side by side; several are"
+    " computed in one pass (default: the model's own, else last.mean)",
 )  # fmt: skip
 TOKEN_BUDGET = argument(
     "--token-budget", type=whole(1), default=65_536, metavar="NT", help="padded nt of a batch (default: %(default)s)"
@@ -107,7 +107,7 @@ BESIDE_INPUT = (
     argument(
         "--cds", default="longest-orf", metavar="longest-orf|none",
         choices=("longest-orf", "none"),
-        help="of sequences whose CDS nothing states: their longest open reading frame, or none (default: %(default)s)",
+        help="CDS of sequences without a stated one: the longest open reading frame, or none (default: %(default)s)",
     ),
 )  # fmt: skip
 INPUT = (
@@ -117,7 +117,7 @@ INPUT = (
 
 
 def open_input(path: Path, options: argparse.Namespace) -> "AbstractContextManager[TranscriptStore]":
-    """The transcripts of ``path``, read as :data:`BESIDE_INPUT` says."""
+    """The transcripts of ``path``, read with the options of :data:`BESIDE_INPUT`."""
     from orthrus.prepare import open_or_prepare
 
     return open_or_prepare(

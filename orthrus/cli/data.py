@@ -1,4 +1,4 @@
-"""Commands that make a transcript store and show what it holds."""
+"""Commands that make a transcript store and show its contents."""
 
 import argparse
 import os
@@ -60,7 +60,7 @@ def _download(options: argparse.Namespace) -> Result:
         if name not in sources:
             raise InputError(f"{options.table} has no source {name!r}; expected some of {', '.join(sources)}.")
     if options.output is None:
-        raise InputError("nothing says where to; pass --output DIR or set ORTHRUS_DATA.")
+        raise InputError("no folder to download to; pass --output DIR or set ORTHRUS_DATA.")
     paths = [path for name in options.sources for path in download(sources[name], options.output, options.folder)]
     return Result(paths, {"files": len(paths)}, [str(path) for path in paths])
 
@@ -124,13 +124,13 @@ COMMANDS = (
         (
             argument(
                 "--config", type=Path, required=True, metavar="SPEC",
-                help="YAML of what to read, or the name of a shipped one",
+                help="YAML of the files to read, or the name of a shipped one",
             ),
             OneOf((
                 argument("--output", type=Path, metavar="STORE", help="folder to make"),
                 argument("--list", action="store_true", help="print the spec's species and make nothing"),
             )),
-            argument("--species", nargs="+", default=[], metavar="NAME", help="only these: a shard, for merge"),
+            argument("--species", nargs="+", default=[], metavar="NAME", help="only these species: a shard, for merge"),
             OVERWRITE,
             argument("--workers", type=whole(1, 1024), metavar="N", help="processes that splice (default: one a core)"),
         ),
@@ -139,17 +139,17 @@ COMMANDS = (
     Command(
         "merge", _GROUP, "Join stores of some species each into one, with their families.", _merge,
         (
-            argument("stores", type=Path, nargs="+", metavar="STORE", help="shards, in the order they are to have"),
+            argument("stores", type=Path, nargs="+", metavar="STORE", help="shards, in their order in the result"),
             argument("--output", type=Path, required=True, metavar="STORE", help="folder to make"),
             OVERWRITE,
         ),
         ("orthrus merge stores/human stores/mouse --output stores/both",),
     ),
     Command(
-        "download", _GROUP, "Fetch public data with checksums, going on after an interruption.", _download,
+        "download", _GROUP, "Download public data with checksums, continuing after an interruption.", _download,
         (
-            argument("sources", nargs="*", metavar="SOURCE", help="names in the table; none: show the table"),
-            argument("--folder", nargs="+", default=[], help="of a source that is many folders"),
+            argument("sources", nargs="*", metavar="SOURCE", help="names in the table; without one, show the table"),
+            argument("--folder", nargs="+", default=[], help="folders of a source that has many"),
             argument("--table", type=Path, default=Path("data/sources"), help="default: the shipped one, %(default)s"),
             argument(
                 "--output", type=Path, default=os.environ.get("ORTHRUS_DATA"), metavar="DIR",
@@ -161,14 +161,14 @@ COMMANDS = (
     Command(
         "recipes", _GROUP, "Show the shipped recipes, tasks and Slurm scripts, or copy some of them.", _recipes,
         (
-            argument("names", nargs="*", metavar="NAME", help="such as fit/demo, probe or slurm; none: show them"),
+            argument("names", nargs="*", metavar="NAME", help="such as fit/demo, probe or slurm; without: list them"),
             argument("--output", type=Path, default=Path(), metavar="DIR", help="default: the working folder"),
             argument("--overwrite", action="store_true", help="replace copies that differ"),
         ),
         ("orthrus recipes", "orthrus recipes fit/demo --output mine"),
     ),
     Command(
-        "inspect", _GROUP, "Print what a store holds.", _inspect,
+        "inspect", _GROUP, "Print the contents of a store.", _inspect,
         (
             _STORE,
             argument("--transcript", metavar="ID", help="show this transcript with its tracks"),
@@ -182,12 +182,12 @@ COMMANDS = (
             _STORE,
             argument("--output", type=Path, required=True, metavar="DIR", help="folder of tables and plots to make"),
             argument("--text", type=Path, help="English text to compare with (default: Alice in Wonderland)"),
-            argument("--symbols", type=whole(1), help="size of a compressed sample (default: that of the text)"),
+            argument("--symbols", type=whole(1), help="size of a compressed sample (default: the size of the text)"),
             argument(
                 "--pairs", type=whole(1, 1_000_000), default=500,
                 help="pairs compared of each kind (default: %(default)s)",
             ),
-            argument("--seed", type=whole(0, 2**32 - 1), default=0, help="of all samples (default: %(default)s)"),
+            argument("--seed", type=whole(0, 2**32 - 1), default=0, help="seed of all samples (default: %(default)s)"),
             OVERWRITE,
         ),
         ("orthrus analyse stores/demo --output runs/demo/analysis",),

@@ -1,4 +1,4 @@
-"""Commands that answer what single bases do: variant, mutagenesis, attribute."""
+"""Commands about the effects of single bases: variant, mutagenesis, attribute."""
 
 import argparse
 import logging
@@ -66,7 +66,11 @@ def _variant(options: argparse.Namespace) -> Result:
         if projected is not None:
             table = _with_genome(table, projected)
         write_table(table, options.output)
-    shown = [] if head else [f"mlm_log_ratio is empty: {model} has no masked-base head (a training checkpoint may)"]
+    shown = (
+        []
+        if head
+        else [f"mlm_log_ratio is empty: {model} has no masked-base head (a training checkpoint may have one)"]
+    )
     shown.append(f"{len(table):,} variants scored: {options.output}")
     return Result([options.output], {"variants": len(table)}, [*shown])
 
@@ -130,12 +134,14 @@ def _attribute(options: argparse.Namespace) -> Result:
         }
         write_table(pa.table(columns), options.output)
     figures = {"score": value, "attributed": float(of_base.sum())}
-    told = f"score {value:.4f}, of which {of_base.sum():.4f} is attributed to {len(sequence):,} bases: {options.output}"
-    return Result([options.output], figures, [told])
+    summary = (
+        f"score {value:.4f}, of which {of_base.sum():.4f} is attributed to {len(sequence):,} bases: {options.output}"
+    )
+    return Result([options.output], figures, [summary])
 
 
 def _answer(options: argparse.Namespace) -> "tuple[Answer | None, Path | None]":
-    """What the head that the options name says, and the model it reads; nothing without one."""
+    """The answer of the head that the options name, and the model it needs; None twice without a head."""
     from orthrus.probe.predict import answer_of, head_for
 
     if options.task is None:
@@ -154,7 +160,7 @@ def _window(text: str | None) -> tuple[int, int] | None:
 
 
 def _on_transcripts(variants: "Sequence[Variant]", options: argparse.Namespace) -> "list[Projected]":
-    """Variants of a genome on the transcripts that hold them."""
+    """Variants of a genome, projected on the transcripts that contain them."""
     from orthrus.embedding.genomic import project
     from orthrus.genome.annotation import read_annotation
     from orthrus.genome.findings import Findings, Tally
@@ -181,7 +187,7 @@ def _transcripts(
 
 
 def _with_genome(table: "pa.Table", projected: "Sequence[Projected]") -> "pa.Table":
-    """The scores with the variants as the genome has them in front."""
+    """The scores, with the genomic coordinates and alleles of the variants as first columns."""
     import pyarrow as pa
 
     columns = {
@@ -194,8 +200,10 @@ def _with_genome(table: "pa.Table", projected: "Sequence[Projected]") -> "pa.Tab
 
 
 _TASK = (
-    argument("--task", metavar="TASK", help="say what a head's value becomes, too (as of `orthrus predict`)"),
-    argument("--label", metavar="NAME", help="which label of a head that has several"),
+    argument(
+        "--task", metavar="TASK", help="also report how the value of a head changes (a task of `orthrus predict`)"
+    ),
+    argument("--label", metavar="NAME", help="the label of a head that has several"),
 )
 _TRANSCRIPT = argument("transcript", metavar="TRANSCRIPT", help="its id in the input")
 _GROUP = "Answers"
@@ -205,8 +213,8 @@ COMMANDS = (
         "variant", _GROUP, "Score substitutions and indels in transcripts, without training.", _variant,
         (
             OneOf((
-                argument("--input", type=Path, help="a store, an mRNA FASTA or an annotation: variants in transcripts"),
-                argument("--annotation", type=Path, help="with --genome: variants of the genome, in a VCF"),
+                argument("--input", type=Path, help="a store, mRNA FASTA or annotation: for variants in transcripts"),
+                argument("--annotation", type=Path, help="with --genome, for variants of the genome, in a VCF"),
             )),
             *BESIDE_INPUT,
             argument(
@@ -243,19 +251,19 @@ COMMANDS = (
         ("orthrus mutagenesis NM_000039 --input stores/demo --window 1-90 --output m.tsv --plot m.html",),
     ),
     Command(
-        "attribute", _GROUP, "Attribute a head's value to the bases of a transcript.", _attribute,
+        "attribute", _GROUP, "Attribute the value of a head to the bases of a transcript.", _attribute,
         (
             _TRANSCRIPT,
             *INPUT,
-            argument("--task", required=True, metavar="TASK", help="the head, as of `orthrus predict`"),
+            argument("--task", required=True, metavar="TASK", help="the head, a task of `orthrus predict`"),
             _TASK[1],
             argument(
                 "--method", choices=("integrated-gradients", "gradient-x-input"), default="integrated-gradients",
                 help="default: %(default)s (extra attribution: Captum)",
             ),
-            argument("--steps", type=whole(1, 10_000), default=32, help="of the integral (default: %(default)s)"),
+            argument("--steps", type=whole(1, 10_000), default=32, help="steps of the integral (default: %(default)s)"),
             MODEL,
-            argument("--output", type=Path, required=True, metavar="A.tsv", help="a row a base"),
+            argument("--output", type=Path, required=True, metavar="A.tsv", help="table with one row a base"),
             OVERWRITE,
             DEVICE,
         ),

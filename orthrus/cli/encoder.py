@@ -1,4 +1,4 @@
-"""Commands about encoders: transcripts to vectors, the models that have names, sharing one's own."""
+"""Commands about encoders: embed transcripts, list the models, export an encoder."""
 
 import argparse
 from pathlib import Path
@@ -53,8 +53,8 @@ def _embed_bases(options: argparse.Namespace, model: Path) -> Result:
     with open_input(options.input, options) as store:
         write_per_base(encoder, store, options.output, options.overwrite)
         n, nt = len(store), int(store.lengths.sum())
-    told = f"{nt:,} bases of {n:,} transcripts embedded, {encoder.d_model} float16 each: {options.output}"
-    return Result([options.output], {"transcripts": n, "bases": nt, "model": str(model)}, [told])
+    summary = f"{nt:,} bases of {n:,} transcripts embedded, {encoder.d_model} float16 each: {options.output}"
+    return Result([options.output], {"transcripts": n, "bases": nt, "model": str(model)}, [summary])
 
 
 def _export(options: argparse.Namespace) -> Result:
@@ -103,7 +103,7 @@ COMMANDS = (
             TOKEN_BUDGET,
             argument(
                 "--precision", choices=("32", "bf16"), default="32",
-                help="of matrix products; bf16 is faster on GPUs, and on CPUs that have it (default: %(default)s)",
+                help="precision of matrix products; bf16 is faster on most GPUs and some CPUs (default: %(default)s)",
             ),
             DEVICE,
         ),

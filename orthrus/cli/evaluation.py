@@ -1,4 +1,4 @@
-"""The command that shows a run."""
+"""The command that reports a run."""
 
 import argparse
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from orthrus.cli.command import Command, Result, argument
 
 _NOTES = (
-    "Families (genes joined by orthology) never straddle training, validation and test sides.",
+    "A family (genes joined by orthology) is never divided between the training, validation and test sides.",
     "Retrieval: a transcript's partner must be its nearest neighbour by cosine among all validation transcripts of"
     " other families within 10 % of the partner's length, both views masked as in training. Chance is one in the"
     " number of candidates.",
-    "Close species make ortholog retrieval easy: apes differ from human in about 1 % of bases, so what a sequence is"
-    " made of gives many partners away, to an untrained encoder too. Length is taken out by the choice of candidates;"
-    " composition is blurred by the masks, not removed. Compare with the untrained value, and look at splice isoforms,"
-    " which differ more.",
+    "Ortholog retrieval is easy among close species: apes differ from human in about 1 % of bases, so composition alone"
+    " identifies many partners, even for an untrained encoder. The choice of candidates removes the effect of length;"
+    " the masks reduce the effect of composition but do not remove it. Compare with the untrained value, and look at"
+    " splice isoforms, which differ more.",
 )
 
 

@@ -1,4 +1,4 @@
-"""The table of commands as a parser: grouped help, examples, and what was probably meant where a name is unknown."""
+"""The parser of the table of commands: grouped help, examples, and suggestions for unknown names."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ from orthrus.errors import InputError
 
 EXIT_CODES = """exit status:
   0    done
-  1    a fault of the program, with a traceback: please report it
-  2    input that cannot be used; one line says what is expected
-  75   stopped by SIGUSR1, by fit after saving: to be queued again
+  1    a bug of the program, with a traceback: please report it
+  2    input that cannot be used; one line states what is expected
+  75   stopped by SIGUSR1 (fit saves first): queue the command again
   129  ended by SIGHUP
   130  interrupted
   143  ended by SIGTERM"""
@@ -26,14 +26,14 @@ _JSON = Argument(
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises InputError instead of leaving the process."""
+    """Raises InputError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see `{self.prog} --help`")
 
 
 class _MainParser(_Parser):
-    """Whose help lists the commands by group."""
+    """The main parser, whose help lists the commands by group."""
 
     commands: Sequence[Command] = ()
 
@@ -75,7 +75,7 @@ def build_parser(commands: Sequence[Command], version: str) -> argparse.Argument
 
 
 def describe_examples(command: Command) -> str:
-    """The command's examples, for the end of its help."""
+    """The examples of a command, for the end of its help."""
     lines = ["examples:", *(f"  {example}" for example in command.examples)]
     if command.lightning:
         lines += ["", "All settings: --help-all; all of a recipe with their values: --config RECIPE --print_config."]
@@ -83,7 +83,7 @@ def describe_examples(command: Command) -> str:
 
 
 def check_names(commands: Sequence[Command], args: Sequence[str]) -> None:
-    """Raises InputError, saying what was probably meant, for an unknown command or an unknown long option of one."""
+    """Raise InputError, with a suggestion, for an unknown command or an unknown long option of a command."""
     if not args or args[0].startswith("-"):
         return
     by_name = {command.name: command for command in commands}

@@ -21,7 +21,7 @@ _SPLITS = ("family", "homology", "chromosome", "kmer-cluster", "random", "folds"
 
 
 def _probe(options: argparse.Namespace) -> Result:
-    """Refuses an output that cannot be written before the seconds that imports and the minutes that features take."""
+    """Check that the output can be written before the imports (seconds) and the features (minutes)."""
     from orthrus.output import reserve_folder
     from orthrus.probe.document import DOCUMENT_FILE
 
@@ -45,9 +45,9 @@ def _probe_reserved(options: argparse.Namespace) -> Result:
         metadata = members[0].metadata
         controls, missing = {}, {}
         if store is None:
-            missing[RANDOM_INIT] = "it embeds the sequences of a store: pass --store"
+            missing[RANDOM_INIT] = "it needs the sequences of a store: pass --store"
         elif "encoder" not in metadata:
-            missing[RANDOM_INIT] = f"{options.embeddings[0]} does not say the shape of its encoder"
+            missing[RANDOM_INIT] = f"{options.embeddings[0]} does not state the shape of its encoder"
         else:
             controls[RANDOM_INIT] = partial(_random_control, metadata, store)
         found = run_probe(
@@ -76,14 +76,14 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     from orthrus.probe.labels import read_labels
 
     if store is None:
-        raise InputError("nothing says what to probe: pass --embeddings E, or --store STORE to embed its transcripts")
+        raise InputError("no embeddings to probe: pass --embeddings E, or --store STORE to embed its transcripts")
     model = find_model(options.model)
     encoder = load_encoder(model, check_device(chosen_device(options)))
     wanted = set(read_labels(spec.labels, spec.targets, spec.id_column).transcript_ids)
     rows = [row for row, name in enumerate(store.column("transcript_id")) if name in wanted]
     if not rows:
         raise InputError(
-            f"no transcript of {options.store} is labelled in {spec.labels}; use a store of these transcripts"
+            f"no transcript of {options.store} is labelled in {spec.labels}; use a store with the labelled transcripts"
         )
     readout = options.readout or stored_readout(model)
     metadata = {
@@ -101,13 +101,13 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
 
 
 def _named(text: str) -> tuple[str, Path]:
-    """NAME=FILE, or a file by its own name."""
+    """Split NAME=FILE into name and path; a file without a name has its own."""
     name, _, path = text.rpartition("=")
     return name or Path(path).stem, Path(path)
 
 
 def _task(options: argparse.Namespace) -> "TaskSpec":
-    """The task that the options name, or make."""
+    """The task that the options name or define."""
     from orthrus.probe.splits import SplitUnit
     from orthrus.probe.targets import Task
     from orthrus.probe.tasks import TaskSpec, read_task
@@ -129,7 +129,7 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
 
 @contextmanager
 def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | None]":
-    """The store that is given, or one of the labels' own sequences where these are a data frame."""
+    """The given store, or a store of the sequences in the labels if these are a data frame; else None."""
     from orthrus.prepare import open_or_prepare
     from orthrus.probe.labels import holds_sequences
 
@@ -141,10 +141,10 @@ def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | N
 
 
 def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining | None":
-    """What the encoder was pretrained on: a run's training families, of its own store or of the one that is ``given``.
+    """What the encoder was pretrained on: the training families of a run, from its own store or the ``given`` one.
 
-    The run's configuration is found from the checkpoint that the embeddings name, RUN/checkpoints/last.ckpt. Without
-    one, all families of a given store count as trained on.
+    The configuration of the run is found through the checkpoint that the embeddings name, RUN/checkpoints/last.ckpt.
+    Without it, all families of a given store count as training families.
     """
     from orthrus.probe.leaks import Pretraining
     from orthrus.report.run_folder import read_config, store_of_config
@@ -162,7 +162,7 @@ def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining |
 
 
 def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":
-    """Transcripts embedded by an untrained encoder of the same shape, with the same readouts."""
+    """Embeddings of the transcripts by an untrained encoder of the same shape, with the same readouts."""
     import numpy as np
     import torch
 
@@ -186,38 +186,38 @@ COMMANDS = (
         (
             argument(
                 "--embeddings", type=Path, nargs="+", metavar="E",
-                help="of `orthrus embed`, or another model's .parquet, .npz, .npy, .h5ad; several: seeds of one encoder"
-                " (default: the store, embedded by --model)",
+                help="output of `orthrus embed`, or another model's .parquet, .npz, .npy, .h5ad; several: seeds of one"
+                " encoder (default: the store, embedded by --model)",
             ),
             MODEL,
             argument(
                 "--task", required=True, metavar="TASK", help=f"a task's YAML (conf/probe/), or {', '.join(_TASKS)}"
             ),
             argument(
-                "--labels", type=Path, metavar="L.tsv", help="transcript_id and target columns, without a YAML"
+                "--labels", type=Path, metavar="L.tsv", help="table: transcript_id and target columns, without a YAML"
             ),
-            argument("--target", metavar="COLUMN", help="what to predict, without a YAML"),
-            argument("--id", metavar="COLUMN", help="the labels' ids (default: transcript_id, or the task's)"),
+            argument("--target", metavar="COLUMN", help="the column to predict, without a YAML"),
+            argument("--id", metavar="COLUMN", help="column of ids (default: transcript_id, or the task's)"),
             argument("--output", type=Path, required=True, metavar="DIR", help="folder to make"),
             argument("--store", type=Path, help="gives families, and the sequences that the controls need"),
-            argument("--split", choices=_SPLITS, help="what never straddles sides (default: the task's, or family)"),
+            argument("--split", choices=_SPLITS, help="unit that is never divided (default: the task's, or family)"),
             argument("--groups", type=Path, metavar="TABLE", help="gene groups or MMseqs2 clusters, for homology"),
-            argument("--folds", metavar="COLUMN", help="the labels' column of folds, for folds"),
-            argument("--pretraining", type=Path, metavar="STORE", help="store the encoder was pretrained on"),
+            argument("--folds", metavar="COLUMN", help="column of folds in the labels, for --split folds"),
+            argument("--pretraining", type=Path, metavar="STORE", help="the store that the encoder was pretrained on"),
             argument(
                 "--compare", nargs="+", default=[], metavar="NAME=E",
-                help="other embeddings, on the same rows and splits",
+                help="other embeddings to probe on the same rows and splits",
             ),
-            argument("--readout", help="use this one alone of the embeddings' readouts (default: chosen)"),
+            argument("--readout", help="use only this readout of the embeddings (default: chosen on validation data)"),
             argument(
                 "--kmer", type=whole(1, 6), nargs="+", default=[3, 4, 5], metavar="K",
                 help="largest k of the k-mer control, chosen among these (default: 3 4 5; 6 takes minutes)",
             ),
             argument(
                 "--label-efficiency", type=whole(1), nargs="*", metavar="N",
-                help="curves of the score with N labels (default: 30, 100, 300 ... 10,000)",
+                help="curves of the score against N labels (default: 30, 100, 300 ... 10,000)",
             ),
-            argument("--seeds", type=whole(1, 1000), help="splits (default: 10, or the number of folds)"),
+            argument("--seeds", type=whole(1, 1000), help="number of splits (default: 10, or the number of folds)"),
             OVERWRITE,
             DEVICE,
         ),

@@ -1,4 +1,4 @@
-"""The command that completes the others in a shell."""
+"""The command that prints completion scripts for shells."""
 
 import argparse
 

@@ -43,16 +43,16 @@ def _gathered(spec: "StudySpec", output: Path) -> Result:
 
 COMMANDS = (
     Command(
-        "study", "Probing and reports", "Fit a grid of recipes, probe each, and find the laws of the scores.", _study,
+        "study", "Probing and reports", "Fit a grid of recipes, probe each encoder, and fit scaling laws.", _study,
         (
-            argument("config", metavar="CONF", help="study's YAML, or a shipped one's name (conf/study/)"),
-            argument("--output", type=Path, required=True, metavar="DIR", help="folder of the study; goes on with one"),
+            argument("config", metavar="CONF", help="YAML of the study, or the name of a shipped one (conf/study/)"),
+            argument("--output", type=Path, required=True, metavar="DIR", help="folder; an existing one is continued"),
             argument(
                 "--fit", type=whole(1), metavar="N",
-                help="do this one of the fits alone, from 1 (a task of a Slurm array); without it, all that are not"
+                help="run only fit N, from 1 (a task of a Slurm array); without it, all fits that are not"
                 " done, then the page",
             ),
-            argument("--list", action="store_true", help="print the number, name and state of every fit, and do none"),
+            argument("--list", action="store_true", help="print the number, name and state of every fit, and run none"),
         ),
         (
             "orthrus study study/tiny --output runs/study",

@@ -1,4 +1,4 @@
-"""The commands of ``orthrus``, all of them, in the order in which help lists them."""
+"""All commands of ``orthrus``, in the order of the help."""
 
 from orthrus.cli import agents, applications, data, effects, encoder, evaluation, probing, shell, studying, training
 from orthrus.cli.command import Command

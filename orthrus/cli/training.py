@@ -1,4 +1,4 @@
-"""Commands that train, through LightningCLI, which parses their arguments itself."""
+"""Commands that train, through LightningCLI, which parses their arguments."""
 
 import argparse
 import logging
@@ -26,7 +26,9 @@ def _dashboard(options: argparse.Namespace) -> Result:
     write_definition(definition, output)
     return Result(
         [output],
-        shown=[f"dashboard's definition: {output}. `wandb login`, then this command again, makes it on W&B."],
+        shown=[
+            f"definition of the dashboard: {output}. To make it on W&B, run `wandb login`, then this command again."
+        ],
     )
 
 
@@ -50,12 +52,14 @@ def _finetune(options: argparse.Namespace) -> Result:
 
 
 def _quiet() -> None:
-    """Leave out what Lightning says and nobody can act on."""
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # inside Lightning, nothing to act on
+    """Silence the messages of Lightning that users cannot act on."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # inside Lightning
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     warnings.filterwarnings("ignore", message=r"[\s\S]*deprecated in v4.49.0")  # Lightning's use of jsonargparse
     warnings.filterwarnings("ignore", message=r"[\s\S]*JsonargparseDeprecationWarning per type")
-    warnings.filterwarnings("ignore", message=".*sync_dist=True")  # what we log unsynced is equal on all ranks
+    warnings.filterwarnings(
+        "ignore", message=".*sync_dist=True"
+    )  # the values we log without sync are equal on all ranks
     warnings.filterwarnings("ignore", message=".*`srun` command is available")  # a laptop may have Slurm's client
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # a frozen encoder
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "Tip:" not in line.getMessage())
@@ -66,16 +70,16 @@ _ROOT = argument(
     "--trainer.default_root_dir", metavar="RUN", help="folder of the run: configuration, curves, checkpoints"
 )
 _DEVICES = argument("--trainer.devices", metavar="N", help="GPUs of each node, or processes on CPUs")
-_PRINT = argument("--print_config", action="store_true", help="print the whole recipe with your changes, and stop")
-_RECIPE = argument("--config", metavar="RECIPE", help="YAML, or a shipped one's name (`orthrus recipes`)")
+_PRINT = argument("--print_config", action="store_true", help="print the whole recipe with your changes and exit")
+_RECIPE = argument("--config", metavar="RECIPE", help="YAML, or the name of a shipped recipe (`orthrus recipes`)")
 _RATE = argument("--model.learning_rate", metavar="RATE", help="peak of the schedule")
 _FIT = (
     _RECIPE,
     argument("--data.store", metavar="STORE", help="folder that `orthrus prepare` made"),
     _ROOT,
-    argument("--resume", choices=("auto",), help="go on with the run in that folder, or begin it"),
+    argument("--resume", choices=("auto",), help="continue the run in that folder, or begin it"),
     argument("--trainer.max_steps", metavar="N", help="optimiser steps"),
-    argument("--data.token_budget", metavar="NT", help="padded nt of a batch on each device: less if memory is short"),
+    argument("--data.token_budget", metavar="NT", help="padded nt of a batch on each device; lower for less memory"),
     _RATE,
     argument("--model.encoder.init_args.d_model", metavar="D", help="width of the encoder"),
     argument("--model.encoder.init_args.n_layers", metavar="N", help="layers of the encoder"),
@@ -104,16 +108,19 @@ COMMANDS = (
         lightning=True,
     ),
     Command(
-        "finetune", _GROUP, "Train an encoder or a baseline on a probe's task, beside its probes (a LightningCLI).",
+        "finetune", _GROUP, "Fine-tune an encoder or a baseline on the task of a probe, and compare (a LightningCLI).",
         _finetune,
         (
             _RECIPE,
-            argument("--data.task", metavar="TASK", help="as of `orthrus probe --task`"),
-            argument("--data.store", metavar="STORE", help="holds the labelled transcripts"),
-            argument("--data.n_splits", metavar="N", help="of the task's splits, the first N"),
-            argument("--model.checkpoint", metavar="MODEL", help="the encoder to begin with"),
-            argument("--model.freeze", metavar="true|false", help="train the head alone"),
-            _RATE, _ROOT, argument("--patience", metavar="N", help="epochs without a better validation loss"), _PRINT,
+            argument("--data.task", metavar="TASK", help="as for `orthrus probe --task`"),
+            argument("--data.store", metavar="STORE", help="store with the labelled transcripts"),
+            argument("--data.n_splits", metavar="N", help="use the first N splits of the task"),
+            argument("--model.checkpoint", metavar="MODEL", help="the encoder to start from"),
+            argument("--model.freeze", metavar="true|false", help="train only the head"),
+            _RATE,
+            _ROOT,
+            argument("--patience", metavar="N", help="stop after N epochs without a better validation loss"),
+            _PRINT,
         ),
         examples=(
             "orthrus finetune --config finetune/demo_localization",
@@ -122,10 +129,10 @@ COMMANDS = (
         lightning=True,
     ),
     Command(
-        "dashboard", _GROUP, "Group a W&B project's curves, or write how to a file.", _dashboard,
+        "dashboard", _GROUP, "Group the curves of a W&B project, or write the definition to a file.", _dashboard,
         (
-            argument("--project", default="orthrus", help="of W&B (default: %(default)s)"),
-            argument("--entity", help="user or team of W&B; needed with a login"),
+            argument("--project", default="orthrus", help="W&B project (default: %(default)s)"),
+            argument("--entity", help="W&B user or team; needed with a login"),
             argument(
                 "--output", type=Path, metavar="FILE.json",
                 help="write the definition here (default without a login: PROJECT.json)",

@@ -1,9 +1,9 @@
 """Embedding: every transcript of a store to one vector, batched by length under a token budget.
 
-A file is made in parts of consecutive transcripts, each from the longest to the shortest, so that a batch pads little,
-and the part with the longest transcript first, so that memory peaks at once. Parts lie beside the output
-(:mod:`orthrus.embedding.parts`): an interrupted run goes on where it stopped, and the output appears whole or not at
-all.
+A file is made in parts of consecutive transcripts. The transcripts of a part are embedded from the longest to the
+shortest, so that a batch has little padding, and the part with the longest transcript comes first, so that memory peaks
+at the start. Parts lie beside the output (:mod:`orthrus.embedding.parts`): an interrupted run continues where it
+stopped, and the output appears whole or not at all.
 """
 
 import logging
@@ -40,7 +40,7 @@ _BYTES_OF_A_CHANNEL = 60  # measured, a position of a bidirectional encoder, wha
 
 
 class HasCodes(Protocol):
-    """Transcripts by number, as a store has them."""
+    """Transcripts by index, with the interface of a store."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -64,8 +64,9 @@ def embed(
 ) -> NDArray[np.float32]:
     """Vectors of the chosen transcripts, float32 (n, D), in the order of ``indices``, with a progress bar.
 
-    ``token_budget`` is the padded positions of a batch; a longer transcript is a batch by itself. Several ``readouts``
-    (:mod:`orthrus.nn.readouts`) lie side by side in a vector. Raises InputError for one that the encoder lacks.
+    ``token_budget`` is the number of padded positions of a batch; a longer transcript is a batch by itself. Several
+    ``readouts`` (:mod:`orthrus.nn.readouts`) lie side by side in a vector. Raises InputError for a readout that the
+    encoder lacks.
     """
     check_readouts(encoder, readouts)
     chosen = np.asarray(indices, dtype=np.int64)
@@ -93,18 +94,17 @@ def embed_to_file(
 ) -> int:
     """Embed a whole store into a file, and return the number of its transcripts.
 
-    ``readouts`` are by default the one that the checkpoint names as its own.
-
-    With ``bf16``, matrix products take bfloat16 inputs: faster on a GPU, and on a CPU that has such instructions (on
-    others they are emulated); the scan's state and the pooling stay in float32.
+    By default ``readouts`` is the one that the checkpoint names as its own. With ``bf16``, matrix products take
+    bfloat16 inputs: faster on a GPU, and on a CPU that has such instructions (on others they are emulated); the scan's
+    state and the pooling stay in float32.
 
     Columns: ``transcript_id``, ``embedding`` (list of float32), ``embedding.NAME`` for each readout but the first, then
-    what the store says of the transcripts, in the store's order. The schema's metadata names the encoder, its
-    checkpoint, the readouts and the input. An ``output`` of another ending than ``.parquet`` is that format's form of
-    the same (:mod:`orthrus.embedding.formats`), made in memory.
+        the store's columns on the transcripts, in the order of the store. The metadata of the schema names the encoder,
+        its checkpoint, the readouts and the input. An ``output`` with another suffix than ``.parquet`` has the same
+        content in that format (:mod:`orthrus.embedding.formats`) and is made in memory.
 
     Raises InputError if ``output`` exists or a run with another checkpoint or input was left unfinished there, unless
-    ``overwrite``; if another process makes it; if the checkpoint cannot be read; or if a vector is not finite.
+    ``overwrite``; if another process is writing it; if the checkpoint cannot be read; or if a vector is not finite.
     """
     check_format(output)
     with hold(output, keep=True) as place:
@@ -153,7 +153,7 @@ def embed_to_file(
 
 
 def in_frame_of(encoder: MambaEncoder, store: HasCodes, i: int) -> Codes:
-    """Codes of transcript ``i``, uint8 (L,), with codons where those began that the encoder was trained on."""
+    """Codes of transcript ``i``, uint8 (L,), with codons in the frame that the encoder was trained on."""
     codes, (start, end) = store.codes(i), store.cds[i]
     if encoder.cds_frame == "annotated":
         return codes
@@ -161,11 +161,11 @@ def in_frame_of(encoder: MambaEncoder, store: HasCodes, i: int) -> Codes:
 
 
 def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> None:
-    """Log that the encoder reads an annotation which no transcript of the store has."""
+    """Warn if the encoder reads the annotation and no transcript of the store has one."""
     if encoder.n_tracks > 4 and (store.cds[:, 0] < 0).all():
         logger.warning(
-            "warning: this encoder reads the CDS and no transcript has one: the vectors are those of un-annotated"
-            " transcripts, which compare with their like alone; give --coordinates, or an annotation with --genome"
+            "warning: this encoder reads the CDS and no transcript has one: compare these vectors only with those of"
+            " other transcripts without annotation, or give --coordinates, or an annotation with --genome"
         )
 
 
@@ -182,16 +182,17 @@ def warn_of_long_transcripts(encoder: MambaEncoder, lengths: NDArray[np.integer[
 
 
 def warn_of_frame(encoder: MambaEncoder, store: TranscriptStore) -> None:
-    """Log that the store counts codons from the start of the CDS and the encoder was trained on the annotated frame."""
+    """Warn if the store counts codons from the start of the CDS and the encoder expects the annotated frame."""
     if encoder.cds_frame == "annotated" and store.cds_frame == "published":
         logger.warning(
-            "warning: this encoder was trained on codons as annotated and this store has cds_frame: published, so that"
-            " of incomplete coding sequences it sees others; prepare the store with cds_frame: annotated"
+            "warning: this encoder was trained on annotated codons and this store has cds_frame: published,"
+            " so incomplete coding sequences have other codons than in training; prepare the store with cds_frame:"
+            " annotated"
         )
 
 
 def check_device(name: str) -> torch.device:
-    """The device of that name; raises InputError unless this machine has it."""
+    """The device with this ``name``; raises InputError unless this machine has it."""
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -216,7 +217,7 @@ def _vectors(
     if bad.size:
         raise InputError(
             f"{bad.size:,} vectors are not finite, such as that of"
-            f" {store.transcript_ids[part.start + int(bad[0])].as_py()}: the encoder overflows on them; try --precision"
+            f" {store.transcript_ids[part.start + int(bad[0])].as_py()}: the encoder overflows; try --precision"
             " 32, or an earlier checkpoint"
         )
     return vectors
@@ -231,7 +232,7 @@ def encode(
 
 
 def _encode(encoder: MambaEncoder, sequences: Sequence[Codes], readouts: Sequence[str]) -> Tensor:
-    """Vectors of a batch where the encoder is; on a GPU the host goes on before they are there."""
+    """Vectors of a batch on the encoder's device; on a GPU the call returns before they are computed."""
     device = encoder.norm_f.weight.device
     codes_BL, lengths_B = (_to_device(torch.from_numpy(array), device) for array in pad(sequences))
     with torch.inference_mode():
@@ -244,7 +245,7 @@ def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[np.int64]]:
-    """Positions into ``lengths`` batch by batch, the longest first."""
+    """Yield batches as indices into ``lengths``, the longest first, under a budget of padded positions."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
@@ -254,12 +255,12 @@ def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[n
 
 
 def checkpoint_sha256(checkpoint: Path) -> str:
-    """Hex SHA-256 of a checkpoint's weights, a file or in a folder; raises InputError if there are none."""
+    """Hex SHA-256 of the weights of a checkpoint, a file or a folder; raises InputError if there are none."""
     return sha256(weights_file(checkpoint))
 
 
 def progress_bar(unit: str = "transcripts") -> Progress:
-    """A bar that counts in ``unit``."""
+    """A progress bar that counts in ``unit``."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -1,9 +1,9 @@
 """Embeddings files: one vector a transcript, in Parquet or in one of :mod:`orthrus.embedding.formats`.
 
-In Parquet: columns ``transcript_id`` (string) and ``embedding`` (list of float), and ``embedding.NAME`` for further
-readouts; what else is known of the transcripts (:data:`orthrus.embedding.formats.COLUMNS`) is kept where the file has
-it. The schema's metadata key ``orthrus`` holds JSON on where the vectors come from. Reading 24 k x 512 takes a fraction
-of a second and 50 MB.
+A Parquet file has the columns ``transcript_id`` (string) and ``embedding`` (list of float), and ``embedding.NAME`` for
+further readouts. Optional columns describe the transcripts (:data:`orthrus.embedding.formats.COLUMNS`). The metadata
+key ``orthrus`` of the schema holds JSON on the origin of the vectors. Reading 24 k x 512 takes a fraction of a second
+and 50 MB.
 """
 
 import json
@@ -35,16 +35,27 @@ from orthrus.store import TranscriptStore
 
 METADATA_KEY = b"orthrus"
 READOUT_PREFIX = "embedding."
-MAIN_READOUT = MAIN  # the name of the vectors of a file that says no other
+MAIN_READOUT = MAIN  # the name of the vectors if the file gives none
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Vectors of N transcripts: ``matrix`` float32 (N, D), row i that of ``transcript_ids[i]``.
+    """Vectors of N transcripts, one row each. Any feature matrix fits, also that of a control.
 
-    The optional columns have N entries, None or "" where unknown; ``length`` and ``cds_length`` are in nt. ``readouts``
-    are further vectors of the same transcripts by name, (N, any width): a probe chooses among them and the matrix,
-    whose own name is ``readout``, on validation rows. Any feature matrix fits, the controls' too.
+    Args:
+        transcript_ids: N ids.
+        matrix: float32 (N, D); row i is the vector of ``transcript_ids[i]``.
+        metadata: the origin of the vectors: ``file``, and for ours ``encoder``, ``checkpoint``, ``readout`` and more.
+        species: N names, None or "" where unknown, as in all optional columns.
+        gene_id: N ids of genes.
+        gene_name: N names of genes.
+        family_id: N ids of families, the unit of a split.
+        biotype: N biotypes.
+        length: N lengths of the mRNAs, nt.
+        cds_length: N lengths of the CDSs, nt, 0 without one.
+        readout: the name of ``matrix``.
+        readouts: further vectors of the same transcripts by name, (N, any width); a probe chooses among all readouts on
+            validation rows.
     """
 
     transcript_ids: tuple[str, ...]
@@ -77,7 +88,7 @@ class Embeddings:
 
     @property
     def transcripts(self) -> pa.Table:
-        """What is known of the transcripts: ``transcript_id`` and those optional columns that are there."""
+        """A table of the transcripts: ``transcript_id`` and the names among the optional columns."""
         columns = {"transcript_id": pa.array(self.transcript_ids, pa.string())}
         for name in ("species", "gene_id", "gene_name", "family_id"):
             if (values := getattr(self, name)) is not None:
@@ -85,22 +96,32 @@ class Embeddings:
         return pa.table(columns)
 
     def with_readout(self, name: str) -> "Embeddings":
-        """The same transcripts with one readout alone; raises InputError naming those there are."""
+        """The same transcripts with only the readout called ``name``; raises InputError if there is none."""
         if name not in self.all_readouts:
             raise InputError(f"no readout {name!r} in the embeddings; they hold {', '.join(self.all_readouts)}.")
         return replace(self, matrix=self.all_readouts[name], readout=name, readouts={})
 
     def rows_of(self, transcript_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Row of each transcript, int64, -1 for those that are not here."""
+        """The row of each of ``transcript_ids``, int64, -1 for ids that the embeddings lack."""
         row = {name: i for i, name in enumerate(self.transcript_ids)}
         return np.array([row.get(name, -1) for name in transcript_ids], dtype=np.int64)
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
-    """Read an embeddings file: Parquet, ``.tsv``, ``.csv``, ``.npz``, ``.h5ad``, or another model's ``.npy``.
+    """Read an embeddings file.
 
-    Raises InputError if it is missing, of none of these formats, without ids, vectors or rows, or if ids repeat or are
-    missing, or if vectors differ in width, are missing or hold a value that is not finite.
+    Args:
+        path: a Parquet file, or ``.tsv``, ``.csv``, ``.npz``, ``.h5ad``, or another model's ``.npy``.
+
+    Raises:
+        InputError: if the file is missing or has none of these formats; if it has no ids, vectors or rows; if ids
+            repeat or are missing; if vectors are missing, differ in width or hold a value that is not finite.
+
+    Examples:
+        >>> import orthrus
+        >>> embeddings = orthrus.read_embeddings("runs/demo/embeddings.parquet")
+        >>> len(embeddings), embeddings.matrix.dtype
+        (2127, dtype('float32'))
     """
     path = Path(path)
     if not path.is_file():
@@ -120,16 +141,24 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
 
 def write_embeddings(embeddings: Embeddings, path: str | Path, overwrite: bool = False) -> None:
-    """Write an embeddings file, whole or not at all, in the format that its name ends in.
+    """Write an embeddings file, whole or not at all, in the format of its suffix.
 
     Args:
-        embeddings: what :func:`read_embeddings` reads back: ids, vectors, readouts and columns; in text formats without
-            the metadata.
-        path: ends in ``.parquet``, ``.tsv``, ``.csv``, ``.npz`` or ``.h5ad``.
-        overwrite: replace a file that is there.
+        embeddings: ids, vectors, readouts, columns and metadata. :func:`read_embeddings` reads all of them back, except
+            that text formats have no metadata.
+        path: a name that ends in ``.parquet``, ``.tsv``, ``.csv``, ``.npz`` or ``.h5ad``.
+        overwrite: replace an existing file.
 
     Raises:
-        InputError: for another ending, a file that is there, or a place that cannot be written to.
+        InputError: for another suffix, for an existing file without ``overwrite``, or if the file cannot be written.
+
+    Examples:
+        >>> import numpy as np
+        >>> import orthrus
+        >>> mine = orthrus.Embeddings(("T1", "T2"), np.zeros((2, 4), np.float32))
+        >>> orthrus.write_embeddings(mine, "mine.parquet", overwrite=True)
+        >>> orthrus.read_embeddings("mine.parquet").transcript_ids
+        ('T1', 'T2')
     """
     path = Path(path)
     check_format(path)
@@ -141,7 +170,7 @@ def write_embeddings(embeddings: Embeddings, path: str | Path, overwrite: bool =
 
 
 def write_content(embeddings: Embeddings, path: Path) -> None:
-    """Write ``embeddings`` to ``path`` itself, in the format that it ends in."""
+    """Write ``embeddings`` directly to ``path``, in the format of its suffix."""
     columns = {name: values for name in COLUMNS if (values := getattr(embeddings, name)) is not None}
     metadata = {name: value for name, value in embeddings.metadata.items() if name != "file"}
     if path.suffix != ".parquet":
@@ -165,14 +194,14 @@ def _read_parquet(path: Path) -> Embeddings:
         if missing:
             raise InputError(
                 f"{path} has no column {' and no column '.join(map(repr, missing))}; it has {', '.join(found)}."
-                " Expected an embeddings file as `orthrus embed` writes it."
+                " Expected an embeddings file of `orthrus embed`."
             )
         wanted = ("transcript_id", "embedding", *COLUMNS)
         more = [name for name in found if name.startswith(READOUT_PREFIX)]
         table = parquet.read(columns=[*(name for name in wanted if name in found), *more])
     except (pa.ArrowException, OSError) as error:
         reason = str(error).split("\n")[0].rstrip(".")
-        raise InputError(f"{path} is no readable Parquet file ({reason}); make it with `orthrus embed`.") from None
+        raise InputError(f"{path} is not a readable Parquet file ({reason}); make it with `orthrus embed`.") from None
     _check_ids(path, table["transcript_id"])
     ids = tuple(table["transcript_id"].cast(pa.string()).to_pylist())
     metadata = _metadata(path, table.schema.metadata or {})
@@ -191,7 +220,7 @@ def _read_parquet(path: Path) -> Embeddings:
 
 
 def of_store(store: TranscriptStore, matrix: NDArray[np.float32]) -> Embeddings:
-    """Vectors (N, D) of a store's transcripts, with what the store says of them."""
+    """Embeddings of all transcripts of ``store``, with its columns; ``matrix`` has their vectors, (N, D)."""
     columns: dict[str, Any] = {name: tuple(store.column(name)) for name in TEXT_COLUMNS}
     known = store.transcripts["gene_known"]
     columns["gene_id"] = tuple(pc.if_else(known, store.transcripts["gene_id"], None).to_pylist())
@@ -233,7 +262,7 @@ def _matrix(path: Path, ids: Sequence[str], table: pa.Table, name: str) -> NDArr
 
 
 def _finite(path: Path, ids: Sequence[str], vectors: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite and are refused below
         matrix = np.ascontiguousarray(vectors, dtype=np.float32)
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if bad.size:
@@ -248,7 +277,7 @@ def _metadata(path: Path, schema_metadata: dict[bytes, bytes]) -> dict[str, Any]
     try:
         metadata = json.loads(schema_metadata.get(METADATA_KEY, b"{}"))
     except ValueError as error:
-        raise InputError(f"{path}: its 'orthrus' metadata is no JSON ({error}); embed again.") from None
+        raise InputError(f"{path}: its 'orthrus' metadata is not JSON ({error}); embed again.") from None
     if not isinstance(metadata, dict):
         raise InputError(f"{path}: its 'orthrus' metadata is {metadata!r}; expected keys and values; embed again.")
     return {"file": str(path), **metadata}

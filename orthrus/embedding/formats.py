@@ -1,14 +1,14 @@
-"""Embeddings in files other than Parquet, ours and those that other models leave, by the ending of the name.
+"""Embeddings in other formats than Parquet, ours and those of other models, by the suffix of the file.
 
 - ``.npz``: a two-dimensional array (``embedding``, ``embeddings``, ``X`` or the only one) and one of ids
   (``transcript_id``, ``transcript_ids``, ``ids``, ``names`` or the only one of text). Ours have ``embedding.NAME`` for
-  further readouts, an array for each column, and ``orthrus``, where they come from. Nothing is unpickled.
-- ``.npy`` (read only): the array; ids, one a line, in ``NAME.ids.txt`` beside it, or else row numbers, as a data
-  frame's are.
+  further readouts, an array for each column, and the metadata as ``orthrus``. Nothing is unpickled.
+- ``.npy`` (read only): the array; ids, one a line, in ``NAME.ids.txt`` beside it, or else row numbers, as for a data
+  frame.
 - ``.h5ad``: AnnData: ``X``, ids from the names of observations, the columns in ``obs``, further readouts in ``obsm``,
-  where they come from in ``uns["orthrus"]``. Needs the extra ``anndata``.
-- ``.tsv``, ``.csv``: a row a transcript: ``transcript_id``, the columns, ``embedding_0`` ... and
-  ``embedding.NAME_0`` ... for further readouts. Numbers are the shortest that read back as the same float32.
+  the metadata in ``uns["orthrus"]``. Needs the extra ``anndata``.
+- ``.tsv``, ``.csv``: one row a transcript: ``transcript_id``, the columns, ``embedding_0`` ... and ``embedding.NAME_0``
+  ... for further readouts. Numbers are the shortest that read back as the same float32.
 """
 
 import json
@@ -33,7 +33,7 @@ from orthrus.output import write_delimited
 TEXT_COLUMNS = ("species", "gene_id", "gene_name", "family_id", "biotype")
 NUMBER_COLUMNS = ("length", "cds_length")
 COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
-"""What a file may say of a transcript beside its vectors; lengths in nt, of the mRNA and of its CDS (0: none)."""
+"""Optional columns on the transcripts; lengths in nt, of the mRNA and of its CDS (0: none)."""
 
 MAIN = "embedding"
 _ORIGIN = "orthrus"
@@ -43,7 +43,7 @@ _IDS = ("transcript_id", "transcript_ids", "ids", "names")
 
 @dataclass(frozen=True)
 class Content:
-    """Ids of N transcripts, their vectors (N, D) by name of readout, columns of N values, and where they come from."""
+    """Ids of N transcripts, their vectors (N, D) by name of readout, columns of N values, and metadata."""
 
     ids: list[str]
     vectors: dict[str, NDArray[Any]]
@@ -74,7 +74,7 @@ def _write_npz(content: Content, path: Path) -> None:
         arrays[name] = np.array(values if name in NUMBER_COLUMNS else [value or "" for value in values])
     arrays[_ORIGIN] = np.array(json.dumps(content.metadata))
     with path.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # of which numpy's stubs say bool
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stubs say bool
 
 
 def _pick(
@@ -158,9 +158,7 @@ def _read_text(path: Path) -> Content:
         if match := _NUMBERED.fullmatch(name):
             numbered.setdefault(match[1], []).append(name)
     if MAIN not in numbered:
-        raise InputError(
-            f"{path} has no columns {MAIN}_0, {MAIN}_1, ...; expected vectors as `orthrus embed` writes them."
-        )
+        raise InputError(f"{path} has no columns {MAIN}_0, {MAIN}_1, ...; expected the vectors of `orthrus embed`.")
     vectors = {
         name.removeprefix(f"{MAIN}."): np.stack([table[each].cast(pa.float32()).to_numpy() for each in columns], axis=1)
         for name, columns in numbered.items()
@@ -191,11 +189,11 @@ WRITERS: Mapping[str, Callable[[Content, Path], None]] = {
     **dict.fromkeys(_DELIMITERS, _write_text),
 }
 SUFFIXES = (".parquet", *WRITERS)
-"""What the name of an embeddings file that we write may end in."""
+"""The suffixes of the embeddings files that can be written."""
 
 
 def check_format(path: Path) -> None:
-    """Raises InputError unless the ending of ``path`` names a format that can be written here."""
+    """Raise InputError unless the suffix of ``path`` is that of a format that can be written here."""
     if path.suffix not in SUFFIXES:
         raise InputError(f"output {path} ends in {path.suffix!r}; expected {', '.join(SUFFIXES)}")
     if path.suffix == ".h5ad":
@@ -203,7 +201,7 @@ def check_format(path: Path) -> None:
 
 
 def read_content(path: Path) -> Content:
-    """What a file holds whose name ends as one of :data:`READERS`; raises InputError if it does not fit."""
+    """Read a file with a suffix of :data:`READERS`; raises InputError if its content does not fit."""
     try:
         content = READERS[path.suffix](path)
     except InputError:

@@ -1,4 +1,4 @@
-"""Vectors of whatever holds transcripts, in one call: sequences, files, data frames, stores."""
+"""Embed transcripts from Python in one call: sequences, files, data frames or stores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,28 +45,33 @@ def embed(
     device: str | None = None,
     token_budget: int = 65_536,
 ) -> Any:
-    """One vector a transcript, with a progress bar.
+    """Embed transcripts: one vector each, with a progress bar.
 
     Args:
         transcripts: sequences, 5' to 3', in A, C, G, T, U and N; or the path of an mRNA FASTA, an annotation (with
             ``genome``) or a store; or an open store; or a data frame with a column ``sequence`` and, where known,
             ``cds_start`` and ``cds_end`` (0-based, half-open, with the stop codon) and ``exon_ends`` (ascending,
-            half-open, the last one the length), or the tracks ``cds`` and ``splice`` as mRNABench has them.
-        model: as :func:`orthrus.load_model` takes it, or an encoder; by default the shipped model.
+            half-open, the last one the length), or the tracks ``cds`` and ``splice`` in the form of mRNABench.
+        model: a name or path as for :func:`orthrus.load_model`, or an encoder; by default the shipped model.
         readout: layer and pool (:mod:`orthrus.nn.readouts`); by default the model's own.
         coordinates: CDS and exons of the FASTA's mRNAs.
         genome: genome of the annotation, FASTA or 2bit.
-        cds: of sequences whose CDS nothing states: ``longest-orf`` (:func:`orthrus.genome.orfs.longest_orf`) or
+        cds: the CDS of sequences without a stated one: ``longest-orf`` (:func:`orthrus.genome.orfs.longest_orf`) or
             ``none``.
         device: such as ``cpu`` or ``cuda:1``; by default a GPU if there is one.
         token_budget: padded positions (nt) of a batch.
 
     Returns:
-        float32 (n, D) for sequences; for all else a data frame of n rows and D columns, whose index is the transcripts'
-        ids (that of a given frame, in its order).
+        float32 (n, D) for sequences; otherwise a data frame of n rows and D columns, whose index is the transcripts'
+        ids, or the index of a given frame.
 
     Raises:
         InputError: for transcripts, a model, a readout or a device that cannot be used.
+
+    Examples:
+        >>> import orthrus
+        >>> orthrus.embed(["ATGGCTTAA", "ACGTAC"]).shape  # two sequences, by the shipped model
+        (2, 645)
     """
     if cds not in ("longest-orf", "none"):
         raise InputError(f"cds is {cds!r}; expected 'longest-orf' or 'none'")
@@ -108,7 +113,7 @@ def _frame(store: TranscriptStore, vectors: NDArray[np.float32]) -> pd.DataFrame
 
 
 def _codes_of_row(row: Mapping[Any, Any], cds: str) -> Codes:
-    """Codes of one sequence with what its row says of it."""
+    """The codes of the sequence in a row, annotated with the other columns of the row."""
     name = str(row.get("transcript_id", row.get("name", "a row of the data frame")))
     if not isinstance(row.get("sequence"), str) or not row["sequence"]:
         raise InputError(f"{name}: sequence is {row.get('sequence')!r}; expected bases, in a column 'sequence'")

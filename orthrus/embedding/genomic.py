@@ -1,7 +1,7 @@
-"""Variants of a genome as variants of the mature transcripts that they lie in.
+"""Variants of a genome, projected on the mature transcripts that contain them.
 
-A VCF on contigs and an annotation in, variants in transcript coordinates out, one for each transcript whose exon holds
-the whole reference allele. V variants, E exons.
+The input is a VCF on contigs and an annotation; the output has transcript coordinates, with one variant for each
+transcript that has the whole reference allele in an exon. V variants, E exons.
 """
 
 from collections.abc import Sequence
@@ -17,20 +17,19 @@ from orthrus.genome.models import TranscriptModels
 
 
 class Projected(NamedTuple):
-    """A variant on the genome and the same on a transcript."""
+    """A variant on the genome, and the same variant on a transcript."""
 
     genomic: Variant
     on_transcript: Variant
 
 
 def project(variants: Sequence[Variant], models: TranscriptModels, left_out: Tally) -> list[Projected]:
-    """Variants on every transcript of ``models`` that holds them, in the order of the variants, then of the models.
+    """Project variants on every transcript of ``models`` that contains them, in order of the variants, then the models.
 
     Args:
-        variants: whose ``transcript_id`` is the contig; the prefix ``chr`` may be there or not, as in the annotation
-            or not.
+        variants: variants whose ``transcript_id`` is the contig, with or without the prefix ``chr``.
         models: the annotation.
-        left_out: counts variants that lie in no exon, and those that reach beyond the exon that they begin in.
+        left_out: counts variants in no exon, and variants that reach beyond an exon.
 
     Returns:
         Alleles on the strand of the transcript, positions from 1 on the mature mRNA.
@@ -57,7 +56,7 @@ def project(variants: Sequence[Variant], models: TranscriptModels, left_out: Tal
         (int(v), e) for e in np.flatnonzero(behind_E > first_E).tolist() for v in order_V[first_E[e] : behind_E[e]]
     )
     lengths = models.exon_ends - models.exon_starts
-    before_E = np.concatenate([[0], np.cumsum(lengths)])  # exon bases left of each exon, in all transcripts
+    before_E = np.concatenate([[0], np.cumsum(lengths)])  # exon bases before each exon, counted over all transcripts
     ids = models.transcript_id.to_pylist()
     found, reaching = [], set(np.flatnonzero(enters_V).tolist())
     for v, e in pairs:
@@ -91,7 +90,7 @@ def _name(variant: Variant) -> str:
 
 
 def _contig_names(models: TranscriptModels, given: set[str]) -> dict[str, str]:
-    """The annotation's name of each given contig, where they are equal less the prefix ``chr``, and M for MT."""
+    """The annotation's name of each given contig, which may differ in the prefix ``chr`` and as M or MT."""
     plain = {_plain(name): name for name in set(models.contig.to_pylist())}
     return {name: plain[_plain(name)] for name in given if _plain(name) in plain}
 

@@ -1,10 +1,10 @@
-"""Encoders as models of mRNABench (Shi et al. 2025), which calls one sequence at a time.
+"""Encoders as models of mRNABench (Shi et al. 2025), which embeds one sequence at a time.
 
     from orthrus.embedding.mrnabench import OrthrusEncoder
     model = OrthrusEncoder("runs/demo/checkpoints/last.ckpt", torch.device("cpu"))
     DatasetEmbedder(model, load_dataset("go-mf")).embed_dataset()
 
-The interface is that of mRNABench 1.3; where the package is installed the class derives from its ``EmbeddingModel``,
+The interface is that of mRNABench 1.3; if the package is installed, the class derives from its ``EmbeddingModel``,
 whose constructor turns autograd off in the whole process.
 """
 
@@ -28,7 +28,7 @@ SIX_TRACKS = 6
 
 
 class _Base:
-    """What the benchmark's own base class sets."""
+    """The attributes that the base class of the benchmark sets."""
 
     def __init__(self, model_version: str, device: torch.device) -> None:
         self.model_version, self.device, self.is_sixtrack = model_version, device, False
@@ -41,14 +41,14 @@ if not TYPE_CHECKING:
 
 
 class OrthrusEncoder(_Base):
-    """An encoder under the benchmark's interface.
+    """An encoder with the interface of the benchmark.
 
     Args:
-        model_version: as :func:`orthrus.load_model` takes it: a name, a checkpoint, a folder, or ``owner/name``.
-        device: where to compute.
+        model_version: a name, a checkpoint, a folder, or ``owner/name``, as for :func:`orthrus.load_model`.
+        device: the device to compute on.
 
     Raises:
-        InputError: if there is no encoder of that name.
+        InputError: if there is no such encoder.
     """
 
     def __init__(self, model_version: str, device: torch.device) -> None:
@@ -58,12 +58,12 @@ class OrthrusEncoder(_Base):
 
     @staticmethod
     def get_model_short_name(model_version: str) -> str:
-        """``orthrus-`` and the version's letters and digits; the benchmark parses its files' names at underscores."""
+        """``orthrus-`` and the letters and digits of the version; the benchmark splits file names at underscores."""
         name = re.sub(r"[^A-Za-z0-9]+", "-", str(Path(model_version).with_suffix(""))).strip("-").lower()
         return f"orthrus-{name.removeprefix('orthrus-')}"
 
     def embed_sequence(self, sequence: str, agg_fn: Callable[..., Tensor] = torch.mean) -> Tensor:
-        """The vector (1, D) of a sequence, of a four-track encoder.
+        """The vector (1, D) of a sequence, by a four-track encoder.
 
         ``agg_fn(hidden_1LD, dim=1)`` pools the hidden states. Raises InputError for a six-track encoder.
         """
@@ -76,7 +76,7 @@ class OrthrusEncoder(_Base):
     ) -> Tensor:
         """The vector (1, D) of a sequence with its two annotation tracks, each (L,).
 
-        They are 1 at the first base of every codon of the CDS and at the last base of every exon. Raises
+        The tracks are 1 at the first base of every codon of the CDS and at the last base of every exon. Raises
         InputError for a four-track encoder, or for tracks of another length than the sequence.
         """
         if not self.is_sixtrack:

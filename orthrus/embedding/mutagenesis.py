@@ -1,7 +1,7 @@
-"""In-silico mutagenesis: every substitution of a transcript scored, as a table and as a heat map.
+"""In-silico mutagenesis: scores of every substitution of a transcript, as a table and as a heat map.
 
-Each base but N gives three variants, scored as any others (:mod:`orthrus.embedding.variants`), so a transcript of L nt
-costs 3 L embeddings of L nt: 2 kb are 12 Mnt. A window keeps that small.
+Each base except N gives three variants, which are scored by :mod:`orthrus.embedding.variants`, so a transcript of L nt
+costs 3 L embeddings of L nt: 12 Mnt for 2 kb. A window reduces the cost.
 """
 
 from pathlib import Path
@@ -15,19 +15,19 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import BASES
 from orthrus.store import TranscriptStore
 
-_LINE = 100  # bases of a row of the picture
+_LINE = 100  # bases in a row of the heat map
 
 
 def substitutions(store: TranscriptStore, transcript_id: str, window: tuple[int, int] | None = None) -> list[Variant]:
-    """Every substitution of a transcript, by position, then A, C, G, T.
+    """All substitutions of a transcript, by position, then A, C, G, T.
 
     Args:
-        store: holds the transcript.
+        store: the store with the transcript.
         transcript_id: its id.
         window: first and last position, from 1, both included; None: the whole transcript.
 
     Returns:
-        Three variants for each base that is not N, three more lines of a table: ``line`` counts them.
+        Three variants for each base that is not N; ``line`` numbers them.
 
     Raises:
         InputError: if there is no such transcript, or the window does not lie in it.
@@ -45,7 +45,7 @@ def substitutions(store: TranscriptStore, transcript_id: str, window: tuple[int,
 
 
 def heat(scores: pa.Table, measure: str) -> tuple[NDArray[np.int64], str, NDArray[np.float64]]:
-    """Positions (P,), from 1, their bases, and the ``measure`` of each substitution (4, P): NaN for the base itself."""
+    """Positions (P,), from 1, their bases, and the ``measure`` of each substitution, (4, P), NaN for the reference."""
     pos = scores["pos"].to_numpy()
     positions = np.unique(pos)
     values_4P = np.full((4, len(positions)), np.nan)
@@ -56,7 +56,7 @@ def heat(scores: pa.Table, measure: str) -> tuple[NDArray[np.int64], str, NDArra
 
 
 def draw_heat(scores: pa.Table, measure: str, title: str, path: Path) -> None:
-    """Write the heat map to ``path`` itself: a PNG, or an HTML page that holds it and every value as its hover text."""
+    """Write the heat map directly to ``path``: a PNG, or an HTML page with the picture and a table of all values."""
     import matplotlib
 
     matplotlib.use("Agg")

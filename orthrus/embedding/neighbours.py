@@ -1,8 +1,8 @@
-"""The nearest transcripts of queries among embedded transcripts, exactly, and how often they are relatives.
+"""Exact search of the nearest transcripts among embedded transcripts, and how often they are relatives.
 
-Q queries, N candidates, D features, K neighbours. One pass over blocks of the Q x N similarities, in memory a block of
-them beside the vectors: 4,000 queries among 24 k x 512 take 2 to 5 s on two cores, a third to a half of what faiss's
-flat index, exact too, takes there.
+Q queries, N candidates, D features, K neighbours. The search computes the Q x N similarities in blocks, and memory
+holds one block and the vectors. 4,000 queries among 24 k x 512 take 2 to 5 s on two cores, a third to a half of the
+time of faiss's flat index, which is exact too.
 """
 
 import logging
@@ -32,8 +32,11 @@ _BLOCK_VALUES = 32_000_000  # similarities at a time, 128 MB
 
 
 class Neighbours(NamedTuple):
-    """``index_QK``, int64, the candidates of each query from the nearest on; ``value_QK``, float64, their cosine
-    similarity or Euclidean distance. A query with fewer than K others ends in -1 and NaN."""
+    """The nearest candidates of each query.
+
+    ``index_QK``, int64, has the rows of the candidates, the nearest first; ``value_QK``, float64, their cosine
+    similarity or Euclidean distance. The rows of a query with fewer than K other candidates end in -1 and NaN.
+    """
 
     index_QK: NDArray[np.int64]
     value_QK: NDArray[np.float64]
@@ -46,9 +49,25 @@ def nearest(
     measure: Measure = "cosine",
     use_faiss: bool = False,
 ) -> Neighbours:
-    """The ``k`` candidates nearest to each query, itself (by its transcript id) left out.
+    """The ``k`` nearest candidates of each query, without the query itself (by transcript id).
 
-    Raises InputError if the vectors differ in width, ``k`` is less than 1, or faiss is wanted and not installed.
+    Args:
+        queries: vectors (Q, D).
+        candidates: vectors (N, D) to search.
+        k: the number of neighbours, at least 1.
+        measure: ``cosine`` similarity or ``euclidean`` distance.
+        use_faiss: search with faiss's flat index, which is exact too (extra ``faiss``).
+
+    Raises:
+        InputError: if the vectors differ in width, ``k`` is less than 1, or faiss is not installed.
+
+    Examples:
+        >>> import numpy as np
+        >>> from orthrus import Embeddings
+        >>> candidates = Embeddings(("T1", "T2", "T3"), np.float32([[1, 0], [0, 1], [1, 1]]))
+        >>> found = nearest(candidates, candidates, k=1)
+        >>> [candidates.transcript_ids[i] for i in found.index_QK[:, 0]], found.value_QK[:, 0].round(3).tolist()
+        (['T3', 'T3', 'T1'], [0.707, 0.707, 0.707])
     """
     if k < 1:
         raise InputError(f"k is {k}; expected the number of neighbours to find, at least 1")
@@ -58,7 +77,7 @@ def nearest(
     query_QD, candidate_ND = queries.matrix, candidates.matrix
     if measure == "cosine":
         query_QD, candidate_ND = _unit(query_QD), _unit(candidate_ND)
-    depth = min(k + 1, len(candidates))  # one more, since a query may find itself
+    depth = min(k + 1, len(candidates))  # one more, because a query may find itself
     found_QK = (_search_faiss if use_faiss else _search)(query_QD, candidate_ND, depth)
     value_QK = _exact(query_QD, candidate_ND, found_QK, measure)
     value_QK[found_QK == candidates.rows_of(queries.transcript_ids)[:, None]] = np.nan
@@ -74,7 +93,7 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _search(query_QD: NDArray[np.float32], candidate_ND: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Candidates at the smallest Euclidean distance, which among unit vectors are those of the largest cosine."""
+    """The candidates with the smallest Euclidean distance, which for unit vectors have the largest cosine."""
     candidates = torch.from_numpy(candidate_ND)
     half_square_N = candidates.square().sum(dim=1) / 2
     found = []
@@ -99,7 +118,7 @@ def _search_faiss(query_QD: NDArray[np.float32], candidate_ND: NDArray[np.float3
 def _exact(
     query_QD: NDArray[np.float32], candidate_ND: NDArray[np.float32], found_QK: NDArray[np.int64], measure: Measure
 ) -> NDArray[np.float64]:
-    """Similarities or distances of what was found, in double precision: near ones differ in the last digits only."""
+    """Similarities or distances of the found candidates, in double precision: they may differ in the last digits."""
     value_QK = np.empty(found_QK.shape, dtype=np.float64)
     for query_D, found_K, value_K in zip(query_QD.astype(np.float64), found_QK, value_QK, strict=True):
         near_KD = candidate_ND[found_K]
@@ -108,9 +127,9 @@ def _exact(
 
 
 def same_encoder(model: str | Path | None, candidates: Embeddings, device: str = "cpu") -> MambaEncoder:
-    """The encoder that made ``candidates``: ``model``, or the shipped one, or what lies where their file says it was.
+    """The encoder that made ``candidates``: ``model``, else the checkpoint that their file names, else a shipped one.
 
-    Raises InputError if there is none, or if ``model`` is another than the one that made them.
+    It is loaded on ``device``. Raises InputError if there is no such encoder, or if ``model`` did not make them.
     """
     made_by, file = candidates.metadata.get("checkpoint"), candidates.metadata.get("file")
     expected = candidates.metadata.get("checkpoint_sha256")
@@ -123,20 +142,19 @@ def same_encoder(model: str | Path | None, candidates: Embeddings, device: str =
             )
         return load_encoder(checkpoint, check_device(device))
     if made_by is None:
-        raise InputError(f"{file} does not say which encoder made it: pass --model, or embed the queries first")
+        raise InputError(f"{file} does not name the encoder that made it: pass --model, or embed the queries first")
     shipped = [each.folder for each in known_models() if each.folder is not None]
     for checkpoint in (Path(str(made_by)), *shipped):
         if checkpoint.exists() and expected in (None, checkpoint_sha256(checkpoint)):
             return load_encoder(checkpoint, check_device(device))
-    raise InputError(
-        f"{file} was made by {made_by}, which is not there, or is another now: say with --model where it is"
-    )
+    raise InputError(f"{file} was made by {made_by}, which is missing or has changed: give its place with --model")
 
 
 def background(candidates: Embeddings, measure: Measure = "cosine", seed: int = 0) -> NDArray[np.float64]:
-    """The measure between candidates drawn at random, of different genes where genes are known, float64, ascending.
+    """The ``measure`` between random pairs of candidates, of different genes where genes are known, float64, ascending.
 
-    What a similarity is worth shows beside it: cosines of mean-pooled states crowd near 1, whatever the transcripts.
+    It is the scale to judge a similarity by, because the cosines of mean-pooled states are all close to 1. ``seed``
+    determines the pairs.
     """
     generator = np.random.default_rng(seed)
     first_P, second_P = generator.integers(len(candidates), size=(2, _BACKGROUND_PAIRS))
@@ -154,14 +172,14 @@ def background(candidates: Embeddings, measure: Measure = "cosine", seed: int = 
 
 
 def warn_of_other_annotation(queries: Embeddings, candidates: Embeddings) -> None:
-    """Log how many queries lack a CDS that nearly all candidates have: their vectors differ for that alone."""
+    """Warn if queries lack a CDS and nearly all candidates have one, since their vectors then differ anyway."""
     if queries.cds_length is None or candidates.cds_length is None:
         return
     without, of_candidates = (np.asarray(each.cds_length) == 0 for each in (queries, candidates))
     if without.any() and of_candidates.mean() < 0.1:
         logger.warning(
-            "%d of %d queries have no CDS, as %.0f %% of what is searched have: they are alike in annotation, or not,"
-            " before they are in sequence; give --coordinates, or an annotation with --genome",
+            "%d of %d queries have no CDS, and %.0f %% of the candidates have one: their vectors differ in annotation"
+            " as well as in sequence; give --coordinates, or an annotation with --genome",
             without.sum(), len(queries), 100 * (1 - of_candidates.mean()),
         )  # fmt: skip
 
@@ -173,9 +191,15 @@ def neighbour_table(
     measure: Measure = "cosine",
     background_P: NDArray[np.float64] | None = None,
 ) -> pa.Table:
-    """A row a neighbour: query, rank from 1, transcript_id, the measure, and what is known of the neighbour.
+    """A table with one row a neighbour: query, rank from 1, transcript_id, the measure, and names of the neighbour.
 
-    With the :func:`background`, ``percentile`` is the share, in percent, of random pairs that are less alike.
+    Args:
+        queries: the queries, Q.
+        candidates: the candidates that were searched.
+        neighbours: the result of :func:`nearest`.
+        measure: the measure of ``neighbours``.
+        background_P: the result of :func:`background`; with it, the column ``percentile`` has the share, in percent, of
+            random pairs that are less similar.
     """
     query_R, rank_R = np.nonzero(neighbours.index_QK >= 0)
     index_R = neighbours.index_QK[query_R, rank_R]
@@ -195,12 +219,12 @@ def neighbour_table(
 
 
 def retrieval(queries: Embeddings, candidates: Embeddings, neighbours: Neighbours) -> dict[str, dict[str, float]]:
-    """How well neighbours find relatives, of the ``gene`` (same species and gene id) and of the ``family``.
+    """How well ``neighbours`` find relatives, by ``gene`` (same species and gene id) and by ``family``.
 
-    Over the queries that have a relative among the candidates, themselves left out: ``queries``, their number;
-    ``recall@k``, the share with a relative among the nearest k; ``chance@k``, the same for candidates in random order;
-    ``mrr@K``, the mean of 1 / rank of the first relative, 0 if it is not among the K neighbours. Orthologs are passed
-    over where an isoform of the gene is sought: they are no mistake.
+    The scores are over those ``queries`` that have another relative among the ``candidates``: ``queries``, their
+    number; ``recall@k``, the share with a relative among the nearest k; ``chance@k``, the expected recall for
+    candidates in random order; ``mrr@K``, the mean of 1 / rank of the first relative, 0 if it is not among the K
+    neighbours. In the search for isoforms of the gene, orthologs are skipped, because they are not errors.
     """
     depth = neighbours.index_QK.shape[1]
     itself_Q = candidates.rows_of(queries.transcript_ids)
@@ -266,7 +290,7 @@ def _group_names(embeddings: Embeddings, kind: str) -> Sequence[object] | None:
 
 
 def _chance(relatives_Q: NDArray[np.int64], others_Q: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """Probability that k candidates drawn without replacement hold a relative."""
+    """Probability that k candidates drawn without replacement include a relative."""
     missed_Q = np.ones(len(relatives_Q))
     for drawn in range(k):
         left_Q = np.maximum(others_Q - drawn, 1)

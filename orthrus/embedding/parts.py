@@ -1,8 +1,8 @@
-"""The parts of an embeddings file while it is made, and the file that they are joined to.
+"""The parts of an embeddings file while it is written, and the file that they are joined to.
 
-A part holds the vectors of consecutive transcripts as an ``.npz``, whose checksums reading compares. They are joined a
-row group at a time: memory is that of a row group, whatever the number of transcripts (45 M x 512 are 92 GB, for which
-the disk needs room twice). The pages of the Parquet file carry checksums too.
+A part is an ``.npz`` with the vectors of consecutive transcripts; its checksums are compared on reading. The parts are
+joined one row group at a time, so memory is that of a row group for any number of transcripts (45 M x 512 are 92 GB,
+for which the disk needs twice the space). The pages of the Parquet file have checksums too.
 """
 
 import json
@@ -24,13 +24,13 @@ from orthrus.store import TranscriptStore
 
 logger = logging.getLogger(__name__)
 
-PART_FORMAT = 2  # of the folder that an interrupted run leaves
-_PART_NT = 4_000_000  # a part is what an interrupted run loses at most
-_GROUP_ROWS = 8_192  # of a row group of the file; parts do not straddle them
+PART_FORMAT = 2  # version of the folder that an interrupted run leaves
+_PART_NT = 4_000_000  # nt of a part, the most that an interrupted run loses
+_GROUP_ROWS = 8_192  # rows of a row group of the file; a part never spans two groups
 
 
 class Parts:
-    """The parts of a file, in a folder: vectors of consecutive transcripts, each an ``.npz``, which has checksums."""
+    """The parts of a file, in a folder."""
 
     def __init__(self, folder: Path, lengths: NDArray[np.int64], width: int) -> None:
         self._folder, self._lengths, self._width = folder, lengths, width
@@ -42,11 +42,11 @@ class Parts:
             self.ranges.append(range(start, min(full, of_group, len(lengths))))
 
     def by_longest(self) -> list[range]:
-        """The parts, that with the longest transcript first."""
+        """The parts, sorted by their longest transcript, the longest first."""
         return sorted(self.ranges, key=lambda part: -int(self._lengths[part.start : part.stop].max()))
 
     def open(self, job: dict[str, Any], overwrite: bool) -> None:
-        """Describe the job, or take up what an interrupted run of the same job left."""
+        """Write the description of the job, or continue an interrupted run of the same job."""
         text = json.dumps(job, indent=2, sort_keys=True)
         description = self._folder / "job.json"
         left = description.read_text(encoding="utf-8", errors="replace") if description.exists() else None
@@ -54,7 +54,7 @@ class Parts:
             if not overwrite and _is_json(left):
                 raise InputError(
                     f"{self._folder} holds an unfinished run with another checkpoint or input; finish that run, or pass"
-                    " --overwrite to start anew"
+                    " --overwrite to start again"
                 )
             for path in self._folder.glob("*.npz"):
                 path.unlink()
@@ -62,14 +62,14 @@ class Parts:
             description.write_text(text, encoding="utf-8")
 
     def write(self, part: range, vectors: NDArray[np.float32]) -> None:
-        """Keep a part's vectors, float32 (n, D)."""
+        """Write the vectors of a part, float32 (n, D)."""
         scratch = self._folder / "part.scratch"
         with scratch.open("wb") as stream:
             np.savez(stream, vectors=vectors)
         scratch.replace(self._path(part))
 
     def read(self, part: range) -> NDArray[np.float32] | None:
-        """A part's vectors, None unless they are there and whole."""
+        """The vectors of a part, None if they are missing or damaged."""
         path = self._path(part)
         if not path.exists():
             return None
@@ -80,11 +80,11 @@ class Parts:
                 return vectors
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             pass
-        logger.warning("%s, which an earlier run left, is damaged: it is made anew", path)
+        logger.warning("%s of an earlier run is damaged: it is made again", path)
         return None
 
     def group(self, start: int, stop: int) -> NDArray[np.float32]:
-        """The vectors of some transcripts that whole parts hold."""
+        """The vectors of the transcripts from ``start`` to ``stop``, which are bounds of parts."""
         found = [self.read(part) for part in self.ranges if start <= part.start < stop]
         if any(vectors is None for vectors in found):
             raise InputError(f"parts in {self._folder} were damaged while it was made; run the command again")
@@ -103,7 +103,7 @@ def _is_json(text: str | None) -> bool:
 
 
 def join(parts: Parts, store: TranscriptStore, readouts: dict[str, int], metadata: dict[str, Any], path: Path) -> None:
-    """Write the file, a row group of _GROUP_ROWS transcripts at a time; ``readouts`` are widths by name."""
+    """Write the file, one row group of _GROUP_ROWS transcripts at a time; ``readouts`` has widths by name."""
     names = ["embedding", *(f"embedding.{name}" for name in list(readouts)[1:])]
     schema = pa.schema(
         [

@@ -1,8 +1,8 @@
 """A vector for every base: the hidden states of transcripts, in half precision, without pooling.
 
-L positions (nt), T tokens, D model width. ``.npz`` holds an array float16 (L, D) for each transcript id, ``.zarr`` a
-group of such arrays, chunked along the bases and compressed. A transcript of 2 kb at 512 takes 2 MB. An encoder that
-reads codons gives the bases of a codon the same vector.
+L positions (nt), T tokens, D model width. A ``.npz`` file has an array float16 (L, D) for each transcript id, a
+``.zarr`` folder a group of such arrays, compressed and chunked along the bases. A transcript of 2 kb at width 512 takes
+2 MB. With the codon stem the three bases of a codon have the same vector.
 """
 
 import zipfile
@@ -26,7 +26,7 @@ _CHUNK = 4_096  # bases
 
 
 def embed_bases(encoder: MambaEncoder, codes: Codes) -> NDArray[np.float16]:
-    """Hidden states after the final norm, of each base of one transcript, float16 (L, D)."""
+    """Hidden states after the final norm for each base of one transcript, float16 (L, D)."""
     device = encoder.norm_f.weight.device
     with torch.inference_mode():
         tracks_1CL = codes_to_tracks(torch.from_numpy(codes.copy())[None].to(device), encoder.n_tracks)
@@ -36,7 +36,7 @@ def embed_bases(encoder: MambaEncoder, codes: Codes) -> NDArray[np.float16]:
 
 
 def token_of_base(encoder: MambaEncoder, codes: Codes) -> NDArray[np.int64]:
-    """Which of an encoder's tokens holds each base, int64 (L,)."""
+    """The token of the encoder that contains each base, int64 (L,)."""
     if encoder.embedding.name == "base":
         return np.arange(len(codes))
     tracks_1CL = codes_to_tracks(torch.from_numpy(codes.copy())[None], encoder.n_tracks)
@@ -47,7 +47,7 @@ def token_of_base(encoder: MambaEncoder, codes: Codes) -> NDArray[np.int64]:
 def write_per_base(encoder: MambaEncoder, store: TranscriptStore, path: Path, overwrite: bool = False) -> None:
     """Write the vectors of every base of a store's transcripts, whole or not at all.
 
-    Raises InputError if ``path`` ends in neither ``.npz`` nor ``.zarr``, is there and ``overwrite`` is not, or if zarr
+    Raises InputError if ``path`` ends in neither ``.npz`` nor ``.zarr``, if it exists without ``overwrite``, or if zarr
     is not installed.
     """
     if path.suffix == ".npz":

@@ -1,7 +1,8 @@
 """Files of variants in transcripts: a table, or a VCF whose contigs are transcripts.
 
-VCF: samtools/hts-specs, version 4.3. An ALT that is no sequence cannot be embedded: ``*`` (the allele is missing for a
-deletion upstream), ``.`` (there is none), ``<DEL>``, ``<NON_REF>`` and other symbols, and breakends (``G]17:198982]``).
+VCF: samtools/hts-specs, version 4.3. An ALT that is not a sequence cannot be embedded: ``*`` (the allele is missing
+    because of an upstream deletion), ``.`` (no alternative allele), ``<DEL>``, ``<NON_REF>`` and other symbols, and
+    breakends (``G]17:198982]``).
 """
 
 import re
@@ -15,11 +16,11 @@ from orthrus.genome.findings import Tally
 _COLUMNS = ("transcript_id", "pos", "ref", "alt")
 _NO_SEQUENCE = re.compile(r"\*|\.|<.*>|.*[\[\]].*|\.[A-Za-z]+|[A-Za-z]+\.")
 
-UNSCORED = "alternative alleles that are no sequence (such as *, . and <DEL>), left out"
+UNSCORED = "alternative alleles that are not a sequence (such as *, . and <DEL>), left out"
 
 
 class Variant(NamedTuple):
-    """An alternative allele as its file gives it; ``pos`` is 1-based, ``line`` that of the file."""
+    """An alternative allele in the notation of its file; ``pos`` is 1-based, ``line`` is the line in the file."""
 
     line: int
     transcript_id: str
@@ -32,16 +33,16 @@ def read_variants(path: Path, left_out: Tally) -> list[Variant]:
     """Read a tab-separated table with the columns transcript_id, pos, ref, alt, or a VCF on transcripts.
 
     Args:
-        path: plain, gzip or bgzip. ``pos`` counts from 1 on the transcript, as a VCF's POS does on a contig, and is
-            where ``ref`` begins. An insertion or deletion has an anchor base in both alleles. A VCF's contigs are
-            transcript ids. Other columns are ignored.
-        left_out: counts the alternative alleles that are no sequence.
+        path: the file, plain, gzip or bgzip. ``pos`` counts from 1 on the transcript, as POS of a VCF does on a contig,
+            and is the first base of ``ref``. An insertion or deletion has an anchor base in both alleles. The contigs
+            of a VCF are transcript ids. Other columns are ignored.
+        left_out: counts the alternative alleles that are not a sequence.
 
     Returns:
-        A variant for each alternative allele that is a sequence, several for a line with several, in order.
+        One variant for each alternative allele that is a sequence, in order.
 
     Raises:
-        InputError: with the line of what cannot be meant, or if no allele is left.
+        InputError: naming the line, if a value cannot be used, or if no allele is left.
     """
     with open_bytes(path) as stream:
         lines = [line.rstrip("\r") for line in stream.read().decode("utf-8-sig", "replace").split("\n")]

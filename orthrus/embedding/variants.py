@@ -1,9 +1,9 @@
 """Zero-shot scores of variants in transcripts: how far an edit moves the embedding, and how likely the model finds it.
 
-A table of variants in transcript coordinates in, the table with scores out. Each edited transcript is embedded whole,
-with its annotation recomputed (:mod:`orthrus.genome.edits`), and each reference once; batches go from the longest
-transcript to the shortest under a token budget, so 1,000 variants of 2 kb cost what embedding 2 Mnt costs, and as much
-again with the log-likelihood ratio.
+The input is a table of variants in transcript coordinates, the output is the table with scores. Each edited transcript
+is embedded whole, with its annotation recomputed (:mod:`orthrus.genome.edits`), and each reference is embedded once.
+Batches run from the longest transcript to the shortest under a token budget. 1,000 variants of 2 kb cost as much as
+embedding 2 Mnt, and twice as much with the log-likelihood ratio.
 
 V variants, D features, P edited positions, L positions.
 """
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Answer(NamedTuple):
-    """A property of transcripts that variants change: ``value_of`` the vectors (N, D) of a ``readout``, (N,)."""
+    """A predicted property of transcripts: ``value_of`` maps the vectors (N, D) of a ``readout`` to values (N,)."""
 
     readout: str
     value_of: Callable[[NDArray[np.float32]], NDArray[np.float64]]
@@ -59,20 +59,42 @@ def score_variants(
     answer: Answer | None = None,
     token_budget: int = 65_536,
 ) -> pa.Table:
-    """A row a variant, in the order given; those of transcripts that the store lacks are left out, with a warning.
+    """Score variants: a table with one row a variant, in the given order.
+
+    Variants of transcripts that the store lacks are left out, with a warning.
+
+    Args:
+        encoder: embeds the transcripts.
+        store: the transcripts.
+        variants: the variants, in transcript coordinates.
+        source: the name of the table in errors.
+        mlm_head: the masked-base head of the encoder, for ``mlm_log_ratio``.
+        answer: a property whose change is reported, too.
+        token_budget: padded positions (nt) of a batch.
 
     Columns: ``transcript_id``, ``pos``, ``ref``, ``alt``, ``hgvs`` (:mod:`orthrus.genome.hgvs`), ``consequence`` (a
     Sequence Ontology term), ``length_change`` (nt), the :func:`distances` between the embeddings of the reference and
-    the edited transcript, and ``mlm_log_ratio``; with an ``answer`` also ``value``, that of the edited transcript, and
-    ``value_change``, what the edit adds to it.
+    the edited transcript, and ``mlm_log_ratio``; with an ``answer`` also ``value``, the property of the edited
+    transcript, and ``value_change``, its difference from the reference.
 
     ``mlm_log_ratio`` is the masked-marginal log-likelihood ratio (Meier et al. 2021): the sum over substituted
-    positions of log p(alt) - log p(ref), in nats, with the bases there hidden and the reference all around; below 0 the
-    model finds the variant less likely than the reference. A causal encoder sees only what is 5' of a position, and
-    the position's own annotation. Null without ``mlm_head``, for insertions and deletions, and where there is an N.
+    positions of log p(alt) - log p(ref), in nats, with these bases hidden and the reference around them; below 0 the
+    model finds the variant less likely than the reference. A causal encoder sees only the bases 5' of a position, and
+    the annotation of the position. It is null without ``mlm_head``, for insertions and deletions, and where an allele
+    has an N.
 
-    ``source`` names the table in errors. Raises InputError, with the line, if ``ref`` is not what the transcript has,
-    nothing changes, or nothing is left of the transcript.
+    Raises:
+        InputError: naming the line, if ``ref`` differs from the transcript, if the variant changes nothing, or if it
+            deletes the whole transcript.
+
+    Examples:
+        >>> import orthrus
+        >>> from orthrus.embedding.variant_file import Variant
+        >>> store = orthrus.TranscriptStore.open("stores/demo")
+        >>> variants = [Variant(1, "NM_000039", pos=39, ref="A", alt="G")]
+        >>> scores = score_variants(orthrus.load_model(), store, variants, source="mine")
+        >>> scores["hgvs"].to_pylist(), scores["consequence"].to_pylist()
+        (['NM_000039:c.1A>G'], ['start_lost'])
     """
     placed = _place(store, variants, source)
     rows = np.unique([each.row for each in placed])
@@ -122,7 +144,7 @@ DISTANCES = ("cosine_distance", "euclidean_distance", "relative_distance", "manh
 
 
 def distances(reference_VD: NDArray[np.float32], edited_VD: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """Between u = ``reference_VD`` and v = ``edited_VD``, row by row, float64 (V,).
+    """Distances between u = ``reference_VD`` and v = ``edited_VD``, row by row, float64 (V,).
 
     ``cosine_distance`` is 1 - cos(u, v), ``euclidean_distance`` the norm of v - u, ``relative_distance`` that norm over
     u's, ``manhattan_distance`` the sum over d of abs(v_d - u_d).
@@ -131,17 +153,17 @@ def distances(reference_VD: NDArray[np.float32], edited_VD: NDArray[np.float32])
     size, edited_size = (np.linalg.norm(x, axis=1, keepdims=True) for x in (reference, edited))
     change = edited - reference
     length = np.linalg.norm(change, axis=1)
-    # Half the squared distance of unit vectors: 1 - cosine, without the cancellation that a small change drowns in.
+    # Half the squared distance of unit vectors is 1 - cosine, and is accurate for small changes too.
     cosine = ((edited / edited_size - reference / size) ** 2).sum(axis=1) / 2
     return dict(zip(DISTANCES, (cosine, length, length / size[:, 0], np.abs(change).sum(axis=1)), strict=True))
 
 
 def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> list[_Placed]:
-    """Variants on the store's transcripts, as edits."""
+    """The variants of the store's transcripts, as edits."""
     row_of = {name: row for row, name in enumerate(store.column("transcript_id"))}
     unknown = [each for each in variants if each.transcript_id not in row_of]
     if len(unknown) == len(variants):
-        store.index_of(variants[0].transcript_id)  # says what there is
+        store.index_of(variants[0].transcript_id)  # raises the error that names existing ids
     if unknown:
         logger.warning(
             f"warning: {source}: {len(unknown):,} of {len(variants):,} variants are of transcripts that the input"
@@ -165,7 +187,7 @@ def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> 
             )
         edit = trimmed(start, ref, alt)
         if edit.start == edit.end and not len(edit.bases):
-            raise InputError(f"{where}: alt {each.alt} is ref; expected another allele")
+            raise InputError(f"{where}: alt {each.alt} equals ref; expected another allele")
         if length + edit.grows_by < 1:
             raise InputError(f"{where}: nothing is left of the transcript; expected a smaller deletion")
         placed.append(_Placed(each, row, edit))
@@ -181,7 +203,7 @@ def _mrna(store: TranscriptStore, row: int) -> Mrna:
 
 
 def _seen(encoder: MambaEncoder, mrna: Mrna) -> Codes:
-    """The codes of an mRNA with codons where those began that the encoder was trained on."""
+    """The codes of an mRNA with codons in the frame that the encoder was trained on."""
     return mrna.codes if encoder.cds_frame == "annotated" else in_published_frame(mrna.codes, mrna.cds)
 
 
@@ -193,7 +215,7 @@ def _fill_log_ratios(
     placed: Sequence[_Placed],
     token_budget: int,
 ) -> None:
-    """Ratios of substitutions, into ``ratios_V``; alleles of one site share one pass through the encoder."""
+    """Write the ratios of substitutions into ``ratios_V``; alleles of the same site share one pass of the encoder."""
     sites: dict[tuple[int, int, int], list[int]] = {}
     for v, (_, row, edit) in enumerate(placed):
         if edit.grows_by == 0 and edit.bases.all() and (mrnas[row].codes[edit.start : edit.end] & BASE_BITS).all():
@@ -218,7 +240,7 @@ def _fill_log_ratios(
 def _hidden_base_logs(
     encoder: MambaEncoder, head: nn.Module, sites: Sequence[tuple[Codes, int, int]]
 ) -> list[NDArray[np.float64]]:
-    """Log-probabilities of A, C, G, T at ``start:end`` of each site's codes, hidden there, float64 (P, 4)."""
+    """Log-probabilities of A, C, G, T at the hidden bases ``start:end`` of each site's codes, float64 (P, 4)."""
     codes_BL, lengths_B = pad([codes for codes, _, _ in sites])
     for row, (_, start, end) in zip(codes_BL, sites, strict=True):
         row[start:end] &= ~np.uint8(BASE_BITS)

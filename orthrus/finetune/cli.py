@@ -161,8 +161,8 @@ def run(args: list[str]) -> Path:
         cli = FineTuneCLI(with_recipe_paths(args))
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus finetune --help`") from None
-    told = f"; the same command goes on after the last whole epoch, in {cli.root}"
-    with ready_to_leave(told), hold(cli.root, grows=True):
+    message = f"; the same command goes on after the last whole epoch, in {cli.root}"
+    with ready_to_leave(message), hold(cli.root, grows=True):
         data: LabelledDataModule = cli.build(0).data
         _keep_config(cli)
         data.report_dropped()

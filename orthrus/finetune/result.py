@@ -54,9 +54,9 @@ def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | Non
     ours: list[SeedScores] = []
     for number, split in enumerate(splits):
         table = pq.read_table(root / f"split_{number}" / "predictions.parquet")
-        said = json.loads(table.schema.metadata[_METADATA_KEY])
+        stored = json.loads(table.schema.metadata[_METADATA_KEY])
         predicted_NT = np.stack([table[f"prediction:{name}"].to_numpy() for name in data.target.names], axis=1)
-        ours.append(seed_scores(data.target, split, predicted_NT, said["validation_loss"]))
+        ours.append(seed_scores(data.target, split, predicted_NT, stored["validation_loss"]))
     features = {KMER: kmer_features(data.store, ids).matrix}
     missing = {} if has_cds(data.store, ids) else {CODON: NO_CDS}
     if not missing:
@@ -68,7 +68,7 @@ def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | Non
         name: [[probe_features(matrix, data.target, split) for split in splits]] for name, matrix in features.items()
     }
     widths = {name: {name: matrix.shape[1]} for name, matrix in features.items()}
-    widths[FINE_TUNED] = {FINE_TUNED: said["width"]}
+    widths[FINE_TUNED] = {FINE_TUNED: stored["width"]}
     task = describe_task(data.spec, data.labels, data.rows, data.store)
     document = ProbeDocument(
         **task | {"target": f"{data.spec.name}, {FINE_TUNED}"},

@@ -1,8 +1,9 @@
 """Annotation of a genome in any of its formats, as transcript models.
 
-A reader for each format (:data:`FORMATS`) makes :class:`Reading` of a file; what is the same for all is done here:
-which format a file has, which gene a transcript is of where the file does not say, what is refused, unique ids.
-An id that is given to transcripts at two places stays with the first, later ones are suffixed ``_dup1``, ...
+Each format has a reader (:data:`FORMATS`), which turns a file into a :class:`Reading`. This module does what all
+formats share: it recognises the format, finds the gene of a transcript where the file does not name it, drops unusable
+transcripts and makes ids unique. If transcripts at two places have the same id, the first keeps it and the later ones
+get the suffix ``_dup1``, ``_dup2``, ...
 """
 
 from collections.abc import Callable, Container, Iterator
@@ -32,18 +33,23 @@ FORMATS: dict[str, Callable[[Path, Findings], Reading]] = {
     **{name: partial(_ucsc, name) for name in LAYOUTS},
     "toga": lambda path, findings: _read_toga(path, findings),
 }
-"""The reader of each format, by the name it has in a spec."""
+"""The reader of each format, by the format's name in a spec."""
 
 
 def read_annotation(
     path: Path, findings: Findings, *, format: str | None = None, genes: Path | None = None
 ) -> TranscriptModels:
-    """Transcript models of an annotation file, plain, gzip or bgzip, in the order of the file.
+    """Read the transcript models of an annotation file, in the order of the file.
 
-    ``format`` is one of :data:`FORMATS`, told by content if None; ``genes`` a table of the transcripts' genes
-    (:func:`orthrus.genome.genes.read_genes`). What is dropped (transcripts on two strands, without a strand, with
-    overlapping exons, with a CDS outside their exons) and what is doubtful goes to ``findings``. Raises InputError,
-    naming the line, for a file that cannot be read, or that holds no usable transcript.
+    Args:
+        path: the annotation, plain, gzip or bgzip.
+        findings: receives what is dropped (transcripts on two strands, without a strand, with overlapping exons, or
+            with a CDS outside their exons) and what is doubtful.
+        format: one of :data:`FORMATS`; None recognises the format by the content.
+        genes: a table of the transcripts' genes (:func:`orthrus.genome.genes.read_genes`).
+
+    Raises:
+        InputError: naming the line, if the file cannot be read or holds no usable transcript.
     """
     table = read_genes(genes) if genes else None
     if format:
@@ -66,7 +72,7 @@ def read_annotation(
 
 
 def _read(path: Path, findings: Findings) -> Reading:
-    """A file by its content: one of UCSC's tables by its columns, else GTF or GFF3."""
+    """Read a file in the format that its content shows: one of UCSC's tables by its columns, else GTF or GFF3."""
     name = recognise(path)
     return _ucsc(name, path, findings) if name else read_gxf(path, findings)
 
@@ -77,14 +83,14 @@ def _read_toga(path: Path, findings: Findings) -> Reading:
     reading = read_gxf(path, findings)
     if reading.models.gene_known.all():
         raise InputError(
-            f"{path} names the genes of its transcripts, as no annotation by TOGA does; give TOGA's, or leave out"
-            " `reference` and the format `toga`."
+            f"{path} names the genes of its transcripts, and TOGA's annotation does not; give TOGA's file, or"
+            " remove `reference` and the format `toga`."
         )
     return as_projections(reading)
 
 
 def _refused(models: TranscriptModels) -> dict[str, NDArray[np.bool_]]:
-    """What no transcript may be, whatever its format."""
+    """Which transcripts are unusable in any format, by reason."""
     owner = np.repeat(np.arange(len(models)), np.diff(models.exon_offsets))
     overlap = (owner[1:] == owner[:-1]) & (models.exon_starts[1:] < models.exon_ends[:-1])
     return {
@@ -129,7 +135,7 @@ def _repeated(ids: list[str]) -> Iterator[str]:
 
 
 def _facts(models: TranscriptModels, t: int) -> tuple[object, ...]:
-    """All that tells a transcript from another."""
+    """Everything that distinguishes one transcript from another."""
     exons = slice(models.exon_offsets[t], models.exon_offsets[t + 1])
     place = (models.contig[t], models.strand[t], models.cds_start[t], models.cds_end[t])
     structure = (*models.exon_starts[exons].tolist(), *models.exon_ends[exons].tolist(), *models.frames.of(t))
@@ -137,7 +143,7 @@ def _facts(models: TranscriptModels, t: int) -> tuple[object, ...]:
 
 
 def unused_id(name: str, taken: Container[str]) -> str:
-    """``name`` with the first suffix ``_dup1``, ``_dup2``, ... that makes it none of ``taken`` (as UCSC does)."""
+    """``name`` with the first suffix ``_dup1``, ``_dup2``, ... that gives a name not in ``taken`` (as UCSC does)."""
     n = 1
     while f"{name}_dup{n}" in taken:
         n += 1

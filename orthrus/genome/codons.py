@@ -1,7 +1,7 @@
 """Codons in the annotated frame, and the regions around them.
 
-The frame is that of the codes' CDS bits, one at the first base of each codon, so that incomplete 5' ends and ribosomal
-slippage are read as they are annotated. Positions are 0-based, half-open, on the mature mRNA.
+The frame comes from the CDS bits of the codes, one at the first base of each codon, so that incomplete 5' ends and
+ribosomal slippage are read as annotated. Positions are 0-based, half-open, on the mature mRNA.
 """
 
 from typing import NamedTuple
@@ -38,6 +38,14 @@ def regions(codes: Codes) -> Regions:
 def codon_counts(codes: Codes) -> NDArray[np.int64]:
     """How often each codon begins at a CDS bit of codes (L,), int64 (64,).
 
-    Codons with an N, or cut by the end of the codes, do not count.
+    The order is that of :data:`orthrus.genome.genetic_code.CODONS`. Codons that contain an N or are cut by the end of
+    the codes are not counted.
+
+    Examples:
+        >>> from orthrus.genome.codes import annotate, encode_bases
+        >>> from orthrus.genome.genetic_code import CODONS
+        >>> codes = annotate(encode_bases("ATGGCTGCTTGA", "mine"), cds=(0, 12), exon_ends=[12])
+        >>> {codon: int(n) for codon, n in zip(CODONS, codon_counts(codes), strict=True) if n}
+        {'ATG': 1, 'GCT': 2, 'TGA': 1}
     """
     return np.bincount(whole_codons(codes), minlength=UNKNOWN + 1)[:UNKNOWN]

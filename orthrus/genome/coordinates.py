@@ -1,10 +1,9 @@
-"""mRNA FASTA with a table of coordinates: sequences that are spliced already, and where CDS and exons lie in them.
+"""mRNA FASTA with a table of coordinates: spliced sequences, and the positions of CDS and exons in them.
 
-Columns of the table: ``transcript_id``, ``gene_name`` or ``gene_id`` (where one is missing it is the other),
-``cds_start``, ``cds_end`` (empty or -1: no CDS), and, if there, ``length`` (else that of the sequence), ``species``
-(overrides the one stated), ``exon_ends`` (comma-separated; empty: unknown), ``biotype`` (else `protein_coding` with a
-CDS, `non_coding` without).
-Coordinates are 0-based, half-open, on the mature mRNA.
+Required columns of the table: ``transcript_id``, ``cds_start``, ``cds_end`` (empty or -1: no CDS), and ``gene_name`` or
+``gene_id`` (either replaces the other where that is missing). Optional columns: ``length`` (default: the length of the
+sequence), ``species`` (overrides the species of the spec), ``exon_ends`` (comma-separated; empty: unknown), ``biotype``
+(default: `protein_coding` with a CDS, `non_coding` without). Coordinates are 0-based, half-open, on the mature mRNA.
 """
 
 from dataclasses import dataclass
@@ -40,9 +39,10 @@ class Coordinates:
 
 
 def read_coordinates(path: Path, species: str, fasta: Path) -> Coordinates:
-    """Read the coordinate table of a ``fasta``, whose sequences are read where the table does not say their length.
+    """Read the coordinate table of a FASTA.
 
-    Raises InputError naming the line of what does not fit.
+    ``fasta`` is read only where the table does not give the lengths. Raises InputError naming the line of a value that
+    does not fit.
     """
     table = read_tsv(
         path,

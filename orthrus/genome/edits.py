@@ -1,15 +1,16 @@
-"""Edits of a mature mRNA: the edited transcript with its annotation, and what the edit does to the protein.
+"""Edits of a mature mRNA: the edited transcript with its annotation, and the effect of the edit on the protein.
 
-Coordinates are 0-based, half-open, on the mRNA. The annotation follows the sequence. A boundary inside what is replaced
-goes to the end of what replaces it. Bases inserted at a boundary belong to the 5'UTR at the start of the CDS, to the
-3'UTR at its end, and to the exon before a junction, where a VCF's anchor base is. The CDS is read anew, in the frame of
-its codons, from the first codon that the edit touches to the first stop codon: a premature stop shortens it, a frame
-shift or a lost stop moves its end into the new frame or the 3'UTR. In-frame stops that the annotation reads through
-(selenocysteine) stay read through, and a ribosome that slips behind an edit that keeps the frame still does. After a
-lost start the CDS stays where it was: where translation would begin instead is not guessed.
+Coordinates are 0-based, half-open, on the mRNA. The annotation moves with the sequence. A boundary inside the replaced
+bases moves to the end of the new bases. Bases inserted at the start of the CDS belong to the 5'UTR, at its end to the
+3'UTR, and at a junction to the exon before it, which holds a VCF's anchor base. The CDS is read again, in the frame of
+its codons, from the first codon that the edit touches to the first stop codon: a premature stop shortens it, and a
+frame shift or a lost stop moves its end into the new frame or the 3'UTR. In-frame stops that the annotation reads
+through (selenocysteine) are still read through, and ribosomal slippage behind an edit that keeps the frame is kept.
+After a lost start the CDS stays where it was, because the new start of translation is unknown.
 
-Consequences are Sequence Ontology terms by the mRNA's genetic code: the most severe one as Ensembl's VEP ranks them
-(McLaren et al. 2016), but a lost start first, since without it nothing is known of the rest.
+Consequences are Sequence Ontology terms, by the genetic code of the mRNA. Of several consequences the most severe one
+is given, as ranked by Ensembl's VEP (McLaren et al. 2016), except that a lost start comes first, because the rest of
+the protein is then unknown.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from orthrus.genome.splice import Mrna
 
 
 class Edit(NamedTuple):
-    """Replaces ``start:end`` by ``bases``, uint8 (n,) without annotation; empty: a deletion."""
+    """Replaces ``start:end`` by ``bases``, uint8 (n,) without annotation bits; empty ``bases`` delete."""
 
     start: int
     end: int
@@ -35,9 +36,9 @@ class Edit(NamedTuple):
 
 
 def trimmed(start: int, ref: Codes, alt: Codes) -> Edit:
-    """The edit that turns ``ref``, at ``start``, into ``alt``, without what both share.
+    """The edit that turns ``ref``, at ``start``, into ``alt``, without the bases that both share.
 
-    That is a VCF's anchor base, then the bases that both end with, then those that both begin with.
+    It removes a VCF's anchor base, then the common end, then the common beginning.
     """
     anchor = int(len(ref) != len(alt) and len(ref) > 0 and len(alt) > 0 and ref[0] == alt[0])
     end, alt = len(ref), alt[anchor:]
@@ -62,7 +63,7 @@ def apply(mrna: Mrna, edit: Edit) -> Mrna:
 
 
 def consequence(mrna: Mrna, edit: Edit, edited: Mrna) -> str:
-    """What ``edit`` does to ``mrna``, given ``edited`` as :func:`apply` makes it: a Sequence Ontology term."""
+    """The effect of ``edit`` on ``mrna``, a Sequence Ontology term; ``edited`` is the result of :func:`apply`."""
     if mrna.cds is None:
         return "non_coding_transcript_variant"
     start, end = mrna.cds
@@ -102,7 +103,7 @@ def _substitution(mrna: Mrna, edit: Edit, edited: Mrna) -> str:
 
 
 def _moved(boundary: int, edit: Edit, *, before: bool) -> int:
-    """Where a boundary between two bases lies after the edit; ``before``: bases inserted there come before it."""
+    """Where a boundary between two bases lies after the edit; ``before``: bases inserted at it come before it."""
     if edit.start == edit.end == boundary:
         return boundary + edit.grows_by if before else boundary
     if boundary <= edit.start:
@@ -113,7 +114,7 @@ def _moved(boundary: int, edit: Edit, *, before: bool) -> int:
 
 
 def _edited_cds(mrna: Mrna, edit: Edit, bases: Codes) -> tuple[tuple[int, int] | None, NDArray[np.int64]]:
-    """The CDS of the edited ``bases``, and where codons begin in it."""
+    """The CDS of the edited ``bases``, and where its codons begin."""
     none = np.empty(0, dtype=np.int64)
     if mrna.cds is None:
         return None, none
@@ -151,7 +152,7 @@ def _edited_cds(mrna: Mrna, edit: Edit, bases: Codes) -> tuple[tuple[int, int] |
 
 
 def _first_touched(codons: NDArray[np.int64], edit: Edit) -> int:
-    """Where the codon begins that the edit touches first; before the first codon of the CDS, one in its frame."""
+    """Where the first codon that the edit touches begins; if that is before the CDS's first codon, one in its frame."""
     touched = codons[codons + 3 > edit.start]
     first = int(touched[0]) if len(touched) else int(codons[-1]) + 3
     is_incomplete = first > edit.start and first == codons[0]
@@ -159,7 +160,7 @@ def _first_touched(codons: NDArray[np.int64], edit: Edit) -> int:
 
 
 def _internal_stops(mrna: Mrna) -> list[int]:
-    """Where the codons begin that are stops in the sequence but not the CDS's end."""
+    """Where stop codons inside the CDS begin, without the one at its end."""
     assert mrna.cds is not None
     starts = codon_starts(mrna.codes)
     starts = starts[starts + 3 < mrna.cds[1]]
@@ -175,7 +176,7 @@ def _ends_in_stop(mrna: Mrna, end: int) -> bool:
 
 
 def _first_amino_acid(mrna: Mrna) -> str:
-    """That of the codon at the start of the CDS; none where the CDS is incomplete there."""
+    """The amino acid of the codon at the start of the CDS; empty if the CDS is incomplete there."""
     assert mrna.cds is not None
     start = mrna.cds[0]
     if start + 3 > len(mrna.codes) or not mrna.codes[start] & CDS_BIT:

@@ -68,7 +68,7 @@ class _Expanded(io.RawIOBase):
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """The decompressed bytes of ``path`` as a binary stream, behind a byte order mark where there is one.
+    """Open the decompressed bytes of ``path`` as a binary stream that begins after a byte order mark.
 
     Raises InputError if there is no such file, if it is a pipe, if it is named .gz but is none, if it is text in
     UTF-16, or, while it is read, if it is truncated or damaged or expands to more than :func:`most_bytes`.
@@ -79,13 +79,15 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from None
     with raw:
         if not raw.seekable():
-            raise InputError(f"{path} is a pipe, and files are looked at from both ends; write it to a file first.")
+            raise InputError(
+                f"{path} is a pipe, and reading needs a file that can be read twice; write it to a file first."
+            )
         head = raw.read(18)
         _refuse_cut_bgzip(path, raw, head)
         raw.seek(0)
         if not head.startswith(_GZIP_MAGIC):
             if path.suffix in (".gz", ".bgz"):
-                raise InputError(f"{path} is named {path.suffix} but is no gzip file; rename or compress it.")
+                raise InputError(f"{path} is named {path.suffix} but is not a gzip file; rename or compress it.")
             yield _text(raw, path)
             return
         try:
@@ -98,7 +100,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 
 def _text(stream: BinaryIO, path: Path) -> BinaryIO:
-    """The stream, at the beginning of its text."""
+    """The stream, moved to the beginning of its text."""
     head = stream.read(len(_BYTE_ORDER_MARK))
     if head.startswith(_UTF_16):
         raise InputError(f"{path} is text in UTF-16; save it as UTF-8.")
@@ -108,7 +110,7 @@ def _text(stream: BinaryIO, path: Path) -> BinaryIO:
 
 
 def _refuse_cut_bgzip(path: Path, raw: BinaryIO, head: bytes) -> None:
-    """A bgzip file cut between two of its blocks is a valid gzip file: only its missing end block tells."""
+    """Raise InputError for a bgzip file without its end block: one that is cut between blocks is valid gzip."""
     if head.startswith(_BGZIP_MAGIC) and head[12:16] == _BGZIP_SUBFIELD:
         raw.seek(0, 2)
         raw.seek(max(0, raw.tell() - len(_BGZIP_END)))

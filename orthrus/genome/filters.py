@@ -1,4 +1,4 @@
-"""Which transcripts are kept, decided on their table before any sequence is read."""
+"""Filters of transcripts, applied to their table before any sequence is read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from orthrus.genome.sequence import is_primary
 
 @dataclass(frozen=True)
 class Filters:
-    """Transcripts of these biotypes (None: all) and lengths in nt; of all species but some; of all contigs or not.
+    """Keeps transcripts of these biotypes (None: all) and lengths (nt), and those not of ``skip_species``.
 
-    ``primary_contigs`` keeps chromosomes only (:func:`orthrus.genome.sequence.is_primary`).
+    ``primary_contigs`` keeps transcripts on chromosomes only (:func:`orthrus.genome.sequence.is_primary`).
     """
 
     biotypes: frozenset[str] | None = frozenset({"protein_coding"})
@@ -35,9 +35,9 @@ class Filters:
         contigs: Sequence[str] | None = None,
         chromosomes: Mapping[str, str] | None = None,
     ) -> NDArray[np.int64]:
-        """Rows to keep, int64, ascending; each other is counted in ``dropped`` under the first reason that applies.
+        """The rows to keep, int64, ascending; ``dropped`` counts every other row under the first reason that applies.
 
-        ``chromosomes`` is what the annotation says of its contigs.
+        ``chromosomes`` gives the chromosome of each contig, as the annotation states it.
         """
         known = chromosomes or {}
         secondary = {
@@ -53,7 +53,7 @@ class Filters:
             if name in self.skip_species:
                 reason = f"of species {name}, skipped"
             elif contig in secondary:
-                reason = "on contigs that are no chromosomes"
+                reason = "on contigs that are not chromosomes"
             elif self.biotypes is not None and biotype not in self.biotypes:
                 reason = f"of biotype {biotype or '(none)'}"
             elif length < self.min_length:

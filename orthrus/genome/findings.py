@@ -1,28 +1,28 @@
-"""What readers found and did not keep, or kept but doubt: counts by reason, with names."""
+"""What readers dropped or doubted: counts by reason, with names."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 LISTED = 1000
-"""How many names are kept of a reason; of odd transcripts, which are few, all."""
+"""How many names are kept of each reason."""
 _SHOWN = 5
 
 
 @dataclass
 class Tally:
-    """How often each reason occurred and the first names, up to :data:`LISTED`, that it occurred for."""
+    """How often each reason occurred, and the first names, up to :data:`LISTED`, that it applied to."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, names: Iterable[str]) -> None:
-        """Count ``names`` under ``reason``; no names leave no trace."""
+        """Count ``names`` under ``reason``; an empty list adds no entry."""
         names = list(names)
         self.add_counted(reason, len(names), names)
 
     def add_counted(self, reason: str, count: int, examples: Iterable[str]) -> None:
-        """Count ``count`` more under ``reason``, of which ``examples`` are the first."""
+        """Add ``count`` to ``reason``; ``examples`` are the first names of these."""
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
             seen = self.examples.setdefault(reason, [])
@@ -31,7 +31,7 @@ class Tally:
             seen.extend(islice(new, LISTED - len(seen)))
 
     def update(self, other: "Tally") -> None:
-        """Count what ``other`` counted too."""
+        """Add the counts of ``other``."""
         for reason, count in other.counts.items():
             self.add_counted(reason, count, other.examples[reason])
 
@@ -41,13 +41,13 @@ class Tally:
 
 
 def shown(names: Sequence[str]) -> str:
-    """The first few names, for people."""
+    """The first few names, for messages."""
     return ", ".join(names[:_SHOWN])
 
 
 @dataclass
 class Findings:
-    """``dropped``: transcripts left out, by reason. ``noted``: things kept or ignored that the user should know."""
+    """``dropped``: transcripts that are not kept, by reason. ``noted``: what else users should know."""
 
     dropped: Tally = field(default_factory=Tally)
     noted: Tally = field(default_factory=Tally)

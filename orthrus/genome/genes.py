@@ -1,4 +1,4 @@
-"""Which transcripts are of one gene, where an annotation does not say it: from a table, or by where they lie."""
+"""The genes of transcripts where the annotation does not name them: from a table, or by overlapping exons."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from orthrus.genome.models import POSITION_BITS, TranscriptModels
 from orthrus.genome.names import find, without_copy
 from orthrus.genome.tables import read_header, read_tsv
 
-# What a column is called by us, by TOGA's orthology table, and by Ensembl BioMart on the web and through its API.
+# Names of each column: ours, those of TOGA's orthology table, and those of Ensembl BioMart (web and API).
 _TRANSCRIPTS = (
     *("transcript_id", "q_transcript", "Transcript stable ID version", "Transcript stable ID"),
     *("ensembl_transcript_id_version", "ensembl_transcript_id"),
@@ -35,25 +35,25 @@ _NAMES = {
 class GeneTable:
     """R rows of a table of transcripts' genes.
 
-    ``transcripts`` are the columns that may hold a transcript's id, ``rows`` has gene_id, gene_name and biotype, null
-    where there is none.
+    ``transcripts`` are the columns that may hold a transcript's id; ``rows`` has gene_id, gene_name and biotype, null
+    where the table gives none.
     """
 
     transcripts: tuple[pa.ChunkedArray, ...]
     rows: pa.Table
 
     def find(self, transcript_ids: pa.StringArray) -> pa.Table:
-        """What the table says of T transcripts, null where it lists them not; with a version or without."""
+        """The table's rows of T transcripts, null where it does not list them; ids match with or without a version."""
         found = [find(transcript_ids, column) for column in self.transcripts]
         return self.rows.take(min(found, key=lambda row: row.null_count))
 
 
 def read_genes(path: Path) -> GeneTable:
-    """A tab-separated table of transcripts' genes, with a header.
+    """Read a tab-separated table of transcripts' genes, with a header.
 
-    The columns may be called transcript_id, gene_id, gene_name and biotype, or as in TOGA's orthology table
-    (q_transcript, q_gene) or Ensembl BioMart. Of a transcript that occurs again the first row counts. Raises InputError
-    if it is no such table.
+    The columns are named transcript_id, gene_id, gene_name and biotype, or as in TOGA's orthology table (q_transcript,
+    q_gene) or Ensembl BioMart. If a transcript occurs twice, its first row counts. Raises InputError if the file is not
+    such a table.
     """
     header = read_header(path)
     transcripts = [name for name in _TRANSCRIPTS if name in header]
@@ -62,7 +62,7 @@ def read_genes(path: Path) -> GeneTable:
         if not column:
             raise InputError(
                 f"{path} has no column {name!r}; expected a tab-separated table of transcripts' genes with a header"
-                f" line and the columns transcript_id and gene_id, as TOGA's orthology table or as from BioMart."
+                f" line and the columns transcript_id and gene_id, such as TOGA's orthology table or one of BioMart."
             )
     table = read_tsv(path, required=[*transcripts, *(name for name in found.values() if name)])
 
@@ -75,10 +75,11 @@ def read_genes(path: Path) -> GeneTable:
 
 
 def with_genes(models: TranscriptModels, genes: GeneTable | None, findings: Findings) -> TranscriptModels:
-    """``models`` with the genes that the table names for them, and where none is named, a gene a locus.
+    """``models`` with the genes that the table names, and one gene for each locus where it names none.
 
-    A locus is what transcripts share that overlap in an exon, on one strand, or that have one provisional gene id; its
-    gene bears the id of its first transcript, and ``gene_known`` stays false. Both are noted.
+    A locus is a set of transcripts that overlap in an exon on the same strand, or share a provisional gene id. Its gene
+    has the id of its first transcript, and ``gene_known`` stays false. ``findings`` counts the transcripts of both
+    cases.
     """
     gene_id, gene_name, biotype, known = models.gene_id, models.gene_name, models.biotype, models.gene_known
     if genes is not None:
@@ -98,15 +99,15 @@ def with_genes(models: TranscriptModels, genes: GeneTable | None, findings: Find
     some = models.take(unknown)
     first = some.transcript_id.take(pa.array(_first_of_locus(some)))
     findings.noted.add(
-        "transcripts whose gene is not named; those that overlap in an exon are taken as of one gene, and a split by"
-        " genes may part others",
+        "transcripts whose gene is not named; those that overlap in an exon are treated as one gene, and a split by"
+        " genes may separate others",
         some.transcript_id.to_pylist(),
     )
     return replace(models, gene_id=pc.replace_with_mask(gene_id, pa.array(~known), first))
 
 
 def _first_of_locus(models: TranscriptModels) -> NDArray[np.int64]:
-    """For each transcript the first one of its locus, int64 (T,)."""
+    """The first transcript of each transcript's locus, int64 (T,)."""
     place = np.stack([models.contig.dictionary_encode().indices.to_numpy(), models.strand])
     _, group = np.unique(place, axis=1, return_inverse=True)
     owner = np.repeat(np.arange(len(models)), np.diff(models.exon_offsets))

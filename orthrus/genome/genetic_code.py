@@ -1,7 +1,7 @@
-"""Genetic codes: codons as numbers, and what each stands for.
+"""Genetic codes: codons as numbers, and their amino acids.
 
-The tables are NCBI's (ncbi.nlm.nih.gov/Taxonomy/Utils/wprintgc.cgi), as Biopython has them: 1 is the standard code, 2
-that of vertebrate mitochondria. C codons; a codon's number is 16 a + 4 b + c with A, C, G, T as 0 to 3.
+The tables are NCBI's (ncbi.nlm.nih.gov/Taxonomy/Utils/wprintgc.cgi), from Biopython: 1 is the standard code, 2 the code
+of vertebrate mitochondria. C codons; the number of a codon is 16 a + 4 b + c with A, C, G, T as 0 to 3.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from orthrus.genome.sequence import plain_contig
 
 STANDARD = 1
 TABLES = tuple(sorted(unambiguous_dna_by_id))
-"""The numbers of the tables that there are."""
+"""The numbers of all tables."""
 
 CODONS = tuple(a + b + c for a in BASES[1:] for b in BASES[1:] for c in BASES[1:])
 UNKNOWN = len(CODONS)
@@ -26,7 +26,7 @@ UNKNOWN = len(CODONS)
 
 @cache
 def amino_acids(table: int = STANDARD) -> NDArray[np.str_]:
-    """One-letter amino acids by codon number (65,): * of a stop codon, X of an unknown one."""
+    """One-letter amino acids by codon number (65,): * for stop codons, X for unknown ones."""
     code = unambiguous_dna_by_id[table]
     letters = {**code.forward_table, **dict.fromkeys(code.stop_codons, "*")}
     return np.array([*(letters[codon] for codon in CODONS), "X"])
@@ -40,7 +40,7 @@ def is_stop(table: int = STANDARD) -> NDArray[np.bool_]:
 
 
 def codon_numbers(codes: Codes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The codons that begin at ``starts`` (C,) of a sequence, as numbers (C,); each must end within it."""
+    """The numbers (C,) of the codons that begin at ``starts`` (C,); each codon must end within the sequence."""
     base_C3 = (codes[starts[:, None] + np.arange(3)] & BASE_BITS).astype(np.int64) - 1
     return np.where((base_C3 >= 0).all(axis=1), base_C3 @ [16, 4, 1], UNKNOWN)
 
@@ -55,7 +55,18 @@ def whole_codons(codes: Codes) -> NDArray[np.int64]:
 
 
 def translate(codes: Codes, table: int = STANDARD) -> str:
-    """The protein of :func:`whole_codons`, stop codons as *."""
+    """The protein of a coding sequence, in one-letter amino acids, with * for stop codons.
+
+    Args:
+        codes: uint8 (L,), whose CDS bits mark the codons; they end with the CDS (:func:`whole_codons`).
+        table: NCBI's number of the genetic code.
+
+    Examples:
+        >>> from orthrus.genome.codes import annotate, encode_bases
+        >>> codes = annotate(encode_bases("ATGGCTTGA", "mine"), cds=(0, 9), exon_ends=[9])
+        >>> translate(codes), translate(codes, table=2)
+        ('MA*', 'MAW')
+    """
     return "".join(amino_acids(table)[whole_codons(codes)])
 
 

@@ -1,12 +1,13 @@
-"""mRNA FASTA whose headers say of which gene a transcript is, and where its CDS lies: GENCODE's and Ensembl's.
+"""mRNA FASTA of GENCODE and Ensembl, whose headers give the gene and the CDS of a transcript.
 
 GENCODE (``gencode.v47.pc_transcripts.fa.gz``): fields between ``|``: transcript, gene, Havana's two, names of both,
 length, then ``UTR5:1-60``, ``CDS:61-1041`` (1-based, closed, stop codon included), ``UTR3:1042-2618``, or the biotype.
 
 Ensembl (``Homo_sapiens.GRCh38.cdna.all.fa.gz``): ``ENST... cdna chromosome:... gene:... gene_biotype:...
-transcript_biotype:... gene_symbol:...``. A ``cds`` is coding from end to end; where it lies in a ``cdna`` is not said.
+transcript_biotype:... gene_symbol:...``. A ``cds`` is coding from end to end; the header of a ``cdna`` does not give
+the CDS.
 
-Neither tells the exons.
+Neither gives the exons.
 """
 
 import re
@@ -34,11 +35,11 @@ class _Header(NamedTuple):
     gene_name: str
     biotype: str
     length: int | None  # as stated
-    cds: tuple[int, int] | None  # 0-based, half-open; the end -1: that of the sequence
+    cds: tuple[int, int] | None  # 0-based, half-open; -1 stands for the end of the sequence
 
 
 def header_id(name: str) -> str:
-    """The transcript's id in the name, without blanks, of a sequence with such a header."""
+    """The transcript's id in the name (the header up to the first blank) of a sequence with such a header."""
     return name.partition("|")[0]
 
 
@@ -49,10 +50,10 @@ def has_headers(fasta: Path) -> bool:
 
 
 def read_headers(fasta: Path, species: str) -> Coordinates:
-    """What the headers of a FASTA say, as a coordinate table; exons are unknown.
+    """Read the headers of a FASTA as a coordinate table; exons are unknown.
 
-    Raises InputError, naming the sequence, for a header of another form than the first, a length that is not that of
-    the sequence, or a CDS outside it.
+    Raises InputError, naming the sequence, if a header has another form than the first, or if the length in it is not
+    the length of the sequence, or if the CDS lies outside the sequence.
     """
     parse, rows, lengths, seen = None, [], [], set()
     for header, sequence in fasta_records(fasta):
@@ -60,7 +61,7 @@ def read_headers(fasta: Path, species: str) -> Coordinates:
         row = parse(header) if parse else None
         if row is None:
             raise InputError(
-                f"{fasta}: header {header[:60]!r} is not as GENCODE or Ensembl write it; give the coordinates of the"
+                f"{fasta}: header {header[:60]!r} is not in the form of GENCODE or Ensembl; give the coordinates of the"
                 " sequences as a table, `coordinates`."
             )
         if row.transcript_id in seen:

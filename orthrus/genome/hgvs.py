@@ -1,8 +1,9 @@
-"""Names of edits in transcripts as HGVS writes them (den Dunnen et al. 2016; hgvs-nomenclature.org).
+"""HGVS names of edits in transcripts (den Dunnen et al. 2016; hgvs-nomenclature.org).
 
-``c.`` positions count from the first base of the CDS, ``-1`` before it and ``*1`` behind its stop codon; ``n.`` ones
-from the first base of the transcript. Deletions, insertions and duplications stand as far 3' as the sequence allows.
-What needs a genome (intronic positions) or a protein does not occur here; inversions are written as ``delins``.
+``c.`` positions count from the first base of the CDS; ``-1`` is the base before it and ``*1`` the base after its stop
+codon. ``n.`` positions count from the first base of the transcript. Deletions, insertions and duplications are shifted
+as far 3' as the sequence allows. Names that need a genome (intronic positions) or a protein are not made; inversions
+are written as ``delins``.
 """
 
 from orthrus.genome.codes import decode_bases
@@ -11,7 +12,21 @@ from orthrus.genome.splice import Mrna
 
 
 def hgvs(mrna: Mrna, edit: Edit) -> str:
-    """The name of ``edit`` without the transcript's: such as ``c.76A>G``, ``c.-5_-3del``, ``n.12dup``."""
+    """The HGVS name of an edit, without the name of the transcript: ``c.76A>G``, ``c.-5_-3del``, ``n.12dup``.
+
+    Args:
+        mrna: the transcript before the edit.
+        edit: 0-based, half-open, on the mRNA.
+
+    Examples:
+        >>> import numpy as np
+        >>> from orthrus.genome.codes import annotate, encode_bases
+        >>> from orthrus.genome.edits import Edit
+        >>> codes = annotate(encode_bases("CCCATGGCTTAAG", "mine"), cds=(3, 12), exon_ends=[13])
+        >>> mrna = Mrna(codes, (3, 12), np.array([13], np.int32))
+        >>> hgvs(mrna, Edit(6, 7, encode_bases("A", "alt"))), hgvs(mrna, Edit(0, 1, encode_bases("", "alt")))
+        ('c.4G>A', 'c.-1del')
+    """
     sequence, alt = decode_bases(mrna.codes), decode_bases(edit.bases)
     start, end = edit.start, edit.end
     if not alt:
@@ -25,7 +40,7 @@ def hgvs(mrna: Mrna, edit: Edit) -> str:
             return f"{_interval(mrna, start - len(alt), start)}dup"
         if 0 < start < len(sequence):
             return f"{_interval(mrna, start - 1, start + 1)}ins{alt}"
-        end = start  # before the first base or behind the last: that base is part of the change
+        end = start  # before the first base or after the last: that base becomes part of the change
         start, end, alt = (0, 1, alt + sequence[0]) if start == 0 else (start - 1, end, sequence[-1] + alt)
     if end - start == len(alt) == 1:
         return f"{_interval(mrna, start, end)}{sequence[start]}>{alt}"

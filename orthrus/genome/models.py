@@ -1,4 +1,4 @@
-"""Transcript models: what every annotation format is read into, before any sequence is touched.
+"""Transcript models: the common form of every annotation format, before any sequence is read.
 
 Shapes: T transcripts, E exons of all of them end to end. Coordinates are 0-based, half-open, on the contig's forward
 strand; a transcript's exons ascend there, whatever its strand. In memory a human annotation (250 k transcripts,
@@ -25,13 +25,13 @@ class TranscriptModels:
     """T transcripts with their exons, in columns, as in UCSC's genePred.
 
     The coding interval is [``cds_start``, ``cds_end``) on the contig, stop codon included, -1 without one; ``frames``
-    say, on the mature mRNA, where codons begin in it. Exons of transcript t are
-    ``exon_starts[exon_offsets[t] : exon_offsets[t + 1]]`` and the like. ``chromosomes`` is what the annotation says its
-    contigs are: the name of a chromosome, or "" for a scaffold. ``circular`` are contigs without ends. ``contig_ends``
-    (nt) are how far it says that they reach, ``genetic_codes`` by which of NCBI's tables it says they are translated.
+    give, on the mature mRNA, where its codons begin. The exons of transcript t start at ``exon_starts[exon_offsets[t] :
+    exon_offsets[t + 1]]`` and end at the same slice of ``exon_ends``. The annotation states the rest: ``chromosomes``,
+    the chromosome of each contig, "" for a scaffold; ``circular``, the circular contigs; ``contig_ends``, the least
+    length of each contig (nt); ``genetic_codes``, NCBI's number of the table that translates its CDSs.
 
-    Where ``gene_known`` is false, nothing names the gene: ``gene_id`` is then null, or what may serve until
-    :func:`orthrus.genome.genes.with_genes` has looked where the transcript lies.
+    Where ``gene_known`` is false, the annotation does not name the gene: ``gene_id`` is then null or provisional, until
+    :func:`orthrus.genome.genes.with_genes` replaces it.
     """
 
     transcript_id: pa.StringArray  # (T,)
@@ -82,11 +82,11 @@ class TranscriptModels:
         )
 
     def renamed(self, transcript_ids: Sequence[str]) -> "TranscriptModels":
-        """The same transcripts by other ids."""
+        """The same transcripts with other ids."""
         return replace(self, transcript_id=pa.array(transcript_ids, pa.string()))
 
     def in_published_frame(self) -> "TranscriptModels":
-        """The same transcripts with codons counted from the first base of the CDS on."""
+        """The same transcripts with codons counted from the first base of the CDS."""
         return replace(self, frames=one_run(*self.mrna_cds()))
 
     def to_pyranges(self) -> "PyRanges":
@@ -123,7 +123,7 @@ class TranscriptModels:
 
 
 POSITION_BITS = 41
-"""A transcript's number and a position on its contig make one sortable integer."""
+"""Bits of a position: a transcript's number, shifted by them, plus a position on its contig is a sortable integer."""
 
 
 NAMED_AFTER_ITSELF = "transcripts whose gene_id is their transcript_id, so that it names no gene"
@@ -131,9 +131,9 @@ NAMED_AFTER_ITSELF = "transcripts whose gene_id is their transcript_id, so that 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader made of a file, and what it found of its transcripts.
+    """The transcript models of a file, and which of them are unusable or doubtful.
 
-    ``refused`` and ``doubtful`` hold bool (T,) by reason: transcripts not to be used, and those to be told of.
+    ``refused`` and ``doubtful`` hold a bool (T,) for each reason: transcripts to drop, and transcripts to report.
     """
 
     models: TranscriptModels
@@ -149,7 +149,7 @@ def inside_exons(models: TranscriptModels, position: NDArray[np.int64]) -> NDArr
 
 
 def per_transcript_sum(values: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sums of the runs of ``values`` (E,) that ``offsets`` (T + 1,) delimits, (T,)."""
+    """Sums (T,) of the slices of ``values`` (E,) that ``offsets`` (T + 1,) delimit."""
     running = np.concatenate([[0], np.cumsum(values)])
     sums: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
     return sums
@@ -163,9 +163,9 @@ def mrna_position(
     transcript: Rows,
     position: Rows,
 ) -> Rows:
-    """Where bases of the contig, at ``position`` (P,) in an exon of ``transcript`` (P,), lie on its mRNA, int64 (P,).
+    """Positions on the mRNA, int64 (P,), of bases at ``position`` (P,) on the contig, in exons of ``transcript`` (P,).
 
-    Exons and strand are as in :class:`TranscriptModels`; they do not overlap.
+    Exons, offsets and strand are as in :class:`TranscriptModels`; the exons of a transcript do not overlap.
     """
     owner = np.repeat(np.arange(len(strand)), np.diff(exon_offsets))
     exon = (

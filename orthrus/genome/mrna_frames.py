@@ -1,8 +1,9 @@
-"""Data frames of mRNAs in Parquet, as mRNABench keeps them: sequences with their CDS and splice tracks.
+"""Data frames of mRNAs in Parquet, in the form of mRNABench: sequences with their CDS and splice tracks.
 
-Columns ``sequence`` (string) and, if there, ``cds`` and ``splice`` (lists of 0 and 1, one a base: the first base of
-each codon, the last base of each exon), ``transcript_id`` (else the row's number), ``gene`` (or ``gene_name``) and
-``species``. mRNABench (bioRxiv 2025.07.05.662870) keeps one as ``data_df.parquet`` in the folder of each data set.
+The column ``sequence`` (string) is required. Optional columns are ``cds`` and ``splice`` (lists of 0 and 1, one a base:
+1 at the first base of each codon, at the last base of each exon), ``transcript_id`` (default: the row's number),
+``gene`` (or ``gene_name``) and ``species``. mRNABench (bioRxiv 2025.07.05.662870) has one as ``data_df.parquet`` in the
+folder of each data set.
 """
 
 from collections.abc import Iterator
@@ -24,21 +25,21 @@ _BATCH_ROWS = 1000
 
 
 def row_ids(n_rows: int) -> list[str]:
-    """Ids of a frame's rows where it has no column of them: their numbers from 0."""
+    """The ids of the rows of a frame without a column of ids: their numbers from 0."""
     return [str(row) for row in range(n_rows)]
 
 
 def read_frame(path: Path) -> Iterator[tuple[str, str, str, Mrna]]:
-    """``transcript_id``, gene, species and mRNA of each row, in order.
+    """Yield ``transcript_id``, gene, species and mRNA of each row, in order.
 
-    A CDS track is kept as it is; its interval is from the first codon to the end of the last. Exon ends are known where
-    the splice track marks the last base. Raises InputError if the file is no such frame, or a track does not fit its
-    sequence, naming the row.
+    A CDS track is kept unchanged; the CDS is the interval from its first codon to the end of the last. Exon ends are
+    known where the splice track marks the last base. Raises InputError if the file is not such a frame, or, naming the
+    row, if a track does not fit its sequence.
     """
     try:
         parquet = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')}).") from None
+        raise InputError(f"{path} is not a readable Parquet file ({str(error).splitlines()[0].rstrip('.')}).") from None
     found = parquet.schema_arrow.names
     if "sequence" not in found:
         raise InputError(f"{path} has no column 'sequence'; it has {', '.join(found[:12])}.")
@@ -54,7 +55,7 @@ def read_frame(path: Path) -> Iterator[tuple[str, str, str, Mrna]]:
 def _mrna(record: dict[str, Any], where: str) -> Mrna:
     sequence = record["sequence"]
     if not sequence:
-        raise InputError(f"{where}: no sequence; each row needs one.")
+        raise InputError(f"{where}: the row has no sequence; give each row one.")
     codes: Codes = encode_bases(sequence, where).copy()
     codon, end = (_track(record.get(name), len(codes), f"{where}: {name}") for name in ("cds", "splice"))
     codes[codon] |= CDS_BIT

@@ -1,9 +1,9 @@
-"""Names of genes and transcripts, without what only some files add to them: prefixes, versions, the mark of a copy.
+"""Names of genes and transcripts, without what some files add to them: prefixes, versions, the mark of a copy.
 
-GFF3 ids are unique in a whole file, so Ensembl, WormBase and NCBI put the kind of feature in front: ``gene:``,
-``Transcript:``, ``rna-``. Ensembl's and RefSeq's ids may carry a version (``ENSG00000182378.15``), to which GENCODE's
-lifted annotation adds another (``_2``). The pseudoautosomal genes of chrY are copies of those of chrX: GENCODE marks
-them with ``_PAR_Y``, before release 25 with an R in the id (``ENSGR0000182378``).
+GFF3 ids are unique in the whole file, so Ensembl, WormBase and NCBI put the type of feature in front: ``gene:``,
+``Transcript:``, ``rna-``. Ids of Ensembl and RefSeq may have a version (``ENSG00000182378.15``), and GENCODE's lifted
+annotation adds another (``_2``). The pseudoautosomal genes of chrY are copies of those of chrX: GENCODE marks them with
+``_PAR_Y``, and did so before release 25 with an R in the id (``ENSGR0000182378``).
 """
 
 from typing import TypeAlias
@@ -19,22 +19,22 @@ _VERSION = rf"^({_VERSIONED})\.\d+(?:_\d+)?(_PAR_Y)?$"
 
 
 def without_prefix(names: Names) -> Names:
-    """Names without the kind of feature that GFF3 ids may have in front."""
+    """Names without the prefix of GFF3 ids that gives the type of feature."""
     return pc.replace_substring_regex(names, _PREFIX, "")
 
 
 def without_version(names: Names) -> Names:
-    """Ids of Ensembl and RefSeq without their version; all others as they are."""
+    """Names, with the version removed from ids of Ensembl and RefSeq."""
     return pc.replace_substring_regex(names, _VERSION, r"\1\2")
 
 
 def without_number(names: Names) -> Names:
-    """Names without a number behind a last dot, which may be a version or a part of the name."""
+    """Names without a number after the last dot, which may be a version or a part of the name."""
     return pc.replace_substring_regex(names, r"^(.+)\.\d+$", r"\1")
 
 
 def one_gene(gene_ids: Names) -> Names:
-    """What ids of one gene have in common, whatever their versions, and whether they are of its copy on chrY."""
+    """Gene ids without their version and without the mark of a copy on chrY, so that ids of one gene are equal."""
     on_x = without_copy(without_version(gene_ids))
     return without_version(pc.replace_substring_regex(on_x, r"^ENSGR(\d{10}(?:\.\d+)?)$", r"ENSG0\1"))
 
@@ -45,11 +45,11 @@ def without_copy(names: Names) -> Names:
 
 
 def find(names: Names, among: Names, groups: tuple[Names, Names] | None = None) -> pa.Array:
-    """Where each of N ``names`` stands ``among`` M others, int32 (N,), null for those that are not there.
+    """The index ``among`` M others of each of N ``names``, int32 (N,), null for names that are not found.
 
-    A name is found as it is; else without prefix and version, which either side may lack; else with a number behind its
-    last dot on one side only, if that leaves no choice. With ``groups``, such as the species of both sides, only within
-    the same group. Of names that are alike the first is taken.
+    Names match if they are equal; else if they are equal without prefix and version; else if they are equal without a
+    number after the last dot of one of them, and no other name matches. With ``groups``, such as the species of both
+    sides, names match only within the same group. Of equal names the first is used.
     """
     names, among = _array(names), _array(among)
     mine, theirs = (None, None) if groups is None else map(_array, groups)
@@ -76,7 +76,7 @@ def _key(names: pa.Array, groups: pa.Array | None) -> pa.Array:
 
 
 def _unambiguous(names: pa.Array, groups: pa.Array | None) -> pa.Array:
-    """The names, null where another of the group is the same."""
+    """The names, null where another name of the group is equal."""
     counts = _key(names, groups).value_counts()
     repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     return pc.if_else(pc.is_in(_key(names, groups), value_set=repeated), None, names)

@@ -1,7 +1,7 @@
-"""The longest open reading frame of a sequence whose CDS nothing states.
+"""The longest open reading frame of a sequence whose CDS is not stated.
 
-An open reading frame here is complete: ATG to the first stop in its frame, on the given strand, by the standard genetic
-code. Coordinates are 0-based, half-open, on the mRNA, the stop codon included, as everywhere.
+An open reading frame here is complete: from an ATG to the first stop in its frame, on the given strand, by the standard
+genetic code. Coordinates are 0-based, half-open, on the mRNA, with the stop codon included.
 """
 
 import numpy as np
@@ -11,18 +11,25 @@ from orthrus.genome.codes import Codes
 from orthrus.genome.genetic_code import CODONS, codon_numbers, is_stop
 
 MIN_CODONS = 100
-"""The shortest open reading frame that is taken for a CDS, the stop codon left out: TransDecoder's default."""
+"""The shortest open reading frame that is used as CDS, in codons without the stop codon: TransDecoder's default."""
 
 
 def longest_orf(codes: Codes, min_codons: int = MIN_CODONS) -> tuple[int, int] | None:
-    """The longest complete open reading frame, the first of equally long ones.
+    """The longest complete open reading frame; the first one if several are equally long.
 
     Args:
         codes: bases of the mRNA, uint8 (L,); annotation bits are ignored.
-        min_codons: codons that it must have at least, without the stop.
+        min_codons: the least number of codons, without the stop codon.
 
     Returns:
-        Its start and end, with the stop codon; None if there is none so long.
+        Its start and end, 0-based half-open, with the stop codon; None if there is no such frame.
+
+    Examples:
+        >>> from orthrus.genome.codes import encode_bases
+        >>> longest_orf(encode_bases("CCATGGCTGCTTAACC", "mine"), min_codons=3)
+        (2, 14)
+        >>> print(longest_orf(encode_bases("CCATGGCTGCTTAACC", "mine")))
+        None
     """
     codon = codon_numbers(codes, np.arange(max(len(codes) - 2, 0)))
     starts, stops = np.flatnonzero(codon == CODONS.index("ATG")), np.flatnonzero(is_stop()[codon])
@@ -32,7 +39,7 @@ def longest_orf(codes: Codes, min_codons: int = MIN_CODONS) -> tuple[int, int] |
 
 
 def _longest(starts: NDArray[np.int64], stops: NDArray[np.int64], frame: int) -> tuple[int, int] | None:
-    """The longest of one frame: from the first start after a stop to the next stop."""
+    """The longest open reading frame of one frame: from the first start after a stop to the next stop."""
     starts, stops = starts[starts % 3 == frame], stops[stops % 3 == frame]
     if not len(starts) or not len(stops):
         return None

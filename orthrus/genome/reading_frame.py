@@ -1,15 +1,15 @@
-"""The reading frame: where codons begin on the mature mRNA, from what an annotation says of each piece of the CDS.
+"""The reading frame: where codons begin on the mature mRNA, from the annotated phase of each piece of the CDS.
 
-GTF and GFF3 give the phase of each CDS row (column 8): how many bases of the row, from its 5' end, come before the
+GTF and GFF3 give the phase of each CDS row (column 8): the number of bases of the row, from its 5' end, before the
 first codon that begins in it. UCSC's ``exonFrames`` give the place of a row's first base in its codon, which is the
-phase's complement. From the two follow, for most transcripts, codons one after another from the first whole one to the
-end of the CDS: a single run. An incomplete 5' end shifts it by one or two bases. More than one run is needed where the
-ribosome slips (two rows overlap, or leave out a base of the mRNA) and where a row that touches the one before is in
-another frame (the genome lacks a base, or has one too many): each row then begins where its phase says.
+complement of the phase. In most transcripts the codons follow each other without a break from the first whole codon to
+the end of the CDS: a single run. An incomplete 5' end shifts its start by one or two bases. Several runs are needed
+where the ribosome slips (two rows overlap, or skip a base of the mRNA) and where a row that touches the one before is
+in another frame (the genome lacks a base, or has one too many): each such row begins where its phase says.
 
-Rows that follow each other over an intron cannot change the frame. Where their phases say so they contradict each
-other, as when a tool writes 0 for all; codons are then counted on from the first row, as translation would, and the
-transcript is reported.
+An intron between two rows cannot change the frame. If the phases of such rows imply a change, they contradict each
+other, for example because a tool wrote 0 in every row; codons are then counted from the first row, as in translation,
+and the transcript is reported.
 
 P pieces of the CDS of T transcripts, in 5'->3' order, R runs.
 """
@@ -26,7 +26,7 @@ Rows = NDArray[np.int64]
 
 UNKNOWN_PHASE = -1
 LONGEST_SLIP = 2
-"""No intron has 1 or 2 nt: pieces of the CDS that are no farther apart on the genome are parted by a frame shift."""
+"""No intron has 1 or 2 nt: pieces of the CDS this close to each other on the genome are separated by a frame shift."""
 
 
 class Pieces(NamedTuple):
@@ -43,9 +43,9 @@ class Pieces(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """Runs of codons of T transcripts end to end: of t, ``start[offsets[t] : offsets[t + 1]]`` and the like.
+    """Runs of codons of T transcripts end to end; those of t start at ``start[offsets[t] : offsets[t + 1]]``.
 
-    A codon begins at every third base of [start, end) on the mRNA, from its start on.
+    In each run [start, end) on the mRNA a codon begins at every third base, counted from the start.
     """
 
     start: Rows  # (R,)
@@ -53,7 +53,7 @@ class Frames(NamedTuple):
     offsets: Rows  # (T + 1,)
 
     def take(self, rows: Rows) -> "Frames":
-        """Those of the transcripts at ``rows``, in that order."""
+        """The runs of the transcripts at ``rows``, in that order."""
         runs, offsets = ragged_rows(self.offsets, rows)
         return Frames(self.start[runs], self.end[runs], offsets)
 
@@ -64,9 +64,9 @@ class Frames(NamedTuple):
 
 
 def ragged_rows(offsets: Rows, rows: Rows) -> tuple[Rows, Rows]:
-    """Which items lists have that are end to end, delimited by ``offsets``, if only those at ``rows`` are taken.
+    """The items of the lists at ``rows``, of lists that lie end to end and are delimited by ``offsets``.
 
-    Returns the items' indices and the offsets among them.
+    Returns the indices of the items, and the offsets that delimit the lists among them.
     """
     counts = np.diff(offsets)[rows]
     taken = np.concatenate([[0], np.cumsum(counts)])
@@ -74,24 +74,24 @@ def ragged_rows(offsets: Rows, rows: Rows) -> tuple[Rows, Rows]:
 
 
 def one_run(start: Rows, end: Rows) -> Frames:
-    """Frames of T transcripts with a run [start, end) each, none where ``start`` is negative."""
+    """Frames of T transcripts with one run [start, end) each, and none where ``start`` is negative."""
     coding = start >= 0
     return Frames(start[coding], end[coding], np.concatenate([[0], np.cumsum(coding)]))
 
 
 def phases(column: pa.Array | pa.ChunkedArray) -> Rows:
-    """Column 8 of GTF and GFF3 as numbers: 0, 1, 2, or -1 where it says nothing."""
+    """Column 8 of GTF and GFF3 as numbers: 0, 1, 2, or -1 where it gives no phase."""
     known = pc.index_in(column.cast(pa.string()), value_set=pa.array(["0", "1", "2"]))
     return np.asarray(pc.fill_null(known, UNKNOWN_PHASE), dtype=np.int64)
 
 
 def phases_of_frames(frames: Rows) -> Rows:
-    """UCSC's exonFrames (0, 1, 2; -1 without a coding base) as phases."""
+    """UCSC's exonFrames (0, 1, 2; -1 for an exon without coding bases) as phases."""
     return np.where(frames >= 0, -frames % 3, UNKNOWN_PHASE)
 
 
 def read_frames(pieces: Pieces, n: int) -> tuple[Frames, NDArray[np.bool_]]:
-    """The runs of codons of ``n`` transcripts, and, bool (n,), of which the phases contradict each other."""
+    """The runs of codons of ``n`` transcripts, and whose phases contradict each other, bool (n,)."""
     owner, start, end, phase, touches = pieces
     if not len(owner):
         return one_run(np.full(n, -1), np.full(n, -1)), np.zeros(n, dtype=bool)
@@ -130,10 +130,10 @@ def read_frames(pieces: Pieces, n: int) -> tuple[Frames, NDArray[np.bool_]]:
 
 
 def codon_runs(pieces: Iterable[tuple[int, int, int, bool]]) -> tuple[list[tuple[int, int]], bool]:
-    """The runs of one transcript's pieces (start, end, phase, touches), 5'->3', and whether phases contradict."""
+    """The runs of one transcript's pieces (start, end, phase, touches), 5'->3', and whether its phases contradict."""
     runs: list[tuple[int, int]] = []
     contradictory = False
-    previous_end, due = -1, 0  # due: bases that the codon before still lacks
+    previous_end, due = -1, 0  # due: bases that the last codon still lacks
     for start, end, phase, touches in pieces:
         follows = start == previous_end
         lead = due if phase == UNKNOWN_PHASE else phase

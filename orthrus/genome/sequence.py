@@ -1,6 +1,6 @@
-"""Sequences of FASTA (plain, gzip, bgzip) and UCSC 2bit files, one contig at a time, and which contig is which.
+"""Sequences of FASTA (plain, gzip, bgzip) and UCSC 2bit files, one contig at a time, and the matching of contig names.
 
-A human chromosome 1 takes 250 MB, and three times that while it is parsed; plain FASTA reads at some 500 Mnt/s.
+Human chromosome 1 takes 250 MB, and three times as much while it is parsed; plain FASTA is read at about 500 Mnt/s.
 """
 
 import re
@@ -30,9 +30,9 @@ _ALTERNATIVE = re.compile(
 )
 _SCAFFOLD = re.compile(
     r"^(chr)?Un(_|$)"
-    r"|^(?!AP|C[MP]|L[RST]|O[U-Z])[A-Z]{2}\d{6}(\.\d+)?$"  # GenBank scaffolds; those are chromosomes
-    r"|^[A-Z]{4,6}\d{8,}(\.\d+)?$"  # of whole-genome shotgun
-    r"|^N[TW]_\d"  # RefSeq scaffolds and patches; NC are chromosomes
+    r"|^(?!AP|C[MP]|L[RST]|O[U-Z])[A-Z]{2}\d{6}(\.\d+)?$"  # GenBank scaffolds; the excluded ones are chromosomes
+    r"|^[A-Z]{4,6}\d{8,}(\.\d+)?$"  # whole-genome shotgun
+    r"|^N[TW]_\d"  # RefSeq scaffolds and patches; NC_ are chromosomes
     r"|scaffold|contig",
     re.IGNORECASE,
 )
@@ -41,9 +41,10 @@ _SCAFFOLD = re.compile(
 def is_primary(contig: str, chromosome: str | None = None) -> bool:
     """Whether a contig is a chromosome: not an alternative haplotype, a patch, or an unplaced scaffold.
 
-    ``chromosome`` is which one the annotation says it is, "" if none. Where it says nothing the name tells: those of
-    UCSC (``_alt``, ``_fix``, ``_random``, ``_hap1``, ``chrUn_``), Ensembl (``CHR_HS...``, ``..._PATCH``), GenBank
-    (``KI270706.1``, but ``CM``, ``CP``, ``OX``) and RefSeq (``NT_``, ``NW_``), and whatever says scaffold or contig.
+    ``chromosome`` is the chromosome that the annotation states for the contig, "" for none. If it is None the name
+    decides. These names are not chromosomes: ``_alt``, ``_fix``, ``_random``, ``_hap1``, ``chrUn_`` (UCSC),
+    ``CHR_HS...``, ``..._PATCH`` (Ensembl), ``KI270706.1`` and the like except ``CM``, ``CP``, ``OX`` (GenBank),
+    ``NT_``, ``NW_`` (RefSeq), and names with "scaffold" or "contig".
     """
     if _ALTERNATIVE.search(contig):
         return False
@@ -51,22 +52,22 @@ def is_primary(contig: str, chromosome: str | None = None) -> bool:
 
 
 def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
-    """Names (the header up to the first blank) and sequences of a FASTA, in order.
+    """Yield the names (the header up to the first blank) and sequences of a FASTA, in order.
 
-    Raises InputError if it is none, or if two sequences have one name.
+    Raises InputError if the file is not a FASTA, or if two sequences have the same name.
     """
     for header, sequence in fasta_records(path):
         yield header.split(maxsplit=1)[0], sequence
 
 
 def fasta_records(path: Path) -> Iterator[tuple[str, str]]:
-    """Whole headers and sequences of a FASTA; otherwise as :func:`read_fasta`."""
+    """Yield the whole headers and the sequences of a FASTA, as :func:`read_fasta` does."""
     for header, lines in _fasta_lines(path):
         yield header, lines.translate(None, _BLANKS).decode("latin-1")
 
 
 def _fasta_lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Headers and the lines of each sequence, as they are."""
+    """Headers and the unchanged lines of each sequence."""
     seen: set[str] = set()
     header, lines = "", list[bytes]()
     with open_bytes(path) as stream:
@@ -88,7 +89,7 @@ def _fasta_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _checked(header: str, seen: set[str], path: Path) -> str:
-    """A header whose name none before it has."""
+    """The header; raises InputError if its name is empty or among those seen before."""
     name = header.split(maxsplit=1)[0] if header.strip() else ""
     if not name or name in seen:
         fault = f"two sequences are named {name!r}" if name else "a sequence has no name"
@@ -98,7 +99,7 @@ def _checked(header: str, seen: set[str], path: Path) -> str:
 
 
 def _line_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a file, a line break before them, in blocks cut before a line break."""
+    """A line break and the bytes of a file, in blocks that are cut before a line break."""
     rest = b"\n"
     while chunk := stream.read(_BLOCK):
         block = rest + chunk
@@ -111,12 +112,12 @@ def _line_blocks(stream: BinaryIO) -> Iterator[bytes]:
 def read_genome(
     path: Path, contigs: Iterable[str], chromosomes: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, Codes]]:
-    """The wanted ``contigs`` of a FASTA or 2bit genome: each one's name, as wanted, and bases, uint8 (L,).
+    """Yield the wanted ``contigs`` of a FASTA or 2bit genome: the name as wanted, and the bases, uint8 (L,).
 
-    A contig is found by its name or, where the genome has no such name, without ``chr``, by MT for M, by the
-    accession in UCSC's names, by RefSeq's accessions of the human and mouse chromosomes, and by the chromosome that
-    ``chromosomes`` says it is. Raises InputError if the genome cannot be read, has letters that are no bases, has less
-    of a contig than the index beside it (``.fai``) says, or has none of the contigs, and then names some of both.
+    A contig is found by its name; if the genome has no such name, also without ``chr``, with MT for M, by the accession
+    in UCSC's names, by RefSeq's accessions of the human and mouse chromosomes, and by its chromosome in
+    ``chromosomes``. Raises InputError if the genome cannot be read, has letters that are not bases, has less of a
+    contig than the index beside it (``.fai``) states, or has none of the contigs.
     """
     wanted = _ContigNames(contigs, chromosomes or {})
     found: dict[str, str] = {}
@@ -130,7 +131,7 @@ def read_genome(
             continue
         if contig in found:
             raise InputError(
-                f"{path} has {found[contig]!r} and {name!r}, both of which the annotation's contig {contig!r} may be;"
+                f"{path} has {found[contig]!r} and {name!r}, and the annotation's contig {contig!r} may be either;"
                 " remove one of them."
             )
         found[contig] = name
@@ -169,7 +170,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 class _ContigNames:
-    """The contigs that an annotation names, to be found under a genome's names for them."""
+    """The contigs of an annotation, matched with the names that a genome has for them."""
 
     def __init__(self, contigs: Iterable[str], chromosomes: Mapping[str, str]) -> None:
         self.names = list(dict.fromkeys(contigs))
@@ -181,7 +182,7 @@ class _ContigNames:
 
 
 def plain_contig(name: str) -> str:
-    """A contig's name without what only some sources add to it: chrM, M and NC_012920.1 are MT."""
+    """A contig's name in a common form: chrM, M and NC_012920.1 are MT, chr1 and NC_000001.11 are 1."""
     if accession := _UCSC_ACCESSION.match(name):
         return f"{accession[1]}.{accession[2]}"
     name = _REFSEQ_CHROMOSOMES.get(name.split(".")[0], name)
@@ -190,7 +191,7 @@ def plain_contig(name: str) -> str:
 
 
 def _records(path: Path) -> Iterator[tuple[str, Callable[[], Codes]]]:
-    """Names of a genome's contigs, each with what reads its bases."""
+    """The names of a genome's contigs, each with a function that reads its bases."""
     with open_bytes(path) as stream:
         is_2bit = stream.read(4) in MAGICS
     if is_2bit:

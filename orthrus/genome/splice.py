@@ -1,6 +1,6 @@
-"""From transcript models and a contig's bases to codes: joins exons, turns the minus strand round, sets the tracks.
+"""From transcript models and the bases of a contig to codes: joins exons, reverses the minus strand, sets the tracks.
 
-Some 2 ns a base and 5 us a transcript; holds the mRNAs of one call.
+It takes about 2 ns a base and 5 us a transcript, and holds the mRNAs of one call.
 """
 
 from collections.abc import Iterator
@@ -19,21 +19,21 @@ Numbers = NDArray[np.int64]
 
 
 class Mrna(NamedTuple):
-    """A mature mRNA: codes uint8 (L,), its CDS (0-based half-open, None without one) and its exons' ends.
+    """A mature mRNA: codes uint8 (L,), its CDS (0-based half-open, None without one) and the ends of its exons.
 
-    Where codons begin in the CDS is in the codes (:func:`orthrus.genome.codes.codon_starts`) and nowhere else.
+    Only the codes hold where codons begin (:func:`orthrus.genome.codes.codon_starts`).
     """
 
     codes: Codes
     cds: tuple[int, int] | None
     exon_ends: NDArray[np.int32]
-    genetic_code: int = STANDARD  # NCBI's number of the table that translates its CDS
+    genetic_code: int = STANDARD  # NCBI's number of the table that translates the CDS
 
 
 def splice(models: TranscriptModels, bases: Codes) -> Iterator[Mrna]:
-    """The mature mRNAs of ``models``, all of one contig, whose un-annotated bases are uint8 (contig length,).
+    """Yield the mature mRNAs of ``models``, which are all on one contig.
 
-    No exon may lie beyond the contig's end.
+    ``bases`` are those of the contig, uint8 (contig length,), without annotation bits. No exon may lie beyond its end.
     """
     if models.exon_ends.max(initial=0) > len(bases):
         raise IndexError(f"an exon ends at {models.exon_ends.max()}, beyond the {len(bases)} bases of the contig")
@@ -61,7 +61,7 @@ def _spliced(
 ) -> tuple[Codes, NDArray[np.int32]]:
     """The codes of n mRNAs end to end, each between its ``offsets`` (n + 1,), and the ends of their exons, 5'->3'.
 
-    ``starts`` and ``ends`` (e,) are those of the exons on the contig, ascending, of t from ``exons[t]`` on.
+    ``starts`` and ``ends`` (e,) of the exons are on the contig, ascending; those of t begin at ``exons[t]``.
     """
     codes = np.empty(offsets[-1], dtype=np.uint8)
     exon_ends = np.empty(len(starts), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Tab-separated tables with a header line, as text columns; plain, gzip or bgzip. Read whole."""
+"""Tab-separated tables with a header line, plain, gzip or bgzip, read whole as columns of text."""
 
 import difflib
 from collections.abc import Sequence
@@ -19,9 +19,10 @@ def read_header(path: Path) -> list[str]:
 
 
 def read_tsv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pa.Table:
-    """The ``required`` and those of the ``optional`` columns that are there, all as strings; others are ignored.
+    """Read the ``required`` columns and the ``optional`` ones that exist, as strings; other columns are ignored.
 
-    Raises InputError naming a missing column and the nearest there is, or the first line with too few or many fields.
+    Raises InputError naming a missing column and the nearest existing name, or the first line with too few or too many
+    fields.
     """
     first_line, _, body = _read(path).partition(b"\n")
     header = first_line.decode().rstrip("\r").removeprefix("#").split("\t")
@@ -32,7 +33,7 @@ def read_tsv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
 
 
 def read_columns(path: Path, names: Sequence[str]) -> pa.Table:
-    """All columns of a table without a header line, by these ``names``, as strings; raises InputError as read_tsv."""
+    """Read a table without a header line as strings; ``names`` are those of its columns. Errors are as in read_tsv."""
     return _parse(path, _read(path), names, names, n_lines_before=0)
 
 

@@ -1,8 +1,8 @@
-"""TOGA's annotation of a query genome: transcripts of a reference species, found again through genome alignments.
+"""TOGA's annotation of a query genome: transcripts of a reference species, projected through genome alignments.
 
-A projection is named after the reference's transcript, its gene where the input had that in the name, and the
-alignment chain: ``ENST00000367064.CD55.8``, ``ENST00000539924.5.12``, or, since TOGA2, ``NM_001291281.3#FOXO6#5``,
-perhaps followed by ``#paralog`` or ``#retro``. Files are BED12, genePred or GTF; the sequences are coding ones only.
+The name of a projection has the reference's transcript, its gene if the input had that in the name, and the alignment
+chain: ``ENST00000367064.CD55.8``, ``ENST00000539924.5.12``, or, since TOGA2, ``NM_001291281.3#FOXO6#5``, perhaps
+followed by ``#paralog`` or ``#retro``. Files are BED12, genePred or GTF; the sequences are coding sequences only.
 Kirilenko et al. 2023, Science 380, eabn3107; github.com/hillerlab/TOGA.
 """
 
@@ -22,14 +22,15 @@ _SEVERAL_CHAINS = r"^-1$|,"
 
 
 def are_projections(names: pa.StringArray) -> bool:
-    """Whether transcripts called so are beyond doubt TOGA's: all have more than a transcript's id and its version."""
+    """Whether all names are certainly those of TOGA's projections: each has more than a transcript's id and version."""
     return bool(pc.all(pc.match_substring_regex(names, _CERTAIN), min_count=1).as_py())
 
 
 def parse_projections(names: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """What projections' names say, a row each: the reference's ``transcript`` and gene ``symbol``, ``chain``, ``kind``.
+    """Parse names of projections into columns ``transcript``, ``symbol``, ``chain`` and ``kind``.
 
-    All are null where a name is no projection's, symbol and kind ("paralog", "retro") where it has none.
+    Transcript and gene symbol are the reference's. All are null where a name is not a projection's; symbol and kind
+    ("paralog", "retro") are null where the name has none.
     """
     matches = [pc.extract_regex(names, pattern) for pattern in (_TOGA2, _TOGA1)]
     columns = {}
@@ -40,10 +41,10 @@ def parse_projections(names: pa.Array | pa.ChunkedArray) -> pa.Table:
 
 
 def as_projections(reading: Reading) -> Reading:
-    """Transcripts of any format as projections: the reference's symbol is their gene's name, their gene not named.
+    """Transcripts of any format as projections, with the reference's symbol as gene name and no known gene.
 
-    What has one symbol and one chain is of one gene; what else is, :func:`orthrus.genome.genes.with_genes` tells by
-    where it lies. Projections in pieces on several chains are refused: what the file holds of them is not their
+    Projections with the same symbol and chain are of one gene; :func:`orthrus.genome.genes.with_genes` joins others by
+    their place. Projections in pieces on several chains are refused, because the file does not hold their whole
     sequence.
     """
     models = reading.models

@@ -1,6 +1,6 @@
 """From files to mature mRNAs with their names: annotation + genome, or mRNA FASTA + coordinates.
 
-Both are streams: one contig, or one mRNA, is in memory at a time, beside the annotation's table.
+Both are streams: one contig, or one mRNA, is in memory at a time, and the table of the annotation.
 """
 
 import re
@@ -28,21 +28,21 @@ from orthrus.genome.splice import Mrna, splice
 _ANNOTATION_NAME = re.compile(r"\.(gtf|gff3?)(\.b?gz)?$", re.IGNORECASE)
 
 _ORF_TAKEN = (
-    f"sequences without a stated CDS, whose longest open reading frame, of {MIN_CODONS} codons or more, is taken for it"
-    " (`--cds none` takes none)"
+    f"sequences without a stated CDS, for which the longest open reading frame, of {MIN_CODONS} codons or more, is used"
+    " (`--cds none` uses none)"
 )
 _NO_ORF = f"sequences without a stated CDS or an open reading frame of {MIN_CODONS} codons, without CDS track"
 
 
 MOST_BEYOND = 0.05
-"""The share of transcripts beyond their contig's end from which on annotation and genome are of two assemblies."""
+"""The share of transcripts beyond the end of their contig above which annotation and genome are of two assemblies."""
 
 
 class Transcript(NamedTuple):
-    """A mature mRNA and what its source says of it.
+    """A mature mRNA and what its source states about it.
 
-    Without ``gene_known`` no source says which gene it is of: ``gene_id`` is then that of a transcript, its own or one
-    that it overlaps.
+    Without ``gene_known`` no source names its gene: ``gene_id`` is then the id of a transcript, its own or one that it
+    overlaps.
     """
 
     transcript_id: str
@@ -65,24 +65,24 @@ def annotated_contigs(
     cds_frame: CdsFrame = "annotated",
     only: Set[str] | None = None,
 ) -> Iterator[tuple[TranscriptModels, Codes]]:
-    """The transcripts of an annotation that ``filters`` keep, contig by contig, with the bases of the contig.
+    """Yield the transcripts of an annotation that ``filters`` keep, contig by contig, with the bases of the contig.
 
-    Contigs come in the order of the genome, a FASTA or 2bit, within each the transcripts in the annotation's.
+    Contigs are in the order of the genome, and the transcripts of each in the order of the annotation.
 
     Args:
         annotation: a file in one of the formats of :func:`read_annotation`.
         genome: FASTA or 2bit.
         filters: which transcripts to keep.
-        findings: takes what was left out, such as transcripts on contigs that the genome lacks or beyond their end.
+        findings: receives what is dropped, such as transcripts on contigs that the genome lacks or beyond their end.
         format: as in :func:`read_annotation`.
         genes: as in :func:`read_annotation`.
         cds_frame: where codons begin.
-        only: ids of the transcripts that are wanted; None: all.
+        only: ids of the wanted transcripts; None: all.
 
     Raises:
         InputError: as :func:`read_annotation` and :func:`read_genome` do, if a contig is shorter than the annotation
-            says that it is, and if more than :data:`MOST_BEYOND` of the
-            transcripts lie beyond the end of their contig, those on circular contigs apart.
+            says that it is, and if more than :data:`MOST_BEYOND` of the transcripts lie beyond the end of their contig,
+            not counting circular contigs.
     """
     models = read_annotation(annotation, findings, format=format, genes=genes)
     if cds_frame == "published":
@@ -129,18 +129,18 @@ def annotated_contigs(
 def _beyond(
     models: TranscriptModels, outside: NDArray[np.bool_], length: int, n: int, n_all: int, genome: Path
 ) -> InputError:
-    """The error of a genome of which ``n`` of ``n_all`` transcripts lie outside, some of ``models`` on one contig."""
+    """The error if ``n`` of ``n_all`` transcripts lie outside the genome; ``models`` of a contig give an example."""
     t = int(outside.argmax())
     return InputError(
         f"{genome}: {n:,} of {n_all:,} transcripts lie beyond the end of their contig, such as"
         f" {models.transcript_id[t]}, whose last exon ends at base"
         f" {models.exon_ends[models.exon_offsets[t] : models.exon_offsets[t + 1]].max():,} of {models.contig[t]}, which"
-        f" has {length:,} bases; use the assembly that the annotation was made for, whole."
+        f" has {length:,} bases; use the whole assembly that the annotation was made for."
     )
 
 
 def spliced_transcripts(models: TranscriptModels, bases: Codes, species: str) -> Iterator[Transcript]:
-    """The transcripts of one contig, of which ``bases`` are."""
+    """Yield the transcripts of one contig, which has these ``bases``."""
     columns = (models.transcript_id, models.gene_id, models.gene_known, models.gene_name, models.biotype)
     names = zip(*(column.tolist() for column in columns), strict=True)
     for (transcript_id, gene_id, known, gene_name, biotype), mrna in zip(names, splice(models, bases), strict=True):
@@ -150,12 +150,12 @@ def spliced_transcripts(models: TranscriptModels, bases: Codes, species: str) ->
 def listed_transcripts(
     fasta: Path, coordinates: Path | None, species: str, filters: Filters, findings: Findings
 ) -> Iterator[Transcript]:
-    """mRNAs of a FASTA with the CDS and exons that a coordinate table gives them, in the order of the FASTA.
+    """Yield the mRNAs of a FASTA with the CDS and exons of a coordinate table, in the order of the FASTA.
 
-    The table may be the annotation that the mRNAs were spliced by (GTF or GFF3). Without one the headers are read as a
-    table (:func:`orthrus.genome.headers.read_headers`). Ids that only one of the two files has, and mRNAs of unknown
-    exons, are counted in ``findings``. Raises InputError if no id is in both, or if a sequence is not as long as the
-    table says.
+    The table may be the annotation that the mRNAs were spliced with (GTF or GFF3). Without a table the headers are read
+    (:func:`orthrus.genome.headers.read_headers`). ``findings`` counts ids that only one of the two files has, and mRNAs
+    with unknown exons. Raises InputError if no id is in both files, or if a sequence does not have the length of the
+    table.
     """
     if coordinates and _ANNOTATION_NAME.search(coordinates.name):
         yield from _spliced_before(fasta, coordinates, species, filters, findings)
@@ -209,7 +209,7 @@ def listed_transcripts(
 def _spliced_before(
     fasta: Path, annotation: Path, species: str, filters: Filters, findings: Findings
 ) -> Iterator[Transcript]:
-    """mRNAs of a FASTA with the structures of the annotation that they were spliced by, whose genome is not at hand."""
+    """Yield the mRNAs of a FASTA with their structure from the annotation they were spliced with, without a genome."""
     models = read_annotation(annotation, findings)
     ids, biotypes = models.transcript_id.to_pylist(), models.biotype.to_pylist()
     kept = filters.keep(
@@ -250,9 +250,9 @@ def _spliced_before(
 
 
 def bare_transcripts(fasta: Path, findings: Findings, find_orfs: bool) -> Iterator[Transcript]:
-    """Sequences of a FASTA as they are: no gene but themselves, exons unknown; empty ones in ``findings``.
+    """Yield the sequences of a FASTA without annotation: each is its own gene, and its exons are unknown.
 
-    With ``find_orfs`` the CDS of each is its :func:`longest_orf`, as ``findings`` count.
+    With ``find_orfs`` the CDS of each is its :func:`longest_orf`. ``findings`` counts these, and empty sequences.
     """
     for name, sequence in read_fasta(fasta):
         if not sequence:
@@ -267,7 +267,7 @@ def bare_transcripts(fasta: Path, findings: Findings, find_orfs: bool) -> Iterat
 
 
 def framed_transcripts(path: Path) -> Iterator[Transcript]:
-    """Rows of a Parquet data frame (:mod:`orthrus.genome.mrna_frames`); one without a gene is its own."""
+    """Yield the rows of a data frame (:mod:`orthrus.genome.mrna_frames`); a row without a gene is its own gene."""
     for name, gene, species, mrna in read_frame(path):
         biotype = "non_coding" if mrna.cds is None else "protein_coding"
         yield Transcript(name, gene or name, bool(gene), gene, species, biotype, mrna)

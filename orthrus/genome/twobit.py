@@ -1,7 +1,7 @@
-"""UCSC 2bit genomes (format: https://genome.ucsc.edu/FAQ/FAQformat.html#format7), contigs straight to bases.
+"""UCSC 2bit genomes (format: https://genome.ucsc.edu/FAQ/FAQformat.html#format7), read as bases.
 
-The file is memory-mapped and every size in it is checked against the file before it is believed: Biopython's reader
-allocates what a damaged count says and takes some truncated files for whole ones. About 400 Mnt/s.
+The file is memory-mapped, and every size in it is checked against the length of the file. Biopython's reader allocates
+memory by the counts of a damaged file and accepts some truncated files. It reads about 400 Mnt/s.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from orthrus.genome.codes import Codes
 _SIGNATURE = 0x1A412743
 MAGICS = (_SIGNATURE.to_bytes(4, "little"), _SIGNATURE.to_bytes(4, "big"))
 
-_BASE_OF_PAIR = np.array([4, 2, 1, 3], dtype=np.uint8)  # T, C, A, G as they are numbered there
+_BASE_OF_PAIR = np.array([4, 2, 1, 3], dtype=np.uint8)  # T, C, A, G in the order of the format
 _BASES_OF_BYTE = _BASE_OF_PAIR[np.arange(256)[:, None] >> np.array([6, 4, 2, 0]) & 3].view(np.uint32).ravel()
 
 
 @dataclass
 class _Cursor:
-    """Reads numbers and bytes off a mapped file, never beyond its end."""
+    """Reads numbers and bytes from a mapped file, never beyond its end."""
 
     data: NDArray[np.uint8]
     path: Path
@@ -50,14 +50,14 @@ class _Cursor:
 
 @dataclass(frozen=True)
 class TwoBitContig:
-    """A contig of a 2bit file, not read yet."""
+    """A contig of a 2bit file, which is read by :meth:`bases`."""
 
     name: str
     _file: _Cursor
     _offset: int
 
     def bases(self) -> Codes:
-        """Its bases, uint8 (L,); N and soft-masked bases are as in a FASTA. Raises InputError if it is damaged."""
+        """The bases, uint8 (L,), with N and soft-masked bases as in a FASTA. Raises InputError for a damaged file."""
         file = _Cursor(self._file.data, self._file.path, self._file.order, self._offset)
         length = file.number()
         unknown, _masked = (self._blocks(file, length) for _ in range(2))
@@ -76,9 +76,9 @@ class TwoBitContig:
 
 
 def read_2bit(path: Path) -> Iterator[TwoBitContig]:
-    """The contigs of a 2bit file, of either byte order and version, in the order of its index.
+    """Yield the contigs of a 2bit file, of either byte order and version, in the order of its index.
 
-    Raises InputError if it is truncated or damaged.
+    Raises InputError if the file is truncated or damaged.
     """
     file = _Cursor(np.memmap(path, dtype=np.uint8, mode="r"), path)
     file.order = "<" if file.take(4).tobytes() == MAGICS[0] else ">"

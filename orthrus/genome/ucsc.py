@@ -1,4 +1,4 @@
-"""UCSC's tables of transcripts: genePred, genePredExt, refFlat and BED12, one row a transcript, exons as lists.
+"""UCSC's tables of transcripts: genePred, genePredExt, refFlat and BED12, with one row a transcript and exons as lists.
 
 =============  =======================================================================================================
 genePred       name, chrom, strand, txStart, txEnd, cdsStart, cdsEnd, exonCount, exonStarts, exonEnds; knownGene adds
@@ -9,10 +9,10 @@ BED12          chrom, chromStart, chromEnd, name, score, strand, thickStart, thi
                blockSizes, chromStarts (relative to chromStart); bigGenePred adds, among others, the gene
 =============  =======================================================================================================
 
-Each may have UCSC's ``bin`` in front, an index into its database that says nothing of the transcript, and a ``#``
-header that names the columns. Coordinates are 0-based, half-open; the CDS holds its stop codon; where it is empty there
-is none. ``exonFrames`` are the place in its codon (0, 1, 2) of each exon's first coding base in the direction of
-transcription, -1 without one. Format specification: genome.ucsc.edu/FAQ/FAQformat.
+Each may have UCSC's ``bin`` in front, a database index that is not a property of the transcript, and a ``#`` header
+that names the columns. Coordinates are 0-based, half-open; the CDS includes its stop codon; an empty CDS means no CDS.
+``exonFrames`` are the place in its codon (0, 1, 2) of each exon's first coding base in the direction of transcription,
+-1 for an exon without one. Format specification: genome.ucsc.edu/FAQ/FAQformat.
 
 250 k transcripts are read in about 3 s.
 """
@@ -58,11 +58,11 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "genePred": _with_bin(_GENE_PRED, (*_GENE_PRED, "proteinID", "alignID")),
     "refFlat": _with_bin(("geneName", *_GENE_PRED)),
 }
-"""The columns that each format may have."""
+"""The possible columns of each format."""
 
 _GENE_PRED_WITH_BIN = ("bin", *_GENE_PRED)
 
-_BED_NAMES = {  # what BED calls the columns of genePred
+_BED_NAMES = {  # BED's names of the columns of genePred
     **{"chromStart": "txStart", "chromEnd": "txEnd", "thickStart": "cdsStart", "thickEnd": "cdsEnd"},
     **{"blockCount": "exonCount", "blockSizes": "exonEnds", "chromStarts": "exonStarts"},
 }
@@ -77,7 +77,7 @@ _N_ROWS = 100
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of a file, all text, in columns by genePred's names, and what tells their lines."""
+    """The rows of a file as columns of text, under genePred's names, and the lines of the file for error messages."""
 
     path: Path
     lines: list[str]
@@ -85,7 +85,7 @@ class _Rows:
     layout: Layout
 
     def require(self, good: pa.Array | NDArray[np.bool_], fault: Callable[[int], str]) -> None:
-        """Raises InputError with what ``fault`` says of the first row that is not ``good``, naming its line."""
+        """Raise InputError with the ``fault`` of the first row that is not ``good``, naming its line."""
         mask = np.asarray(good)
         if not mask.all():
             row = int(mask.argmin())
@@ -97,17 +97,17 @@ class _Rows:
 
 
 def recognise(path: Path) -> str | None:
-    """Which format of :data:`LAYOUTS` a file has, by its ``#`` header or its first rows; None if it has none."""
+    """The format of :data:`LAYOUTS` of a file, by its ``#`` header or its first rows; None if it has none of them."""
     with open_bytes(path) as stream:
         lines = _lines(stream.read(_HEAD))
     return next((name for name, layouts in LAYOUTS.items() if _layout(lines, layouts)), None)
 
 
 def read_ucsc(path: Path, layouts: Sequence[Layout]) -> Reading:
-    """Transcript models of a file with one of ``layouts``, plain, gzip or bgzip, in the order of the file.
+    """Read the transcript models of a file with one of ``layouts``, plain, gzip or bgzip, in the order of the file.
 
-    The gene is null where the file names none. Raises InputError, naming the line, for rows that contradict
-    themselves: other columns than the first row, what is no number, other numbers of exons than they say.
+    The gene is null where the file names none. Raises InputError, naming the line, for a row with other columns than
+    the first row, with text in place of a number, or with another number of exons than it states.
     """
     rows = _parse(path, layouts)
     name, strand = rows.text("name"), rows.text("strand")
@@ -191,7 +191,7 @@ def _is_row(line: str) -> bool:
 def _layout(lines: list[str], layouts: Sequence[Layout]) -> Layout | None:
     rows = [line.split("\t") for line in islice(filter(_is_row, lines), _N_ROWS)]
     row = rows[0] if rows else []
-    if lines[0].startswith("#"):  # as UCSC's table browser writes it, perhaps with the table's name
+    if lines[0].startswith("#"):  # of UCSC's table browser, perhaps with the table's name before each column
         header = tuple(name.strip().rpartition(".")[2] for name in lines[0].lstrip("#").split("\t"))
         header = tuple("chromStarts" if name == "blockStarts" else name for name in header)
         if len(set(header)) == len(row) and any(set(header) >= _needed(layout) for layout in layouts):
@@ -203,13 +203,13 @@ def _layout(lines: list[str], layouts: Sequence[Layout]) -> Layout | None:
 
 
 def _have_bins(rows: list[list[str]]) -> bool:
-    """Whether the first column of most genePred rows is the bin of the row: else it is a gene's number, of refFlat."""
+    """Whether the first column of most genePred rows is the bin of the row; else it is a gene's number, in refFlat."""
     right = [_fits(_GENE_PRED_WITH_BIN, row) and int(row[0]) == _bin(int(row[4]), int(row[5])) for row in rows]
     return 2 * sum(right) > len(right)
 
 
 def _needed(layout: Layout) -> set[str]:
-    """The columns that no table of the format goes without."""
+    """The columns that every table of the format has."""
     bed = "thickStart" in layout
     return {
         *(set(_BED12) - {"score", "itemRgb"} if bed else _GENE_PRED),
@@ -222,7 +222,7 @@ def _is_ref_flat(layout: Layout) -> bool:
 
 
 def _extended(layout: Layout, row: list[str]) -> Layout:
-    """BED may have further columns."""
+    """The layout with names for the further columns that BED allows."""
     return (*layout, *(f"column {n + 1}" for n in range(len(layout), len(row))))
 
 
@@ -238,9 +238,10 @@ def _fits(layout: Layout, row: list[str]) -> bool:
 
 
 def _bin(start: int, end: int) -> int:
-    """UCSC's number of the smallest bin that holds an interval: bins of 128 kb, and of 8, 64, ... times as much.
+    """UCSC's number of the smallest bin that contains an interval: bins have 128 kb, or 8, 64, ... times as much.
 
-    Kent et al. 2002, Genome Research 12:996; beyond 512 Mb a further level and an offset, as UCSC's binRange.c has it.
+    Kent et al. 2002, Genome Research 12:996; beyond 512 Mb there is a further level and an offset, as in UCSC's
+    binRange.c.
     """
     levels, base = ((585, 73, 9, 1, 0), 0) if end <= 1 << 29 else ((4681, 585, 73, 9, 1, 0), 4681)
     first, last = start >> 17, (end - 1) >> 17
@@ -305,7 +306,7 @@ def _exons(rows: _Rows, numbers: Sequence[Rows]) -> tuple[Rows, Rows, Rows, Rows
     if "exonFrames" in rows.table.column_names:
         frames = _lists(rows, "exonFrames", count, _FRAMES)
     owner = np.repeat(np.arange(len(count)), count)
-    if "thickStart" in rows.layout:  # relative to the first, and sizes for ends
+    if "thickStart" in rows.layout:  # starts are relative to the transcript's, and the ends are given as sizes
         starts = starts + start[owner]
         ends = starts + ends
     if ((starts[1:] < starts[:-1]) & (owner[1:] == owner[:-1])).any():
@@ -338,7 +339,7 @@ def _lists(rows: _Rows, column: str, count: Rows, pattern: str = _LIST) -> Rows:
 
 
 def _genes(rows: _Rows) -> tuple[pa.StringArray, pa.StringArray]:
-    """The gene's id, null without one, and its name, where that is another than an Ensembl id."""
+    """The gene's id, null without one, and its name, empty where the file has only an Ensembl id."""
     absent = pa.nulls(len(rows.table), pa.string())
     columns = [rows.text(name) for name in ("geneName", "name2") if name in rows.table.column_names]
     given = [pc.if_else(pc.is_in(column, pa.array(["", "none", "n/a"])), None, column) for column in columns]

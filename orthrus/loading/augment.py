@@ -1,8 +1,8 @@
-"""Augmentations of codes: what makes two views of a pair harder to match than their sequences are.
+"""Augmentations of codes, which make the two views of a pair harder to match.
 
-Each takes codes, uint8 (V, L) with one view a row (padding is 0 and stays 0), and a generator, and returns new codes
-of the same shape. They run in the worker that builds a batch; what changes the length of a view is decided when batches
-are planned (:mod:`orthrus.loading.views`).
+Each takes codes, uint8 (V, L) with one view a row (padding is 0 and stays 0), and a generator, and returns new codes of
+the same shape. They run in the worker that builds a batch. Changes of the length of a view are made when batches are
+planned (:mod:`orthrus.loading.views`).
 """
 
 from abc import ABC, abstractmethod

@@ -28,8 +28,9 @@ class PairBatch(NamedTuple):
     codes_VL: Tensor
     """uint8 (2N, L), augmented and masked."""
     targets_VL: Tensor
-    """uint8 (2N, L), what masked modelling is to predict. Bits 0-2: the base (1..4), 0 where none is. Bit 5: the
-    annotation, whose CDS and splice bits are bits 3 and 4."""
+    """uint8 (2N, L), the targets of masked modelling. Bits 0-2: the base (1..4), 0 for none. Bit 5: predict the
+    annotation, whose CDS and splice bits are bits 3 and 4.
+    """
     lengths_V: Tensor
     """int64 (2N,), nt."""
     pair_kind_N: Tensor
@@ -38,7 +39,7 @@ class PairBatch(NamedTuple):
     """int64 (N,), equal for pairs of one family."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As arrays: from a worker, bytes through its pipe cost a fraction of a shared-memory file a tensor."""
+        """Pickle as arrays: bytes through a worker's pipe are cheaper than a shared-memory file for each tensor."""
         return _from_arrays, tuple(tensor.numpy() for tensor in self)
 
 
@@ -49,8 +50,8 @@ def _from_arrays(*arrays: NDArray[Any]) -> PairBatch:
 class PairDataset(Dataset[PairBatch]):
     """Builds the batch of a :class:`BatchPlan` from a store.
 
-    What masked modelling is to predict is chosen and hidden first; the augmentations then apply in the order given.
-    The generator of each batch is seeded by its plan, so that a batch is the same whichever worker builds it.
+    The targets of masked modelling are chosen and hidden first; then the augmentations apply in the given order. The
+    generator of each batch is seeded by its plan, so that a batch does not depend on the worker that builds it.
     """
 
     def __init__(

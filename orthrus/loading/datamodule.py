@@ -1,9 +1,9 @@
 """The LightningDataModule of pretraining: a store's transcripts, split by family, as batches of positive pairs.
 
-Training reads an endless stream of planned epochs, so its length is set by ``trainer.max_steps``; validation reads one
-plan, the same every time. A checkpoint keeps the place of the next batch and what the stream is drawn from; a resumed
-run goes on with that batch, whatever its number of workers. With accumulated gradients that is exact for checkpoints
-written after an optimizer step, as ours are: gradients are in no checkpoint.
+Training reads an endless stream of planned epochs, so its length is set by ``trainer.max_steps``; validation reads the
+same plan every time. A checkpoint stores the place of the next batch and the settings that the stream depends on; a
+resumed run continues with that batch for any number of workers. With accumulated gradients this is exact for
+checkpoints written after an optimizer step, as ours are, because checkpoints do not contain gradients.
 """
 
 import hashlib
@@ -37,20 +37,21 @@ class PairDataModule(LightningDataModule):
     Args:
         store: folder made by ``orthrus prepare``.
         token_budget: padded positions (nt) of a batch on one rank, both views together.
-        ortholog_probability: of drawing an ortholog where a transcript has isoforms too.
-        rearrangements: of UTRs and CDS, in order, which may change lengths. None: an ortholog that is a coding sequence
-            alone is put between the UTRs of the base transcript, and the two views of a transcript without another
-            partner are random windows of it.
-        augmentations: of the codes of both views, in order. None: mask 30 % of bases and 30 % of the two annotation
-            tracks.
-        mlm_fraction: of bases, to be hidden and predicted by masked language modelling.
-        annotation_fraction: of positions whose CDS and splice bits are to be hidden and predicted.
+        ortholog_probability: probability of drawing an ortholog if a transcript also has isoforms.
+        rearrangements: rearrangements of UTRs and CDS, in order, which may change lengths. None: an ortholog that is
+            only a coding sequence is put between the UTRs of the base transcript, and the two views of a transcript
+            without another partner are random windows of it.
+        augmentations: augmentations of the codes of both views, in order. None: mask 30 % of bases and 30 % of the two
+            annotation tracks.
+        mlm_fraction: fraction of bases that are hidden and predicted by masked language modelling.
+        annotation_fraction: fraction of positions whose CDS and splice bits are hidden and predicted.
         base_species: species whose transcripts are the first of a pair; None: all.
-        val_fraction: of families that are only validated on.
-        test_fraction: of families that are kept from training and validation.
-        seed: of pairs, batches and masks.
+        val_fraction: fraction of families that are used for validation only.
+        test_fraction: fraction of families that are used neither for training nor for validation.
+        seed: seed of pairs, batches and masks.
         num_workers: processes that build batches; 0 builds them in the training process.
-        accept_changes: go on from a checkpoint though its batches were drawn from something else, with the next epoch.
+        accept_changes: resume from a checkpoint although its batches were drawn with other settings, with the next
+            epoch.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class PairDataModule(LightningDataModule):
         return self._store.cds_frame
 
     def train_dataloader(self) -> DataLoader[PairBatch]:
-        """Endless batches of training families; raises InputError if a checkpoint's were drawn from something else."""
+        """Endless batches of training families; raises InputError if a checkpoint's were drawn with other settings."""
         number, place = self._begin()
         self._stream = EndlessPlans(
             self._planner("train"), place, number, self._trained_batches if self.trainer else None
@@ -124,7 +125,7 @@ class PairDataModule(LightningDataModule):
         return self._loader(self._one_epoch("test", self.trainer.limit_test_batches if self.trainer else None))
 
     def drawn_from(self) -> dict[str, Any]:
-        """All that the training batches follow from, as plain values."""
+        """All settings that the training batches depend on, as plain values."""
         assert self._store is not None
         sums = "".join(file["sha256"] for _, file in sorted(self._store.meta["files"].items()))
         return {
@@ -143,14 +144,14 @@ class PairDataModule(LightningDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """How many batches a rank was trained on, the place of the next, and what they are drawn from."""
+        """The number of batches a rank was trained on, the place of the next, and the settings they depend on."""
         if self._stream is None:
             return {}
         number = self._trained_batches()
         return {"trained_batches": number, "place": list(self._stream.place(number)), "drawn_from": self.drawn_from()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on, when training begins, with the batch of a checkpoint."""
+        """Begin training with the batch of a checkpoint."""
         self._resumed = state_dict
 
     def _begin(self) -> tuple[int, Place]:
@@ -171,7 +172,7 @@ class PairDataModule(LightningDataModule):
         return number, Place(place.epoch + 1, 0, 0)
 
     def _trained_batches(self) -> int:
-        """Training batches gone through by a rank, over the whole run; one that was broken off is none."""
+        """The number of training batches that a rank has finished, over the whole run."""
         assert self.trainer is not None
         return trained_batches(self.trainer)
 
@@ -197,7 +198,7 @@ class PairDataModule(LightningDataModule):
             raise InputError(f"{side} side of {self._store.path} split by families ({fractions}): {reason}") from None
 
     def _one_epoch(self, side: Split, limit: float | None) -> list[Any]:
-        """The plans of an epoch, no more than ``limit`` where that is a number of batches and not a share."""
+        """The plans of an epoch, at most ``limit`` if that is a number of batches and not a share."""
         return list(islice(self._planner(side).epoch(0), limit if isinstance(limit, int) else None))
 
     def _loader(self, plans: Any) -> DataLoader[PairBatch]:
@@ -230,6 +231,6 @@ class PairDataModule(LightningDataModule):
 
 
 def _described(augmentation: object) -> str:
-    """An augmentation and its settings, in words that are the same in every process."""
+    """An augmentation and its settings as text, the same in every process."""
     settings = ", ".join(f"{name}={value}" for name, value in sorted(vars(augmentation).items()))
     return f"{type(augmentation).__name__}({settings})"

@@ -1,7 +1,7 @@
 """Random choices of positions, fast and the same everywhere.
 
-The bits come from NumPy's SFC64, seeded for every batch, so they follow from the seed alone: not from the worker, the
-number of threads or the version of a compiler. A position takes 16 of them, 0.4 ns, against 2.5 ns for a float.
+The bits come from NumPy's SFC64, seeded for every batch, so they depend only on the seed, and not on the worker, the
+number of threads or the version of a compiler. A position takes 16 bits, 0.4 ns, against 2.5 ns for a float.
 """
 
 from collections.abc import Sequence

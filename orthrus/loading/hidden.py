@@ -1,7 +1,6 @@
-"""What masked modelling is to predict: bases, annotation, or both. V views, L positions.
+"""The targets of masked modelling: bases, annotation, or both. V views, L positions.
 
-Targets are chosen from the codes as they are, before any augmentation: what an augmentation hides besides never
-becomes the answer.
+Targets are chosen from the codes before any augmentation, so that bits which an augmentation clears do not change them.
 """
 
 import numpy as np
@@ -20,11 +19,11 @@ def hide_targets(
     annotation_fraction: float,
     generator: np.random.Generator,
 ) -> tuple[Codes, Codes]:
-    """Hide bases and annotation at random positions; returns the codes left and the targets, both uint8 (V, L).
+    """Hide bases and annotation at random positions; returns the remaining codes and the targets, both uint8 (V, L).
 
-    Bits 0-2 of a target are the base (1..4) to predict, 0 where none is: N and padding never are. Bit 5 is set where
-    the annotation is to be predicted, and bits 3 and 4 are then its CDS and splice bits. Codes and targets share no
-    bit of a track: what is asked was taken.
+    Bits 0-2 of a target are the base (1..4) to predict, 0 for none; N and padding are never predicted. Bit 5 is set
+    where the annotation is predicted, and bits 3 and 4 are then its CDS and splice bits. Every bit of a track in the
+    targets is cleared in the codes.
     """
     targets_VL = np.zeros_like(codes_VL)
     if base_fraction:

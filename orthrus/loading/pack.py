@@ -1,22 +1,22 @@
-"""Packing pairs of like length into batches under a token budget. P pairs."""
+"""Packs pairs of similar length into batches under a token budget. P pairs."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orthrus.compiled import compiled
 
-_OPEN_BATCHES = 64  # a bit each
+_OPEN_BATCHES = 64  # one bit each
 
 
 def group(
     length_P: NDArray[np.int64], family_P: NDArray[np.int32], token_budget: int, world_size: int
 ) -> list[NDArray[np.int64]]:
-    """The pairs of each batch, as indices; pairs come in order of length.
+    """The pairs of each batch, as indices; the input pairs are sorted by length.
 
-    A batch of n pairs whose longest view is L obeys ``2 * ceil(n / world_size) * L <= token_budget``, has a pair for
-    every rank and at least two families: a pair without negatives teaches nothing. A family is once in a batch while
-    there are enough families; pairs for which there are not are packed by length alone, and those that then make no
-    batch are left out.
+    A batch of n pairs whose longest view is L satisfies ``2 * ceil(n / world_size) * L <= token_budget`` and has a pair
+    for every rank and at least two families, because a pair without negatives gives no signal. A family occurs once in
+    a batch as long as there are enough families. The remaining pairs are packed by length only, and those that still
+    make no batch are dropped.
     """
     least = max(2, world_size)
     number_P = np.unique(family_P, return_inverse=True)[1].astype(np.int64)
@@ -41,8 +41,8 @@ def pack(
 ) -> NDArray[np.int64]:
     """The batch of each pair, first fit in the order given, int64 (P,); families are numbered 0, 1, ...
 
-    A pair goes to the oldest open batch that has room and none of its family, else to a new one; when too many are
-    open, the oldest is closed as it is.
+    A pair goes to the oldest open batch that has room and no pair of its family, else to a new one; when too many
+    batches are open, the oldest is closed.
     """
     n_pairs = len(length_P)
     batch_P = np.empty(n_pairs, dtype=np.int64)
@@ -88,7 +88,7 @@ def _close(
     family_P: NDArray[np.int64],
     slots_of_family: NDArray[np.uint64],
 ) -> None:
-    """Free the slot ``by_age[at]`` and forget whose families it held."""
+    """Free the slot ``by_age[at]`` and clear the families of its batch."""
     slot = by_age[at]
     p = last[slot]
     while p >= 0:

@@ -1,13 +1,13 @@
-"""Plans: which pairs meet in which batch, as arrays, before any sequence is read.
+"""Plans of batches: the pairs of each batch, as arrays, before any sequence is read.
 
-An epoch passes every base transcript once, in random order, in windows of some hundred batches. A window draws a
+An epoch visits every base transcript once, in random order, in windows of about a hundred batches. A window draws a
 partner for each of its bases, rearranges their parts (:mod:`orthrus.loading.views`), sorts the pairs by the length of
-their longer view and packs neighbours into batches under a budget of padded positions. Like lengths waste little on
-padding and make length no shortcut for telling pairs apart. The ranks of a distributed run make the same plan and take
-turns within each batch, so their steps cost the same and are equally many.
+their longer view and packs neighbours into batches under a budget of padded positions. Similar lengths need little
+padding, and length does not help to tell pairs apart. The ranks of a distributed run make the same plan and take turns
+within each batch, so they have equally many steps of equal cost.
 
-A window follows from (seed, epoch, window) alone, so a run resumes by planning one window. A pair costs 1 to 2 us, an
-epoch's order 30 ns and 8 bytes a base.
+A window depends only on (seed, epoch, window), so a run resumes by planning one window. A pair costs 1 to 2 us, the
+order of an epoch 30 ns and 8 bytes a base.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from orthrus.loading.views import Parts, Rearrangement, Window, lengths, whole
 from orthrus.store import TranscriptStore
 from orthrus.store.pairs import PairIndex
 
-_LENGTH_JITTER = 0.02  # relative; lets pairs of an epoch of one window meet other neighbours in the next
+_LENGTH_JITTER = 0.02  # relative; gives pairs other neighbours in the next epoch if an epoch is one window
 _STEPS_A_WINDOW = 128
 
 
@@ -55,12 +55,12 @@ class Planner:
     Args:
         store: the transcripts.
         index: their isoforms and orthologs.
-        bases: int (m,), the transcripts that an epoch passes once each.
+        bases: int (m,), the transcripts that an epoch visits once each.
         token_budget: padded positions of both views of a batch on one rank.
-        ortholog_probability: of an ortholog where a base also has isoforms.
-        rearrangements: of the parts of pairs, in order. A pair of which a view would come out longer than the longest
-            transcript stays as it is; where the last of them is a Window, none is longer than that.
-        seed: of all draws.
+        ortholog_probability: probability of an ortholog if a base also has isoforms.
+        rearrangements: rearrangements of the parts of pairs, in order. A pair stays unchanged if one of its views would
+            be longer than the longest transcript, or, if the last rearrangement is a Window, than that.
+        seed: seed of all draws.
 
     Raises:
         InputError: if the bases make no batch or the budget cannot hold two pairs of the longest transcripts.
@@ -104,7 +104,7 @@ class Planner:
         self._order = (-1, self.bases)
 
     def window(self, epoch: int, window: int) -> list[BatchPlan]:
-        """The batches of a window for this rank, in the order in which they are to be trained on."""
+        """The batches of a window for this rank, in training order."""
         order = self._order_of(epoch)
         first, last = (len(order) * w // self.n_windows for w in (window, window + 1))
         generator = np.random.default_rng([self.seed, epoch, window + 1])  # [a, b] and [a, b, 0] are one seed
@@ -132,7 +132,7 @@ class Planner:
         return plans
 
     def epoch(self, epoch: int) -> Iterator[BatchPlan]:
-        """The batches of an epoch, planned as they are asked for."""
+        """Yield the batches of an epoch, planned one window at a time."""
         for window in range(self.n_windows):
             yield from self.window(epoch, window)
 

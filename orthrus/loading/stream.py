@@ -1,4 +1,4 @@
-"""The endless stream of plans that training reads, and where in it a run is."""
+"""The endless stream of plans that training reads, and the place of a run in it."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ from orthrus.loading.plan import START, BatchPlan, Place, Planner
 
 
 class EndlessPlans(Sampler[BatchPlan]):
-    """The plans of epoch 0, 1, 2, ... of one rank, without end, planned a window ahead in a thread.
+    """The plans of epoch 0, 1, 2, ... of one rank, planned one window ahead in a thread.
 
-    Batches are numbered from 0 over the whole run; ``place`` is that of batch ``number``. An iteration begins with
-    batch ``position()``, asked anew each time, whatever was handed to loader workers in advance before; without it
-    always with ``number``.
+    Batches are numbered from 0 over the whole run; ``place`` is the place of batch ``number``. An iteration begins with
+    batch ``position()``, independently of what loader workers received in advance before; without ``position`` it
+    begins with ``number``.
     """
 
     def __init__(
@@ -30,14 +30,14 @@ class EndlessPlans(Sampler[BatchPlan]):
         self._begun = deque([(number - place.step, place.epoch, place.window)])  # windows, by their first batch
 
     def place(self, number: int) -> Place:
-        """The place of batch ``number``, which is none before one asked for earlier nor after the next to come."""
+        """The place of batch ``number``; numbers must not decrease between calls, nor exceed the next batch."""
         while len(self._begun) > 1 and self._begun[1][0] <= number:
             self._begun.popleft()
         first, epoch, window = self._begun[0]
         return Place(epoch, window, number - first)
 
     def __iter__(self) -> Iterator[BatchPlan]:
-        """Batch plans, in training order. Raises InputError if no family meets another in a whole epoch."""
+        """Yield batch plans in training order. Raises InputError if a whole epoch has no batch of two families."""
         number = self._position()
         epoch, window, skip = self.place(number)
         first = number - skip

@@ -1,17 +1,17 @@
-"""Views as intervals of a store: which bases a batch will hold, before any of them is read.
+"""Views as intervals of a store: the bases of a batch, before any of them is read.
 
 P pairs of 2 views, 4 parts a view, each a half-open interval of the store's codes (all transcripts end to end):
 
 =============  =======================================================================================
 ``UTR5``       before the CDS; the whole of a transcript without CDS
 ``CDS``        empty without one
-``STOP``       a stop codon lent by another transcript, mostly empty
-``UTR3``       behind the CDS
+``STOP``       a stop codon from another transcript, mostly empty
+``UTR3``       after the CDS
 =============  =======================================================================================
 
-A view is its parts end to end, so an augmentation that changes the length of a view is an exchange of intervals. Those
-are made when batches are planned, which then knows every length and keeps the token budget exactly; what keeps the
-length (:mod:`orthrus.loading.augment`) waits until the bases are read.
+A view is its parts end to end, so an augmentation that changes the length of a view exchanges intervals. It is applied
+when batches are planned, so that every length is known and the token budget is kept exactly. Augmentations that keep
+the length (:mod:`orthrus.loading.augment`) are applied after the bases are read.
 """
 
 from abc import ABC, abstractmethod
@@ -33,7 +33,7 @@ Parts = NDArray[np.int64]
 
 
 def whole(offsets: NDArray[np.int64], cds: NDArray[np.int32], transcripts_P: NDArray[np.int64]) -> Parts:
-    """The parts of transcripts as they are, int64 (P, 4, 2).
+    """The parts of unchanged transcripts, int64 (P, 4, 2).
 
     ``offsets`` is int64 (n + 1,), where transcripts begin in the codes; ``cds`` (n, 2), on the mRNA, -1 without.
     """
@@ -71,17 +71,17 @@ class Rearrangement(ABC):
     ) -> Parts:
         """New parts of the first and the second views of P pairs of ``kind_P``, int64 (2, P, 4, 2).
 
-        ``codes`` are those of the store, uint8, for what only the bases tell; they are best read sparsely.
+        ``codes`` are all codes of the store, uint8, for decisions that need the bases; few of them should be read.
         """
 
 
 @dataclass(frozen=True)
 class Graft(Rearrangement):
-    """Puts the CDS of an ortholog between the UTRs of the base transcript: the UTRs then tell no species apart.
+    """Puts the CDS of an ortholog between the UTRs of the base transcript, so that UTRs do not distinguish species.
 
-    An ortholog that is a CDS alone is grafted with probability ``coding``, one that has UTRs of its own with ``whole``;
-    both need a CDS in the base. Where the CDS lacks a stop codon and the base has one, the base lends its own, so
-    that the frame ends as it does in a transcript and a missing stop betrays no ortholog.
+    An ortholog that is only a CDS is grafted with probability ``coding``, one with its own UTRs with probability
+    ``whole``; the base must have a CDS. If the CDS lacks a stop codon and the base has one, the stop of the base is
+    added, so that the frame ends as in a transcript and a missing stop does not mark an ortholog.
     """
 
     coding: float = 1.0
@@ -126,7 +126,7 @@ class CodingOnly(Rearrangement):
 
 @dataclass(frozen=True)
 class DropUtrs(Rearrangement):
-    """With ``probability`` drops the UTRs of a view whose partner is a CDS alone: having UTRs then tells nothing."""
+    """With ``probability`` drops the UTRs of a view whose partner is only a CDS, so that UTRs give nothing away."""
 
     probability: float = 1.0
 
@@ -136,17 +136,17 @@ class DropUtrs(Rearrangement):
     def __call__(
         self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
     ) -> Parts:
-        """Parts in which both views of the chosen pairs are a CDS alone."""
+        """Parts in which both views of the chosen pairs are only a CDS."""
         coding_P = _is_coding_alone(parts_2P42).any(axis=0)
         return _without_utrs(parts_2P42, coding_P & (generator.random(len(kind_P)) < self.probability))
 
 
 @dataclass(frozen=True)
 class Crop(Rearrangement):
-    """Makes the views of a pair without another partner two random windows: masks alone leave them all but the same.
+    """Cuts the two views of a self pair to random windows, because masks alone leave them nearly identical.
 
-    Of each view of a self pair, each UTR is dropped with probability ``drop_utr`` where there is a CDS; of what is left
-    a window is kept, a share of it drawn uniformly between ``shortest`` and 1, at a uniform place.
+    In each view of a self pair, each UTR is dropped with probability ``drop_utr`` if there is a CDS. Of the rest a
+    window at a uniform place is kept, whose share is drawn uniformly between ``shortest`` and 1.
     """
 
     shortest: float = 0.5
@@ -159,7 +159,7 @@ class Crop(Rearrangement):
     def __call__(
         self, parts_2P42: Parts, kind_P: NDArray[np.int8], codes: Codes, generator: np.random.Generator
     ) -> Parts:
-        """Parts of which self pairs are cut."""
+        """Parts with the self pairs cut."""
         chosen_P = kind_P == PairKind.SELF
         cropped_2S42 = parts_2P42[:, chosen_P]
         dropped_2S2 = generator.random((*cropped_2S42.shape[:2], len(UTRS))) < self.drop_utr

@@ -1,4 +1,4 @@
-"""Processes that build batches: what they do when a signal comes to the whole group of processes."""
+"""How the processes that build batches handle signals to the whole group of processes."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ _PATIENCE = 20.0  # seconds
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C, Slurm's signals and the like are the parent's to answer, which may still need a batch for its last step.
+    """Ignore Ctrl-C and Slurm's signals, because the parent handles them and may need a batch for its last step.
 
-    SIGTERM, by which PyTorch also ends a worker that does not end by itself, is answered after some seconds.
+    SIGTERM, which PyTorch also sends to a worker that does not end by itself, takes effect after some seconds.
     """
     for name in ("SIGINT", "SIGHUP", "SIGUSR1"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)

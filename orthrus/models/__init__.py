@@ -1,8 +1,8 @@
-"""The encoders that can be named: shipped with the package, published on the Hugging Face hub, or lying on this disk.
+"""Encoders by name: shipped with the package, published on the Hugging Face hub, or on this disk.
 
-A name in, a path that :func:`orthrus.load_encoder` reads out. ``models.yaml`` beside this file is the table of names.
-Shipped models need no network. Published ones are fetched once into the cache of huggingface_hub (extra ``hub``), whose
-files are named by their checksums, and compared with these whenever they are used.
+A name is turned into a path for :func:`orthrus.load_encoder`. ``models.yaml`` beside this file is the table of names.
+Shipped models need no network. Published models are downloaded once into the cache of huggingface_hub (extra ``hub``),
+whose files are named by their checksums and compared with them at every use.
 """
 
 import json
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from orthrus.nn.encoder import MambaEncoder
 
-_ROOM = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 _HUB_PREFIX = "hf-"
 
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A model that has a name: ``place`` is ``shipped``, ``cached`` (published and already here) or ``published``."""
+    """A model with a name; ``place`` is ``shipped``, ``cached`` (published and downloaded) or ``published``."""
 
     name: str
     place: str
@@ -43,7 +43,7 @@ class KnownModel:
 
 
 def default_model() -> str:
-    """The name of the model that is used when none is named; raises InputError if this package ships none."""
+    """The name of the default model; raises InputError if this package ships none."""
     name = _table()["default"]
     if name is None:
         raise InputError("this build of the package ships no model; name one with --model (see `orthrus models`)")
@@ -51,10 +51,15 @@ def default_model() -> str:
 
 
 def known_models() -> list[KnownModel]:
-    """The shipped models, the default first, and the published ones."""
+    """The shipped models, the default first, then the published ones.
+
+    Examples:
+        >>> [model.name for model in known_models() if model.place == "shipped"]
+        ['orthrus-codon']
+    """
     table = _table()
     shipped = [
-        KnownModel(name, "shipped", *_size(_ROOM / name), **about, folder=_ROOM / name)
+        KnownModel(name, "shipped", *_size(_FOLDER / name), **about, folder=_FOLDER / name)
         for name, about in table["shipped"].items()
     ]
     published = []
@@ -69,19 +74,23 @@ def find_model(model: str | Path | None = None) -> Path:
 
     Args:
         model: the name of a known model, a folder with ``config.json`` and ``model.safetensors``, a checkpoint file, or
-            ``owner/name`` of a repository on the Hugging Face hub (``hf-owner/name`` where a path of that name lies
-            here); None means the default model.
+            ``owner/name`` of a repository on the Hugging Face hub (``hf-owner/name`` if a local path has the same
+            name); None means the default model.
 
     Returns:
-        A path that exists; a published model has been fetched into the cache.
+        An existing path; a published model is downloaded into the cache first.
 
     Raises:
-        InputError: if it is none of these, or cannot be fetched, or does not match its checksum.
+        InputError: if ``model`` is none of these, cannot be downloaded, or does not match its checksum.
+
+    Examples:
+        >>> find_model("orthrus-codon").name
+        'orthrus-codon'
     """
     text = default_model() if model is None else str(model)
     table = _table()
     if text in table["shipped"]:
-        return _ROOM / text
+        return _FOLDER / text
     if text in table["published"]:
         return fetch(table["published"][text]["repository"])
     if Path(text).exists():
@@ -92,41 +101,50 @@ def find_model(model: str | Path | None = None) -> Path:
         return fetch(text.removeprefix(_HUB_PREFIX))
     names = ", ".join([*table["shipped"], *table["published"]])
     raise InputError(
-        f"no model {text!r}: it is no file or folder here, and no known model ({names}); expected one of these, a"
-        " checkpoint, a folder of `orthrus export`, or owner/name on the Hugging Face hub"
+        f"no model {text!r}: it is neither a file or folder nor a known model ({names}); expected one of these,"
+        " a checkpoint, a folder of `orthrus export`, or owner/name on the Hugging Face hub"
     )
 
 
 def model_name(model: Path) -> str:
-    """What a model is called in the files made with it: a shipped one's name, of others the absolute path."""
-    return model.name if model.parent == _ROOM else str(model.absolute())
+    """The name of a model in the files made with it: the name of a shipped model, the absolute path of others."""
+    return model.name if model.parent == _FOLDER else str(model.absolute())
 
 
 def find_head(task: str, model: Path) -> Path:
     """The folder of a fitted head: ``task`` itself if it is one, or the head of that task shipped with ``model``.
 
-    Raises InputError, naming the tasks that there are, if it is neither.
+    Raises InputError, naming the tasks of the model, if it is neither.
     """
     heads = shipped_heads(model)
     if task in heads:
         return model / "heads" / task
     if Path(task).is_dir():
         return Path(task)
-    named = f"with {model_name(model)} come {', '.join(heads)}" if heads else f"no heads come with {model_name(model)}"
+    named = f"{model_name(model)} has the heads {', '.join(heads)}" if heads else f"{model_name(model)} has no heads"
     raise InputError(
-        f"no task {task!r}: it is no folder of a head, and {named}; `orthrus probe` leaves a head in its output folder"
+        f"no task {task!r}: it is not the folder of a head, and {named}; `orthrus probe` writes a head"
+        " into its output folder"
     )
 
 
 def shipped_heads(model: Path) -> list[str]:
-    """The tasks whose heads lie beside a model's weights."""
+    """The tasks that have a head beside the model's weights."""
     return sorted(path.parent.name for path in model.glob("heads/*/head.json"))
 
 
 def load_model(model: str | Path | None = None, device: "str | torch.device" = "cpu") -> "MambaEncoder":
-    """The encoder that ``model`` means (:func:`find_model`), in eval mode on ``device``; by default the shipped one.
+    """Load the encoder that ``model`` names (:func:`find_model`), in eval mode on ``device``.
 
-    Raises InputError if there is none of that name, or it cannot be read.
+    By default that is the shipped encoder.
+
+    Raises InputError if there is no such model, or if it cannot be read.
+
+    Examples:
+        >>> import orthrus
+        >>> encoder = orthrus.load_model()
+        >>> encoder.d_model, encoder.n_layers, f"{encoder.n_parameters:,}"
+        (320, 3, '2,091,200')
     """
     from orthrus.nn.checkpoints import load_encoder
 
@@ -135,7 +153,7 @@ def load_model(model: str | Path | None = None, device: "str | torch.device" = "
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, Any]:
-    table: dict[str, Any] = yaml.safe_load((_ROOM / "models.yaml").read_text(encoding="utf-8"))
+    table: dict[str, Any] = yaml.safe_load((_FOLDER / "models.yaml").read_text(encoding="utf-8"))
     return table
 
 

@@ -34,24 +34,35 @@ _PREFIXES = ("encoder.", "model.", "")  # ours, the published Lightning module's
 
 
 def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> MambaEncoder:
-    """The encoder in a checkpoint, in eval mode on ``device``.
+    """Load the encoder of a checkpoint, in eval mode.
 
-    ``path`` is a Lightning checkpoint of ours, a published one (weights under ``model.``; projection heads are left
-    aside), or a folder with ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``. Raises InputError if it
-    is missing, damaged, no checkpoint, or if its names or shapes do not fit an encoder (all of them are listed).
+    Args:
+        path: a Lightning checkpoint of ours, a published one (weights under ``model.``, projection heads are ignored),
+            or a folder with ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``.
+        device: where to put the encoder.
+
+    Raises:
+        InputError: if the checkpoint is missing or damaged, is not a checkpoint, or has names or shapes that do not fit
+            an encoder, all of which are listed.
+
+    Examples:
+        >>> import orthrus
+        >>> encoder = orthrus.load_encoder("runs/demo/checkpoints/last.ckpt")
+        >>> encoder.n_tracks, encoder.training
+        (6, False)
     """
     return load_as(MambaEncoder, path, device)
 
 
 def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch.device) -> EncoderT:
-    """As :func:`load_encoder`, of a class derived from MambaEncoder."""
+    """Load an encoder as :func:`load_encoder` does, as a class derived from MambaEncoder."""
     path = Path(path)
     content = _read(path)
     weights = _encoder_weights(content.get("state_dict", content), path)
     refuse_not_finite(weights, path)
     config = _stored_config(content, path) or _infer_config(weights, path)
     refuse_other_sizes(config, weights, path)
-    with torch.device("meta"):  # which allocates nothing, whatever the sizes
+    with torch.device("meta"):  # allocates no memory for any size
         _refuse_misfit(encoder_class.from_config(config).state_dict(), weights, path)
     encoder = encoder_class.from_config(config)
     encoder.load_state_dict(weights)
@@ -263,8 +274,8 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     with safe_open(path, "pt") as file:
         state = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        said = (file.metadata() or {}).get(DIGEST)
-    if said is not None and said != digest(state):
+        stored = (file.metadata() or {}).get(DIGEST)
+    if stored is not None and stored != digest(state):
         raise ValueError("its tensors do not match their checksum")
     return state
 

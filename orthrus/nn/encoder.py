@@ -1,8 +1,8 @@
-"""The encoder of mature mRNA: a stem that makes tokens of the tracks, a stack of pre-norm mixers, a final norm.
+"""The encoder of mature mRNA: a stem that turns tracks into tokens, a stack of pre-norm mixers, a final norm.
 
-B batch rows, C tracks, L positions (nt), T tokens, D model width. Tracks (B, C, L) -> hidden (B, T, D) -> one vector a
-row, the mean over its own tokens. A token is a base (T = L) or, with the codon stem, three bases in the frame of the
-CDS (:mod:`orthrus.nn.stem`). 6 x 512 has 10 M parameters, 3 x 256 has 1.3 M.
+B batch rows, C tracks, L positions (nt), T tokens, D model width. Tracks (B, C, L) -> hidden states (B, T, D) -> one
+vector a row, the mean over the row's own tokens. A token is a base (T = L) or, with the codon stem, three bases in the
+frame of the CDS (:mod:`orthrus.nn.stem`). 6 x 512 has 10 M parameters, 3 x 256 has 1.3 M.
 """
 
 from collections import deque
@@ -51,7 +51,7 @@ class Layer(nn.Module):
         return out_BLD
 
     def _in_pieces(self, hidden_BLD: Tensor, mixer: Mamba) -> Tensor:
-        """The same, without gradients, in the memory of a piece beside that of input and output."""
+        """The same without gradients, with memory for the input, the output and one piece."""
         out_BLD, carry = torch.empty_like(hidden_BLD), None
         for start in range(0, hidden_BLD.shape[1], PIECE):
             piece_BLD = hidden_BLD[:, start : start + PIECE]
@@ -61,15 +61,31 @@ class Layer(nn.Module):
 
 
 class MambaEncoder(nn.Module):
-    """Tracks of transcripts, 5' to 3', to hidden states and to one vector each.
+    """Encodes the tracks of transcripts, 5' to 3', as hidden states and as one vector each.
 
-    The tracks are A, C, G, T (4) and, with 6, CDS and splice. A causal Mamba-1 encoder has the state dict and the
-    values of the published one (bioRxiv 2024.10.10.617658). Padding is on the right and has no effect; NaN in a row's
-    tracks gives NaN in that row alone. Raises InputError for sizes that are not positive.
+    A causal Mamba-1 encoder has the state dict and the values of the published one (bioRxiv 2024.10.10.617658). Padding
+    is on the right and has no effect; NaN in the tracks of a row gives NaN in that row only.
 
-    ``stem`` says what a token is: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
-    ``mixer`` builds the layers' mixers: the class Mamba, Mamba2, or in a recipe their ``class_path`` and ``init_args``.
-    ``gradient_checkpointing`` trades a second forward pass for the memory of the layers' activations.
+    Args:
+        n_tracks: 4 (A, C, G, T) or 6 (also CDS and splice).
+        d_model: the width D of the hidden states.
+        n_layers: the number of mixers.
+        bidirectional: whether each mixer reads both directions; a causal one sees only what is 5'.
+        mixer: builds the mixer of a layer: the class Mamba, Mamba2, or in a recipe their ``class_path`` and
+            ``init_args``.
+        gradient_checkpointing: save the memory of the layers' activations with a second forward pass.
+        stem: what a token is: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
+
+    Raises:
+        InputError: for sizes that are not positive, or an unknown stem.
+
+    Examples:
+        >>> encoder = MambaEncoder(n_tracks=6, d_model=32, n_layers=2)
+        >>> tracks_BCL, lengths_B = torch.zeros(3, 6, 90), torch.tensor([90, 60, 30])
+        >>> encoder(tracks_BCL, lengths_B).shape  # hidden states (B, L, D)
+        torch.Size([3, 90, 32])
+        >>> encoder.represent(tracks_BCL, lengths_B).shape  # (B, D)
+        torch.Size([3, 32])
     """
 
     def __init__(
@@ -91,18 +107,18 @@ class MambaEncoder(nn.Module):
         self.n_tracks, self.d_model, self.n_layers, self.bidirectional = n_tracks, d_model, n_layers, bidirectional
         self.gradient_checkpointing = gradient_checkpointing
         self.cds_frame: CdsFrame = "annotated"
-        """Where codons begin in the transcripts that it was trained on; not of its shape, so not in :attr:`config`."""
+        """Where codons began in training; it is not part of the shape, and so not of :attr:`config`."""
         self.embedding = STEMS[stem](n_tracks, d_model)
         self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
         self.norm_f = nn.LayerNorm(d_model)
-        with torch.no_grad():  # the residual stream keeps its variance with depth, as published
+        with torch.no_grad():  # keeps the variance of the residual stream constant with depth, as published
             for name, parameter in self.named_parameters():
                 if name.endswith("out_proj.weight"):
                     parameter.div_(n_layers**0.5)
 
     @property
     def config(self) -> dict[str, Any]:
-        """What ``MambaEncoder.from_config`` needs to build an encoder of this shape, fit for JSON and for a recipe."""
+        """The configuration that :meth:`from_config` builds an encoder of this shape from, as for JSON and recipes."""
         mixer = self.layers[0].mixer
         return {
             "n_tracks": self.n_tracks,
@@ -115,10 +131,10 @@ class MambaEncoder(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Self":
-        """The encoder, freshly initialised, that ``config`` describes; raises InputError for a config of other things.
+        """A freshly initialised encoder with this ``config``; raises InputError for one that is not an encoder's.
 
-        Only the mixers of this package are built, and only of sizes that a machine can hold: a config comes with a
-        checkpoint or with embeddings of anybody's, and must not name code to run or take all memory.
+        Only mixers of this package are built, and only in sizes that a machine can hold, because a config may come from
+        a stranger's checkpoint and must not name code to run or take all memory.
         """
         try:
             mixer = config["mixer"]
@@ -135,34 +151,55 @@ class MambaEncoder(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def forward(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """Hidden states (B, T, D) after the final norm; those beyond a row's own tokens mean nothing.
+        """Hidden states (B, T, D) after the final norm; those beyond a row's own tokens are meaningless.
 
-        ``tracks_BCL`` may have any type; ``lengths_B`` counts each row's positions, 1 to L. Raises InputError for an
-        empty batch, another number of tracks, or lengths on the CPU that are out of range.
+        ``tracks_BCL`` may have any type; ``lengths_B`` has the number of positions of each row, 1 to L. Raises
+        InputError for an empty batch, another number of tracks, or lengths on the CPU that are out of range.
         """
         hidden_BTD = deque(self._stream(tracks_BCL, lengths_B), maxlen=1).pop()
         normed_BTD: Tensor = self.norm_f(hidden_BTD)
         return normed_BTD
 
     def represent(self, tracks_BCL: Tensor, lengths_B: Tensor, pool: Pool = mean_pool) -> Tensor:
-        """One vector a transcript: by default the mean hidden state over its own tokens (B, D).
+        """One vector a transcript, (B, D): by default the mean hidden state over its own tokens.
 
-        Raises as ``forward``.
+        Args:
+            tracks_BCL: the tracks, as for :meth:`forward`.
+            lengths_B: positions of each row, 1 to L.
+            pool: turns hidden states into one vector a row (:mod:`orthrus.nn.pooling`).
         """
         return pool(self(tracks_BCL, lengths_B), *self.tokens(tracks_BCL, lengths_B))
 
     def tokens(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tokens:
-        """How many tokens each row has, and the regions that they lie in."""
+        """The number of tokens of each row, and their regions, for the arguments of :meth:`forward`.
+
+        ``tracks_BCL`` and ``lengths_B`` are as there.
+        """
         return self.embedding.tokens(tracks_BCL, lengths_B)
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """What each token spells, int64 (B, T): one of the stem's ``n_words``, -1 where a base is unknown."""
+        """The word (base or codon) of each token, int64 (B, T): one of the stem's ``n_words``, -1 with an unknown base.
+
+        ``tracks_BCL`` and ``lengths_B`` are as for :meth:`forward`.
+        """
         return self.embedding.words(tracks_BCL, lengths_B)
 
     def hidden_layers(self, tracks_BCL: Tensor, lengths_B: Tensor, return_layers: Sequence[int]) -> list[Tensor]:
-        """The residual stream (B, T, D) after chosen layers, 0 being the embedding and n_layers the last layer.
+        """The residual stream (B, T, D) after chosen layers, before the final norm.
 
-        Before the final norm. Raises as ``forward``, and for a layer that the encoder lacks.
+        Args:
+            tracks_BCL: the tracks, as for :meth:`forward`.
+            lengths_B: positions of each row, 1 to L.
+            return_layers: numbers of layers, 0 for the embedding to ``n_layers`` for the last one.
+
+        Raises:
+            InputError: as :meth:`forward`, and for a layer that the encoder lacks.
+
+        Examples:
+            >>> encoder = MambaEncoder(n_tracks=4, d_model=16, n_layers=2)
+            >>> hidden = encoder.hidden_layers(torch.zeros(1, 4, 50), torch.tensor([50]), return_layers=[0, 2])
+            >>> [tuple(hidden_BLD.shape) for hidden_BLD in hidden]
+            [(1, 50, 16), (1, 50, 16)]
         """
         unknown = sorted(set(return_layers) - set(range(self.n_layers + 1)))
         if unknown:
@@ -195,7 +232,7 @@ class MambaEncoder(nn.Module):
         if n_tracks != self.n_tracks:
             raise InputError(f"encoder takes {self.n_tracks} tracks, got {n_tracks}")
         if lengths_B.device.type != "cpu" or torch.compiler.is_compiling():
-            return  # to read them the host would wait for the device; and a graph that is traced has none
+            return  # reading them would make the host wait for the device, and a traced graph has no values
         shortest, longest = int(lengths_B.min()), int(lengths_B.max())
         if shortest < 1:
             raise InputError(

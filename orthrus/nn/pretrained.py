@@ -1,6 +1,6 @@
-"""The encoder in Hugging Face's manner: ``from_pretrained``, ``save_pretrained``, ``push_to_hub`` (extra ``hub``).
+"""The encoder with Hugging Face's methods: ``from_pretrained``, ``save_pretrained``, ``push_to_hub`` (extra ``hub``).
 
-The files are those of ``orthrus export``: what one writes the other reads, bit for bit.
+The files are those of ``orthrus export``, bit for bit.
 """
 
 from pathlib import Path
@@ -20,9 +20,16 @@ except ImportError as error:
 class PretrainedEncoder(MambaEncoder, ModelHubMixin):
     """A :class:`~orthrus.nn.encoder.MambaEncoder` that Hugging Face's tools load, save and publish.
 
-    ``PretrainedEncoder.from_pretrained("owner/name", revision=None, device="cpu")`` takes a repository or a folder,
-    ours or of the published form, and gives the encoder in eval mode. It raises huggingface_hub's own errors for what
-    cannot be downloaded and InputError, as :func:`orthrus.load_encoder` does, for what is no encoder.
+    ``PretrainedEncoder.from_pretrained("owner/name", revision=None, device="cpu")`` reads a repository or a folder, of
+    our form or the published one, and returns the encoder in eval mode. It raises the errors of huggingface_hub for a
+    repository that cannot be downloaded, and InputError, as :func:`orthrus.load_encoder`, for one without an encoder.
+    The arguments of the class are those of :class:`~orthrus.nn.encoder.MambaEncoder`.
+
+    Examples:
+        >>> encoder = PretrainedEncoder(n_tracks=4, d_model=16, n_layers=1)
+        >>> _ = encoder.save_pretrained("my-encoder")
+        >>> PretrainedEncoder.from_pretrained("my-encoder").n_tracks
+        4
     """
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -39,7 +46,7 @@ class PretrainedEncoder(MambaEncoder, ModelHubMixin):
         local_files_only: bool,
         token: str | bool | None,
         device: str | torch.device = "cpu",
-        **_: Any,  # entries of a config.json, which is read with the weights
+        **_: Any,  # entries of config.json, which is read with the weights
     ) -> "PretrainedEncoder":
         folder = model_id
         if not Path(model_id).is_dir():

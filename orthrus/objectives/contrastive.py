@@ -20,8 +20,8 @@ def decoupled(rows: PairRows, temperature: float) -> Tensor:
 
         loss_i = -w_i s(i, i') / T + log sum_j exp(s(i, j) / T) + log sum_j exp(s(i, j') / T)
 
-    First over the negatives in i's own view, then over those in the other; the mean of the two directions. The weight
-    multiplies the positive term only, as published; a sum without any negative counts as 0.
+    The first sum is over the negatives in i's own view, the second over those in the other view; the loss is the mean
+    of the two directions. The weight multiplies the positive term only, as published; a sum without negatives is 0.
     """
     negative_NM = ~rows.family_NM
     loss_N = -rows.weight_N * rows.partners() / temperature
@@ -35,11 +35,11 @@ def info_nce(rows: PairRows, temperature: float, within_view: bool = True) -> Te
 
         loss_i = -w_i log( exp(s(i, i') / T) / (exp(s(i, i') / T) + sum_j exp(s(i, j) / T) + sum_j exp(s(i, j') / T)) )
 
-    The mean of the two directions. Without ``within_view`` the sum over i's own view is left out: InfoNCE (van den Oord
-    et al. 2018, arXiv 1807.03748) in the symmetric form of CLIP.
+    The loss is the mean of the two directions. Without ``within_view`` the sum over i's own view is omitted, which
+    gives InfoNCE (van den Oord et al. 2018, arXiv 1807.03748) in the symmetric form of CLIP.
     """
     across_2NM = rows.across() / temperature
-    total_2N = log_sum_exp(across_2NM, ~rows.family_NM | rows.pair_NM, empty=0)  # the partner is always there
+    total_2N = log_sum_exp(across_2NM, ~rows.family_NM | rows.pair_NM, empty=0)  # the partner is always in the sum
     if within_view:
         within_2N = log_sum_exp(rows.within() / temperature, ~rows.family_NM, empty=-torch.inf)
         total_2N = torch.logaddexp(total_2N, within_2N)
@@ -51,8 +51,8 @@ def sigmoid(rows: PairRows, log_scale: Tensor, bias: Tensor) -> Tensor:
 
         loss_i = -w_i log sigmoid(t s(i, i') + b) - sum_j log sigmoid(-t s(i, j') - b),  t = exp(log_scale)
 
-    Rows i of view 0 against rows j' of view 1: every pair of pairs once, in both orders. No row competes with another,
-    so the loss needs no large batch, and t and b are learned.
+    It compares rows i of view 0 with rows j' of view 1, every pair of pairs once, in both orders. Rows do not compete
+    with each other, so the loss needs no large batch; t and b are learned.
     """
     logit_NM = rows.own_2ND[0] @ rows.all_2MD[1].T * log_scale.exp() + bias
     positive_N = F.logsigmoid(rows.partners() * log_scale.exp() + bias)
@@ -64,15 +64,15 @@ def multi_positive(rows: PairRows, temperature: float) -> Tensor:
 
         loss_i = -1 / |P(i)| sum_p w_p log( exp(s(i, p) / T) / (exp(s(i, p) / T) + sum_j exp(s(i, j) / T)) )
 
-    P(i) are all other rows of i's family in either view, w_p the weight of the pair that p is in; j runs over the
-    negatives in both views; the mean of the two directions. Unlike in the paper, the other positives are not in the
-    denominator: they would be pushed away. With one pair a family it is NT-Xent.
+    P(i) are all other rows of i's family in either view, w_p is the weight of p's pair, and j runs over the negatives
+    in both views; the loss is the mean of the two directions. Unlike in the paper, the other positives are not in the
+    denominator, which would push them away. With one pair a family the loss is NT-Xent.
     """
     logit_2NK = torch.cat([rows.within(), rows.across()], dim=2) / temperature
     negative_NK = ~rows.family_NM.repeat(1, 2)
     positive_NK = torch.cat([rows.family_NM & ~rows.pair_NM, rows.family_NM], dim=1)
     negative_2N1 = log_sum_exp(logit_2NK, negative_NK, empty=-torch.inf)[..., None]
-    # log(a / (a + b)) as a sigmoid of logits. Where there is no b it is 0, and its gradient too.
+    # log(a / (a + b)) as a sigmoid of logits. Without b it is 0, and so is its gradient.
     loss_2NK = -F.logsigmoid(logit_2NK - negative_2N1) * rows.weight_M.repeat(2)
     return (loss_2NK.masked_fill(~positive_NK, 0).sum(2) / positive_NK.sum(1)).mean(0)
 
@@ -80,8 +80,21 @@ def multi_positive(rows: PairRows, temperature: float) -> Tensor:
 class DecoupledContrastiveLoss(PairLoss):
     """Decoupled contrastive loss with weights by pair kind: :func:`decoupled`, the published objective.
 
-    ``loss_fn(view0_ND, view1_ND, pair_kind_N=None, family_N=None)`` -> scalar, right across ranks, as :class:`PairLoss`
-    says.
+    ``loss_fn(view0_ND, view1_ND, pair_kind_N=None, family_N=None)`` returns a scalar, which is correct across ranks
+    (:class:`PairLoss`).
+
+    Args:
+        temperature: T, above 0.
+        self_weight: weight of pairs of a transcript with itself (kind 0).
+        splice_weight: weight of pairs of isoforms (kind 1).
+        ortholog_weight: weight of pairs of orthologs (kind 2).
+
+    Examples:
+        >>> import torch
+        >>> loss_fn = DecoupledContrastiveLoss(temperature=0.1)
+        >>> view_ND = torch.eye(4, 8)  # four pairs of equal views, orthogonal to each other
+        >>> round(float(loss_fn(view_ND, view_ND)), 2)  # -1 / 0.1 + 2 log 3
+        -7.8
     """
 
     def __init__(
@@ -95,11 +108,12 @@ class DecoupledContrastiveLoss(PairLoss):
         self.temperature = check_temperature(temperature)
 
     def losses(self, rows: PairRows) -> Tensor:
+        """The loss of each of ``rows``, (N,)."""
         return decoupled(rows, self.temperature)
 
 
 class InfoNCELoss(PairLoss):
-    """NT-Xent, or with ``within_view=False`` InfoNCE across the views alone: :func:`info_nce`."""
+    """NT-Xent, or with ``within_view=False`` InfoNCE across the views only: :func:`info_nce`."""
 
     def __init__(
         self,
@@ -117,9 +131,9 @@ class InfoNCELoss(PairLoss):
 
 
 class SigmoidLoss(PairLoss):
-    """Sigmoid loss, whose temperature and bias are learned from where they start: :func:`sigmoid`.
+    """Sigmoid loss with a learned temperature and bias: :func:`sigmoid`.
 
-    The defaults are the paper's: scale 10 and bias -10, so that at the start the many negatives cost next to nothing.
+    The initial values are the paper's, scale 10 and bias -10, so that the many negatives contribute little at first.
     """
 
     def __init__(
@@ -136,7 +150,7 @@ class SigmoidLoss(PairLoss):
 
     @property
     def temperature(self) -> Tensor:
-        """The temperature as learned so far."""
+        """The current temperature."""
         return (-self.log_scale).exp()
 
     def losses(self, rows: PairRows) -> Tensor:
@@ -144,7 +158,7 @@ class SigmoidLoss(PairLoss):
 
 
 class MultiPositiveLoss(PairLoss):
-    """Supervised contrastive loss, every transcript of the family in the batch a positive: :func:`multi_positive`."""
+    """Supervised contrastive loss, with every transcript of the family as a positive: :func:`multi_positive`."""
 
     def __init__(
         self,

@@ -54,7 +54,7 @@ class Term(nn.Module):
 class PositionTerm(Term, ABC):
     """A term that is a mean over single positions, whichever row they are in; called with sums over all positions."""
 
-    asked_by: ClassVar[str] = ""
+    data_setting: ClassVar[str] = ""
     """The setting of :class:`~orthrus.loading.datamodule.PairDataModule` that hides what is to be predicted, if any."""
 
     @abstractmethod
@@ -122,7 +122,7 @@ class MaskedLanguageTerm(PositionTerm):
         weight: of this term in the objective.
     """
 
-    asked_by = "mlm_fraction"
+    data_setting = "mlm_fraction"
 
     def __init__(self, d_model: int, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)
@@ -148,7 +148,7 @@ class AnnotationTerm(PositionTerm):
         weight: of this term in the objective.
     """
 
-    asked_by = "annotation_fraction"
+    data_setting = "annotation_fraction"
 
     def __init__(self, d_model: int, weight: Schedule | float = 1.0) -> None:
         super().__init__(weight)

@@ -1,4 +1,4 @@
-"""Building a store: sources one by one, ortholog tables, provenance."""
+"""Builds a store: sources one by one, ortholog tables, provenance."""
 
 import logging
 import time
@@ -39,7 +39,10 @@ _EVERYTHING = Filters(biotypes=None, min_length=1, max_length=2**31 - 1)
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What :func:`prepare` did: ``counts`` as in the store's ``meta.json``, ``dropped`` transcripts by reason."""
+    """The result of :func:`prepare`: the ``path`` of the store and the ``seconds`` it took.
+
+    ``counts``, ``dropped`` (transcripts by reason) and ``warnings`` are those of the store's ``meta.json``.
+    """
 
     path: Path
     counts: dict[str, int]
@@ -53,20 +56,31 @@ class PrepareSummary:
 
 
 def prepare(
-    spec_path: Path,
-    output: Path,
+    spec_path: str | Path,
+    output: str | Path,
     overwrite: bool = False,
     workers: int | None = None,
     species: Sequence[str] = (),
 ) -> PrepareSummary:
-    """Read what the spec at ``spec_path`` names and write it as a transcript store to ``output``, with progress.
+    """Prepare a transcript store from a spec, with progress.
 
-    With ``species`` only these of the spec are built, a shard for :func:`orthrus.store.merge_stores`. ``workers``
-    processes splice annotated transcripts, by default as many as there are cores; the store is the same whatever their
-    number. The store appears whole or, after an error or an interrupt, not at all.
+    The store appears whole or, after an error or an interrupt, not at all.
 
-    Raises InputError if the spec or a file it names cannot be used, if nothing is left to write, or if ``output``
-    exists and ``overwrite`` is false.
+    Args:
+        spec_path: the spec, a YAML, or the name of a shipped one.
+        output: folder of the store.
+        overwrite: replace an existing store.
+        workers: processes that splice annotated transcripts, by default one a core; the store does not depend on it.
+        species: build only these species of the spec, a shard for :func:`orthrus.store.merge_stores`.
+
+    Raises:
+        InputError: if the spec or a file it names cannot be used, if no transcript is left, or if ``output`` exists and
+            ``overwrite`` is false.
+
+    Examples:
+        >>> summary = prepare("prepare/demo", "stores/mine", overwrite=True, workers=1)
+        >>> summary.counts["transcripts"], summary.dropped
+        (2127, {'longer than 2,000 nt': 425})
     """
     if workers is not None and workers < 1:
         raise InputError(f"{workers} worker processes cannot splice; expected 1 or more.")
@@ -97,7 +111,7 @@ def _build(
     workers: int,
     progress: Progress,
 ) -> None:
-    described = _in_background(lambda: _described(spec.files))  # hashing lets go of the interpreter
+    described = _in_background(lambda: _described(spec.files))  # hashing releases the interpreter lock
     with Splicer(workers, builder.folder) as splicer:
         for source in spec.chosen:
             found = findings.setdefault(source.name, Findings())
@@ -130,13 +144,24 @@ def open_or_prepare(
     find_orfs: bool = True,
     only: Set[str] | None = None,
 ) -> Iterator[TranscriptStore]:
-    """The store at ``path``, or one made, for as long as the context lasts, of all transcripts of other input.
+    """Open the store at ``path``, or a temporary store of all transcripts of another input.
 
-    ``path`` is a store, an annotation (with its ``genome``), an mRNA FASTA, with ``coordinates``, with
-    GENCODE's or Ensembl's headers, or as it is, or a Parquet data frame of sequences and their tracks. For an mRNA
-    FASTA as it is, ``find_orfs`` takes the longest open reading frames (:mod:`orthrus.genome.orfs`) for the CDSs.
-    Of an annotation, ``only`` names the transcripts that are wanted.
-    Raises InputError if they do not go together.
+    Args:
+        path: a store, an annotation, an mRNA FASTA, or a Parquet data frame of sequences and their tracks.
+        genome: the genome of an annotation, FASTA or 2bit.
+        coordinates: CDS and exons of an mRNA FASTA; without it, the headers of GENCODE and Ensembl are read.
+        find_orfs: use the longest open reading frame (:mod:`orthrus.genome.orfs`) as CDS of an mRNA FASTA without
+            coordinates.
+        only: ids of the wanted transcripts of an annotation; None: all.
+
+    Raises:
+        InputError: if the arguments do not fit together or the input cannot be read.
+
+    Examples:
+        >>> fasta, table = Path("data/demo/human_short.fa.gz"), Path("data/demo/human_short.tsv.gz")
+        >>> with open_or_prepare(fasta, coordinates=table) as store:
+        ...     print(len(store), "transcripts of", store.lengths.sum(), "nt")
+        1500 transcripts of 1651156 nt
     """
     if path.is_dir() or not path.exists():
         if genome or coordinates:
@@ -165,7 +190,7 @@ def open_or_prepare(
                 chunks = chunked(bare_transcripts(path, findings, find_orfs), path.name)
             _add(builder, chunks, progress, path.name)
             if not len(builder):
-                why = "; ".join(findings.dropped.lines()) or "it has no records, or no line ends that are known"
+                why = "; ".join(findings.dropped.lines()) or "it has no records, or unknown line ends"
                 raise InputError(f"no transcript of {path} can be read ({why}); look into the file.")
             builder.finish(findings={path.name: findings})
         store = TranscriptStore.open(folder / "store")
@@ -175,7 +200,7 @@ def open_or_prepare(
 
 
 def _in_background(work: Callable[[], T]) -> Future[T]:
-    """The result of ``work``, done in a thread that nobody waits for on an interrupt."""
+    """The result of ``work``, in a thread that does not delay an interrupt."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -208,7 +233,7 @@ def _provenance(spec: Spec, sources: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class _RateColumn(ProgressColumn):
-    """How many transcripts, and how many a second."""
+    """Shows the number of transcripts, and how many a second."""
 
     def render(self, task: Task) -> Text:
         if not task.completed:
@@ -227,7 +252,7 @@ def _progress() -> Progress:
 
 
 def _add(builder: StoreBuilder, chunks: Iterable[Chunk], progress: Progress, label: str) -> None:
-    """Put ``chunks`` into a store, shown as they pass."""
+    """Add ``chunks`` to a store, with progress."""
     task = progress.add_task(label, total=None)
     n = 0
     for chunk in chunks:

@@ -99,9 +99,9 @@ class Spec:
 
 
 def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
-    """Read a spec, or the shipped one of that name, to build all of its species or ``only`` some.
+    """Read the spec at ``path``, or the shipped one with that name, for all of its species or ``only`` some.
 
-    Raises InputError naming what is wrong in it, or the first file that is not there.
+    Raises InputError naming the first key or value that is wrong, or the first file that is missing.
     """
     path = find_recipe(path)
     document = load_yaml(path, "spec")

@@ -1,7 +1,7 @@
-"""What a probe found, as typed data: the content of ``metrics.json``, written and read through :class:`ProbeDocument`.
+"""The results of a probe as typed data: ``metrics.json`` is written and read through :class:`ProbeDocument`.
 
-A document of another version is refused: numbers that were computed otherwise should not stand beside these. Names of
-feature sets are the keys of ``feature_sets`` and ``differences``; the first feature set is the one that is judged.
+A document of another version is refused, because numbers that were computed differently are not comparable. Names of
+feature sets are the keys of ``feature_sets`` and ``differences``; the first feature set is the one under test.
 """
 
 from collections import Counter
@@ -39,14 +39,14 @@ class Mean(_Part):
 
 
 class Score(Mean):
-    """A metric over splits; ``interval95_families`` is over resampled test families, None where none can be scored."""
+    """A metric over splits; ``interval95_families`` is over resampled test families, None if none can be scored."""
 
     per_seed: list[float]
     interval95_families: Ends | None
 
 
 class Difference(Score):
-    """A paired difference; interval and ``p_value`` (None with one split) are of the corrected resampled t-test."""
+    """A paired difference; interval and ``p_value`` (None with one split) are from the corrected resampled t-test."""
 
     p_value: float | None
 
@@ -60,11 +60,11 @@ class EncoderSpread(Mean):
 class FeatureSet(_Part):
     """Scores of one feature set by metric.
 
-    ``n_features`` is the width of the readout that most splits chose. ``penalties_per_seed`` are those of each target
-    or label, None for a label that the training rows hold one value of. ``readouts`` (name -> width) and
-    ``readout_per_seed`` are empty where there was nothing to choose (``last.mean × 0.3``: beside the codon control, its
-    features times 0.3, see :func:`orthrus.probe.one_split.probe_beside`), as are ``by_encoder`` for one encoder,
-    ``per_label`` and ``labels_not_scored_per_seed`` for a single number.
+    ``n_features`` is the width of the readout that most splits chose. ``penalties_per_seed`` has the penalty of each
+    target or label, None for a label with only one value in the training rows. ``readouts`` (name -> width) and
+    ``readout_per_seed`` are empty if there was no choice; ``last.mean × 0.3`` means the features times 0.3, beside the
+    codon control (:func:`orthrus.probe.one_split.probe_beside`). ``by_encoder`` is empty for one encoder, ``per_label``
+    and ``labels_not_scored_per_seed`` for a single number.
     """
 
     n_features: int
@@ -78,7 +78,7 @@ class FeatureSet(_Part):
 
     @property
     def readouts_chosen(self) -> list[tuple[str, int]]:
-        """Each readout that a split chose, and how many did, the commonest first."""
+        """The readouts that splits chose, each with the number of splits, the most frequent first."""
         return Counter(self.readout_per_seed).most_common()
 
 
@@ -89,10 +89,10 @@ class PartScore(Mean):
 
 
 class PartOfTest(_Part):
-    """Scores on those test rows that pretraining saw, or on those that it did not.
+    """Scores on the test rows that pretraining saw, or on those that it did not see.
 
-    ``rows_per_seed`` counts them in each split. ``feature_sets`` and ``differences`` (the first feature set minus this
-    one, and ``added``) hold a score for each feature set and metric.
+    ``rows_per_seed`` has their number in each split. ``feature_sets`` and ``differences`` (the first feature set minus
+    this one, and ``added``) have a score for each feature set and metric.
     """
 
     rows_per_seed: list[int]
@@ -102,7 +102,7 @@ class PartOfTest(_Part):
 
 
 class Curve(_Part):
-    """A feature set's score at each number of labels: by split, their means and 95 % intervals."""
+    """The score of a feature set at each number of labels: by split, and as mean with 95 % interval."""
 
     per_seed: list[list[float]]
     mean: list[float]
@@ -110,7 +110,7 @@ class Curve(_Part):
 
 
 class LabelEfficiency(_Part):
-    """Scores by the number of ``labels`` to train and validate on."""
+    """Scores by the number of ``labels`` for training and validation."""
 
     metric: str
     labels: list[int]
@@ -118,17 +118,17 @@ class LabelEfficiency(_Part):
 
 
 class Shared(_Part):
-    """Test rows that share something with other rows: their number, mean over splits, and their share."""
+    """Test rows that share something with other rows: their mean number over splits, and their share."""
 
     rows: float
     share: float
 
 
 class Leaks(_Part):
-    """What test rows share with training and validation rows, and with pretraining, by what is shared.
+    """The test rows that share something with training and validation rows, or with pretraining, by what they share.
 
-    ``unknown_genes`` are the rows, of all sides, of which nothing names the gene: with any, no split is known to keep
-    genes or families apart.
+    ``unknown_genes`` is the number of rows, on all sides, whose gene is not known; if there are any, the split may
+    divide genes or families.
     """
 
     test_rows: float
@@ -139,14 +139,14 @@ class Leaks(_Part):
 
 
 class LabelsFile(_Part):
-    """Where the labels were read from."""
+    """The file of the labels."""
 
     file: str
     sha256: str
 
 
 class Bootstrap(_Part):
-    """What was resampled, and how often."""
+    """The unit that was resampled, and how often."""
 
     unit: Literal["row", "family"]
     samples: int
@@ -155,12 +155,11 @@ class Bootstrap(_Part):
 class ProbeDocument(_Part):
     """The content of ``metrics.json``.
 
-    ``split`` is what never straddles the sides of a split (:class:`orthrus.probe.splits.SplitUnit`), ``grouped_by`` the
-    columns that told. ``differences`` are the first feature set minus each other. ``added`` is ``embedding + codon
-    control`` minus ``codon`` by metric: what the embedding adds to what anyone can count, empty without them.
+    ``split`` is the unit that is never divided (:class:`orthrus.probe.splits.SplitUnit`), and ``grouped_by`` names the
+    columns that define it. ``differences`` are the first feature set minus each other one. ``added`` is ``embedding +
+    codon control`` minus ``codon`` by metric: what the embedding adds to codon counts; it is empty without these sets.
     ``by_pretraining`` has the scores on test rows whose family was in pretraining (``transductive``) and on the others
-    (``inductive``), where both exist and the pretraining store is known. ``embeddings`` is what their file says of
-    them.
+    (``inductive``), if both exist and the pretraining store is known. ``embeddings`` is the metadata of their file.
     """
 
     format_version: Literal[3] = FORMAT_VERSION
@@ -192,17 +191,17 @@ class ProbeDocument(_Part):
 
     @property
     def subject(self) -> str:
-        """The feature set that is judged, and that others are compared with: ``embedding``, or ``fine-tuned``."""
+        """The feature set under test, which others are compared with: ``embedding``, or ``fine-tuned``."""
         return next(iter(self.feature_sets))
 
     @property
     def headline(self) -> str:
-        """The metric that comes first."""
+        """The first metric."""
         return self.metrics[0]
 
     @property
     def splits(self) -> str:
-        """How many splits there are and what they keep apart, as a title says it: ``10 family-disjoint splits``."""
+        """The number of splits and their unit, for a title: ``10 family-disjoint splits``."""
         unit = "gene" if self.split == "family" and "family_id" not in self.grouped_by else self.split
         disjoint = f"splits by {unit}" if self.leaks.unknown_genes else f"{unit}-disjoint splits"
         kind = {"random": "random splits", "folds": "given folds"}.get(unit, disjoint)
@@ -210,17 +209,25 @@ class ProbeDocument(_Part):
 
     @property
     def step(self) -> int | None:
-        """The training step of the checkpoint that made the embeddings, where they say so."""
+        """The training step of the checkpoint that made the embeddings, if it is known."""
         step = self.embeddings.get("step")
         return None if step is None else int(step)
 
     def write(self, path: Path) -> None:
-        """Write the document as JSON."""
+        """Write the document to ``path`` as JSON."""
         path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def read_document(path: Path) -> ProbeDocument:
-    """Read a ``metrics.json``; raises InputError if it is of another version or is no probe's."""
+    """Read the ``metrics.json`` of a probe.
+
+    Raises InputError if ``path`` cannot be read, has another version, or is not the document of a probe.
+
+    Examples:
+        >>> document = read_document(Path("runs/demo/probe/localization/metrics.json"))
+        >>> document.task, document.headline, document.subject
+        ('multilabel', 'auprc', 'embedding')
+    """
     try:
         return ProbeDocument.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -229,5 +236,6 @@ def read_document(path: Path) -> ProbeDocument:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the document"
         raise InputError(
-            f"{path} is no probe's document of version {FORMAT_VERSION} ({where}: {first['msg'].lower()}); probe again."
+            f"{path} is not the document of a probe of version {FORMAT_VERSION}"
+            f" ({where}: {first['msg'].lower()}); probe again."
         ) from None

@@ -1,11 +1,11 @@
 """A fitted head: the linear model of one split, as a folder to keep, share and predict with.
 
-``head.safetensors`` holds the numbers and ``head.json`` what they are (:class:`HeadDocument`): the target, the readout
-they read, the model whose vectors they fit, the split they were fitted on and how they score on its test rows.
+``head.safetensors`` has the numbers and ``head.json`` their description (:class:`HeadDocument`): the target, the
+readout and the model that the head reads, the split it was fitted on and its scores on the test rows.
 
-A head is fitted on the training rows of a split, its penalty chosen on the validation rows. The test rows, which it has
-not seen, give the score, the interval and the reference distribution. N transcripts, D features, T targets, labels or
-classes, R held-out rows, Q = 201 quantiles.
+A head is fitted on the training rows of a split, and its penalty is chosen on the validation rows. The test rows, which
+it has not seen, give the score, the interval and the reference distribution. N transcripts, D features, T targets,
+labels or classes, R held-out rows, Q = 201 quantiles.
 """
 
 import json
@@ -36,10 +36,10 @@ _QUANTILES = np.linspace(0, 100, 201)
 
 
 class Prediction(NamedTuple):
-    """What a head says of N transcripts, float64 (N, T) each.
+    """Predictions for N transcripts, float64 (N, T) each.
 
-    ``values``: numbers in the labels' unit, or probabilities. ``low`` and ``high``: ends of the interval, None for
-    labels and classes. ``percentile``: the share, in percent, of held-out transcripts whose prediction is lower.
+    ``values``: numbers in the unit of the labels, or probabilities. ``low`` and ``high``: ends of the interval, None
+    for labels and classes. ``percentile``: the share, in percent, of held-out transcripts whose prediction is lower.
     """
 
     values: Floats
@@ -52,8 +52,8 @@ class HeadDocument(BaseModel):
     """The content of ``head.json``.
 
     ``readout`` names the vectors that the head reads, ``model_sha256`` the weights of the encoder that made them (None:
-    not known), ``split`` what the sides of its split keep apart and ``seed`` which of them it is, ``rows`` how many
-    rows each side has. ``scores`` are those of the split's test rows.
+    unknown), ``split`` the unit of its split and ``seed`` the split's number; ``rows`` has the number of rows of each
+    side. ``scores`` are on the test rows of the split.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,8 +80,8 @@ class HeadDocument(BaseModel):
 class Head:
     """A linear model of standardised vectors: ``((x - center_D) * scale_D) @ weight_DT + intercept_T``.
 
-    ``residual_RT``: absolute errors on held-out rows, ascending, of a regression (else of no rows). ``reference_QT``:
-    quantiles of the values that it predicts for held-out rows.
+    ``description`` describes the head. ``residual_RT``: absolute errors on held-out rows, ascending (regression only).
+    ``reference_QT``: quantiles of its predictions for held-out rows.
     """
 
     description: HeadDocument
@@ -93,11 +93,12 @@ class Head:
     reference_QT: Floats
 
     def predict(self, vectors_ND: NDArray[Any], level: float = LEVEL) -> Prediction:
-        """Values, interval and percentile of N vectors of the readout that the head reads.
+        """Values, interval and percentile for ``vectors_ND`` of the readout that the head reads.
 
-        The interval is that of split conformal prediction (Lei et al., JASA 113:1094, 2018): as wide for every
-        transcript as the ceil((R + 1) level)-th smallest of R held-out errors, so that it covers a share ``level`` of
-        new transcripts that are like the held-out ones. It is infinite where R is too small for the level.
+        The interval is that of split conformal prediction (Lei et al., JASA 113:1094, 2018): its half-width is the
+        ceil((R + 1) level)-th smallest of R held-out errors, the same for every transcript, so that it covers a share
+        ``level`` of new transcripts that are similar to the held-out ones. It is infinite if R is too small for the
+        level.
 
         Raises InputError for vectors of another width, or a level that is not between 0 and 1.
         """
@@ -123,32 +124,32 @@ class Head:
         return np.full(self.residual_RT.shape[1], np.inf) if rank > n else self.residual_RT[rank - 1]
 
     def vectors_of(self, embeddings: Embeddings) -> NDArray[np.float32]:
-        """The vectors (N, D) that the head reads; raises InputError if another model made them, or they lack them."""
+        """The vectors (N, D) of ``embeddings`` that the head reads; raises InputError for those of another model."""
         self.check_model(embeddings.metadata.get("checkpoint_sha256"))
         return embeddings.with_readout(self.description.readout).matrix
 
     def check_model(self, sha256: str | None) -> None:
-        """Raises InputError unless the head was fitted to vectors of the encoder with these weights."""
+        """Raise InputError unless the head was fitted to vectors of the encoder whose weights have this ``sha256``."""
         expected = self.description.model_sha256
         if expected is None or sha256 != expected:
             made_for = f"{self.description.model} ({expected[:12]}…)" if expected else "vectors of an unknown model"
             given = f"one of {sha256[:12]}…" if sha256 else "an unknown one"
             raise InputError(
                 f"the head of {self.description.target} was fitted to {made_for}, not to {given}: vectors of two"
-                " encoders cannot be exchanged; embed with that model, or probe this one for a head of its own"
+                " encoders are not interchangeable; embed with that model, or probe this one to get its own head"
             )
 
     def save(self, folder: Path) -> None:
-        """Write the head into a new folder."""
+        """Write the head into a new ``folder``."""
         folder.mkdir()
         arrays = {name: np.ascontiguousarray(value) for name, value in vars(self).items() if name != "description"}
         (folder / DESCRIPTION_FILE).write_text(self.description.model_dump_json(indent=2) + "\n", encoding="utf-8")
         save_file(arrays, folder / WEIGHTS_FILE)
-        (folder / WEIGHTS_FILE).chmod((folder / DESCRIPTION_FILE).stat().st_mode)  # safetensors makes it private
+        (folder / WEIGHTS_FILE).chmod((folder / DESCRIPTION_FILE).stat().st_mode)  # safetensors writes private files
 
 
 def _values(description: HeadDocument, scores_NT: Floats) -> Floats:
-    """Numbers, or probabilities of labels or, summing to one, of classes."""
+    """Numbers, or probabilities of labels, or probabilities of classes, which sum to one."""
     if description.task == Task.REGRESSION.value:
         return scores_NT
     several_classes = description.task == Task.CLASSIFICATION.value and scores_NT.shape[1] > 1
@@ -171,15 +172,15 @@ def fit_head(
     """Fit a head on one split of the M rows of ``target``.
 
     Args:
-        features_MD: vectors of the rows, those of ``readout``.
-        target: what to predict. A label of which the training rows hold one value is left out of the head.
+        features_MD: vectors of the rows, of the readout called ``readout``.
+        target: what to predict. A label with only one value in the training rows is not part of the head.
         split: the sides.
         readout: the name of the vectors.
-        metadata: what the embeddings' file says of itself, the encoder's ``checkpoint`` and ``checkpoint_sha256``.
-        name: of the task.
-        unit: what the split keeps apart.
-        source: of the labels.
-        licence: of the labels.
+        metadata: the metadata of the embeddings, with the encoder's ``checkpoint`` and ``checkpoint_sha256``.
+        name: the name of the task.
+        unit: the unit that the split does not divide.
+        source: the source of the labels.
+        licence: the licence of the labels.
     """
     with linear.threads_for(features_MD.size):
         axes = linear.principal_axes(features_MD, split)
@@ -217,7 +218,14 @@ def fit_head(
 
 
 def load_head(folder: str | Path) -> Head:
-    """Read a head; raises InputError if the folder holds none, or one of another version."""
+    """Read a head from its ``folder``; raises InputError if there is none, or one of another version.
+
+    Examples:
+        >>> from orthrus.models import find_model
+        >>> head = load_head(find_model() / "heads/half_life")
+        >>> head.description.target_names, head.weight_DT.shape
+        (['half_life_z'], (645, 1))
+    """
     folder = Path(folder)
     try:
         description = HeadDocument.model_validate(json.loads((folder / DESCRIPTION_FILE).read_bytes()))
@@ -225,6 +233,6 @@ def load_head(folder: str | Path) -> Head:
         return Head(description=description, **{name: value.astype(np.float64) for name, value in arrays.items()})
     except (OSError, ValueError, ValidationError, SafetensorError, TypeError) as error:
         raise InputError(
-            f"{folder} holds no head of version {FORMAT_VERSION} ({str(error).splitlines()[0]}); make one with"
-            " `orthrus probe`, which leaves it in its output folder"
+            f"{folder} has no head of version {FORMAT_VERSION} ({str(error).splitlines()[0]}); make one with"
+            " `orthrus probe`, which writes it into its output folder"
         ) from None

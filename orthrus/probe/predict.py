@@ -1,4 +1,4 @@
-"""Answers about transcripts: what a fitted head says of each."""
+"""Predictions of transcripts' properties by a fitted head."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from orthrus.store import TranscriptStore
 
 
 def head_for(task: str, model: str | Path | None = None) -> tuple[Head, Path]:
-    """The head of a task (:func:`orthrus.models.find_head`) and the model whose vectors it reads.
+    """The head of a ``task`` (:func:`orthrus.models.find_head`) and the path of the ``model`` whose vectors it reads.
 
     Raises InputError if there is no such head or model, or if the head was fitted to another model.
     """
@@ -27,16 +27,16 @@ def head_for(task: str, model: str | Path | None = None) -> tuple[Head, Path]:
 
 
 def answer_of(head: Head, target: str | None = None) -> Answer:
-    """What a head says, for :func:`orthrus.embedding.variants.score_variants`; of several targets the named one.
+    """The values of a head for :func:`orthrus.embedding.variants.score_variants`; of several targets the named one.
 
-    Raises InputError, naming the targets, if there are several and none of them is named.
+    Raises InputError, naming the targets, if there are several and ``target`` is none of them.
     """
     number = target_number(head, target)
     return Answer(head.description.readout, lambda vectors_ND: head.predict(vectors_ND).values[:, number])
 
 
 def target_number(head: Head, target: str | None) -> int:
-    """Which of a head's targets is meant; raises InputError as :func:`answer_of` does."""
+    """The index of a target of a head; raises InputError as :func:`answer_of` does."""
     names = head.description.target_names
     if target is None and len(names) == 1:
         return 0
@@ -55,23 +55,28 @@ def predict(
     level: float = LEVEL,
     **options: Any,
 ) -> pd.DataFrame:
-    """What a fitted head says of transcripts: one row a transcript, or one a transcript and label of several.
+    """Predict a property of transcripts with a fitted head: one row for each transcript, or transcript and label.
 
     Args:
-        transcripts: as :func:`orthrus.embed` takes them.
-        task: the name of a head that comes with the model, or the folder of one that `orthrus probe` left.
-        model: as :func:`orthrus.load_model` takes it; by default the shipped model.
-        level: share of like transcripts that the interval covers.
+        transcripts: sequences, a path, a data frame or a store, as for :func:`orthrus.embed`.
+        task: the name of a head of the model, or the folder of one that `orthrus probe` wrote.
+        model: a name or path, as for :func:`orthrus.load_model`; by default the shipped model.
+        level: the share of similar transcripts whose value the interval covers.
         options: ``coordinates``, ``genome``, ``cds``, ``device`` and ``token_budget`` of :func:`orthrus.embed`.
 
     Returns:
-        Columns ``transcript_id`` (row numbers of sequences without ids), ``gene_name`` where a store knows it,
-        ``label`` where there are several, ``value`` (in the labels' unit, or a probability), ``low`` and ``high`` (of
-        numbers), and ``percentile``: the share, in percent, of the transcripts held out when the head was fitted that
-        have a lower value.
+        Columns ``transcript_id`` (row numbers for sequences without ids), ``gene_name`` (for a store), ``label`` (if
+        there are several), ``value`` (in the unit of the labels, or a probability), ``low`` and ``high`` (for numbers),
+        and ``percentile``: the share, in percent, of held-out transcripts with a lower value.
 
     Raises:
-        InputError: as :func:`orthrus.embed` and :func:`head_for` do.
+        InputError: as :func:`orthrus.embed` and :func:`head_for`.
+
+    Examples:
+        >>> import orthrus
+        >>> frame = orthrus.predict(["ATG" + "GCT" * 200 + "TAA"], "half_life")
+        >>> list(frame.columns)
+        ['transcript_id', 'value', 'low', 'high', 'percentile']
     """
     head, path = head_for(task, model)
     vectors = embed(transcripts, path, readout=head.description.readout, **options)

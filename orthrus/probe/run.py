@@ -1,4 +1,4 @@
-"""One probe: feature sets side by side on the same rows and the same splits.
+"""One probe: several feature sets on the same rows and the same splits.
 
 labels + embeddings (+ controls) -> common rows -> groups -> for each seed: split, fit, score -> a folder with
 ``metrics.json``, ``scores.csv``, ``bars.png`` and ``head/``, and a printed table. 12.6 k x 512 rows, ten seeds, with
@@ -55,7 +55,7 @@ _OURS = (EMBEDDING, EMBEDDING_AND_CODON, RANDOM_INIT, CODON, KMER, COMPOSITION, 
 def run_probe(
     embeddings: Embeddings | Sequence[Embeddings],
     spec: TaskSpec,
-    output: Path,
+    output: str | Path,
     store: TranscriptStore | None = None,
     controls: Mapping[str, Control] | None = None,
     missing_controls: Mapping[str, str] | None = None,
@@ -66,30 +66,41 @@ def run_probe(
     seeds: int | None = None,
     overwrite: bool = False,
 ) -> ProbeDocument:
-    """Probe ``embeddings`` for a task, write the folder ``output``, print a table and return what was found.
+    """Probe ``embeddings`` for a task, write the folder ``output``, print a table and return the results.
 
     Args:
-        embeddings: vectors of transcripts. Several are of one encoder trained with several seeds: a split's score is
-            their mean.
+        embeddings: vectors of transcripts. Several are from one encoder trained with several seeds; the score of a
+            split is their mean.
         spec: the task.
-        output: folder to write; it is there whole or not at all.
+        output: folder to write, whole or not at all.
         store: its families group the rows, and the ``codon``, ``k-mer`` and ``length + composition`` controls and
             ``embedding + codon control`` are computed from its sequences.
-        controls: other controls, or functions that make them for the transcripts they are given, called once the input
-            is known to be usable (``random-init``: an untrained encoder of the same shape).
-        missing_controls: why a control could not be had.
-        compare: other encoders' vectors by name, probed on the same rows and splits.
+        controls: other controls by name (``random-init``: an untrained encoder of the same shape), or functions that
+            make them for given transcript ids, which are called after the input is checked.
+        missing_controls: reasons for missing controls, by name.
+        compare: vectors of other encoders by name, probed on the same rows and splits.
         pretraining: what the encoder was pretrained on, for the leak report and for transductive and inductive scores.
-        kmer_sizes: largest k of the k-mer control, chosen among these on validation rows.
-        label_counts: numbers of labels that ask for label-efficiency curves.
-        seeds: number of splits, 10 unless given, or as many as there are given folds.
-        overwrite: replace an earlier probe's folder.
+        kmer_sizes: candidates for the largest k of the k-mer control, chosen on validation rows.
+        label_counts: numbers of labels for label-efficiency curves; without any there are no curves.
+        seeds: number of splits, by default 10, or the number of given folds.
+        overwrite: replace the folder of an earlier probe.
 
     Returns:
-        The content of ``metrics.json``. Rows are those that every feature set has.
+        The content of ``metrics.json``. Its rows are those that every feature set has.
 
     Raises:
         InputError: for input that cannot be probed, before anything is written.
+
+    Examples:
+        >>> import orthrus
+        >>> from orthrus.probe.tasks import read_task
+        >>> embeddings = orthrus.read_embeddings("runs/demo/embeddings.parquet")
+        >>> task = read_task("probe/demo_localization")
+        >>> document = run_probe(embeddings, task, "runs/mine", seeds=1)  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
+        demo_localization (multilabel)
+        ...
+        >>> list(document.feature_sets)
+        ['embedding', 'label shuffle']
     """
     output = Path(output)
     with reserve_folder(output, DOCUMENT_FILE, overwrite):
@@ -99,7 +110,9 @@ def run_probe(
         labels = read_labels(spec.labels, spec.targets, spec.id_column)
         taken = set(_OURS) & set(compare or ())
         if taken:
-            raise InputError(f"{taken.pop()!r} is the name of a feature set here; give the compared embedding another.")
+            raise InputError(
+                f"{taken.pop()!r} is the name of one of our feature sets; give the compared embedding another."
+            )
         given: dict[str, Sequence[Embeddings]] = {EMBEDDING: members}
         given |= {name: [each] for name, each in (compare or {}).items()}
         made = dict(controls or {})
@@ -145,7 +158,7 @@ def _head(readouts: Readouts, readout: str, rows: ProbeRows, spec: TaskSpec, met
 
 
 def describe_task(spec: TaskSpec, labels: Labels, rows: ProbeRows, store: TranscriptStore | None) -> dict[str, Any]:
-    """The fields of a ProbeDocument on the task: where labels come from, which rows and targets there are."""
+    """The fields of a ProbeDocument on the task: ``spec``, the file of the ``labels``, ``rows`` and ``store``."""
     return {
         "task": rows.target.task.value,
         "target": spec.name,
@@ -164,7 +177,7 @@ def describe_task(spec: TaskSpec, labels: Labels, rows: ProbeRows, store: Transc
 def _sources(
     given: Mapping[str, Sequence[Embeddings]], made: Mapping[str, Control], store: TranscriptStore | None
 ) -> dict[str, Sequence[str]]:
-    """The transcripts that each embedding, and the store, has."""
+    """The transcript ids of each embedding and of the store."""
     sources: dict[str, Sequence[str]] = {}
     for name, members in given.items():
         for i, each in enumerate(members):
@@ -192,9 +205,7 @@ def _readouts(name: str, features: Control, transcript_ids: Sequence[str]) -> Re
     made = features if isinstance(features, Embeddings) else features(transcript_ids)
     rows = made.rows_of(transcript_ids)
     if (rows < 0).any():
-        raise InputError(
-            f"{name}: made without {(rows < 0).sum():,} of the {len(rows):,} transcripts it was asked for."
-        )
+        raise InputError(f"{name}: it lacks {(rows < 0).sum():,} of the {len(rows):,} requested transcripts.")
     return {readout: matrix[rows] for readout, matrix in made.all_readouts.items()}
 
 
@@ -233,7 +244,7 @@ def _label_efficiency(
     metric: str,
     label_counts: Sequence[int],
 ) -> LabelEfficiency | None:
-    """Curves of each feature set's first member, by the readout that most of its seeds chose."""
+    """Curves of the first member of each feature set, for the readout that most of its seeds chose."""
     if not label_counts:
         return None
     features = {}

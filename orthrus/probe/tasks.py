@@ -1,17 +1,13 @@
-"""A probe's task as data: a YAML that says which labels, how they are read, split and scored, and whose they are.
+"""The task of a probe as a YAML: the labels, how they are read, split and scored, and their source.
 
 .. code-block:: yaml
 
-    labels: ${ORTHRUS_SHARED}/data/human_mrna/halflife.tsv   # a table, or a Parquet data frame
-    id: transcript_id          # column of ids (default); a data frame without it has row numbers
-    target: half_life_z        # a column, or a list of columns
-    task: regression           # or classification, multilabel
-    metric: pearson_r          # the headline; default: the first of the task type
-    split: family              # homology, chromosome, kmer-cluster, random, folds; default: family
-    groups: homologs.tsv       # table of gene groups, for homology splits
-    folds: saluki_fold         # column of given folds, for folds splits
-    source: who made the labels, and where they are from
-    licence: CC-BY-4.0
+    labels: ${ORTHRUS_SHARED}/data/human_mrna/halflife.tsv   # a table, or a Parquet data frame id: transcript_id #
+    column of ids (default); a data frame without it has row numbers target: half_life_z        # a column, or a list of
+    columns task: regression           # or classification, multilabel metric: pearson_r          # the headline;
+    default: the first of the task type split: family              # homology, chromosome, kmer-cluster, random, folds;
+    default: family groups: homologs.tsv       # table of gene groups, for homology splits folds: saluki_fold         #
+    column of given folds, for folds splits source: who made the labels, and where they are published licence: CC-BY-4.0
 """
 
 from collections.abc import Sequence
@@ -31,7 +27,21 @@ _KEYS = ("name", "labels", "id", "target", "task", "metric", "split", "groups", 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What to predict and how: the content of a task's YAML, its paths found."""
+    """What to predict and how: the content of a task's YAML, with its paths resolved.
+
+    Args:
+        labels: table or data frame of labels.
+        targets: the columns to predict.
+        task: regression, classification or multilabel.
+        name: name of the task; by default the first target.
+        id_column: column of transcript ids.
+        metric: the headline metric; by default the first of the task type.
+        split: the unit that is never divided between the sides of a split.
+        groups: table of gene groups, for splits by homology.
+        folds: column of given folds, for splits by folds.
+        source: the origin of the labels.
+        licence: the licence of the labels.
+    """
 
     labels: Path
     targets: tuple[str, ...]
@@ -50,26 +60,36 @@ class TaskSpec:
         object.__setattr__(self, "name", self.name or self.targets[0])
         object.__setattr__(self, "metric", self.metric or metrics[0])
         if self.metric not in metrics:
-            raise InputError(f"metric {self.metric!r} does not go with {self.task.value}; expected {_or(metrics)}.")
+            raise InputError(f"metric {self.metric!r} does not fit {self.task.value}; expected {_or(metrics)}.")
         if self.split is SplitUnit.FOLDS and not self.folds:
             raise InputError("a split by folds needs the column that holds them: `folds` of the task, or --folds.")
         if self.split is SplitUnit.HOMOLOGY and self.groups is None:
             raise InputError(
-                "a split by homology needs a table of gene groups: `groups` of the task, or --groups. Homologs that the"
-                " store was prepared with are joined by a split by family."
+                "a split by homology needs a table of gene groups: `groups` of the task, or --groups. A split by family"
+                " joins the homologs that the store was prepared with."
             )
 
 
 def metrics_of(task: Task) -> tuple[str, ...]:
-    """The metrics that a task of this type is scored by, the usual headline first."""
+    """The metrics of a ``task`` type, the usual headline first."""
     return REGRESSION_METRICS if task is Task.REGRESSION else LABEL_METRICS
 
 
 def read_task(path: str | Path, **changes: Any) -> TaskSpec:
-    """Read a task's file, or the shipped one of that name.
+    """Read the YAML of a task.
 
-    ``changes`` (fields of TaskSpec that are not None) replace what it says. Raises InputError naming an unknown or
-    missing key, with the nearest known one, a value that does not fit, or a file that is not there.
+    Args:
+        path: the file, or the name of a shipped task.
+        changes: fields of TaskSpec that replace those of the file; None changes nothing.
+
+    Raises:
+        InputError: naming an unknown key and the nearest known one, a missing key, a value that does not fit, or a
+            missing file.
+
+    Examples:
+        >>> spec = read_task("probe/demo_localization")
+        >>> spec.targets, spec.task.value, spec.metric, spec.split.value
+        (('localization',), 'multilabel', 'auprc', 'family')
     """
     path = find_recipe(path)
     where = str(path)
@@ -104,7 +124,7 @@ def read_task(path: str | Path, **changes: Any) -> TaskSpec:
 
 
 def choice(kind: type[Any], value: object, where: str) -> Any:
-    """The member of an enumeration with this value; raises InputError naming those there are."""
+    """The member of the enumeration ``kind`` with this ``value``; raises InputError naming ``where`` the value is."""
     try:
         return kind(value)
     except ValueError:

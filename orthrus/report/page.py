@@ -1,7 +1,7 @@
-"""One self-contained HTML page of a run: what was trained, curves, a map of the embedding, probes beside controls.
+"""A self-contained HTML page of a run: settings, curves, a map of the embeddings, probes and their controls.
 
-A run's folder in, a page out that asks nothing of the network: style, data and the library that draws the charts
-(Vega-Lite, 0.9 MB) are inside. Nearly all of the time (about 20 s) goes into the map.
+The page needs no network: style, data and the library for the charts (Vega-Lite, 0.9 MB) are in it. Nearly all of the
+time (about 20 s) is spent on the map.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _TRAINER_KEYS = ("max_steps", "max_epochs", "precision", "devices", "num_nodes",
 
 @dataclass(frozen=True)
 class Tile:
-    """A headline figure."""
+    """A headline figure: its ``title``, ``value`` and a ``note``."""
 
     title: str
     value: str
@@ -40,17 +40,28 @@ class Tile:
 def write_report(
     run_folder: Path, output: Path | None = None, notes: Sequence[str] = (), sections: Sequence[tuple[str, Markup]] = ()
 ) -> Path:
-    """Write the page of a run, ``report.html`` in its folder unless ``output`` says where, and return its path.
+    """Write the HTML page of a run and return its path.
 
-    ``notes`` are caveats printed on the page, ``sections`` further parts of it, each a title and its HTML. What is
-    missing from the folder is named on the page. An earlier page is replaced, once the new one is complete. The probes'
-    numbers go beside it, as ``probes.csv`` and ``probes.json``. Raises
-    InputError if the folder holds nothing to report.
+    The page names what is missing from the folder. It replaces an earlier page once it is complete. The numbers of the
+    probes are written beside it, as ``probes.csv`` and ``probes.json``.
+
+    Args:
+        run_folder: the folder of a run, with configuration, curves, embeddings or probes.
+        output: the page; by default ``report.html`` in the folder.
+        notes: caveats to print on the page.
+        sections: further sections of the page, each a title and its HTML.
+
+    Raises:
+        InputError: if the folder has nothing to report.
+
+    Examples:
+        >>> write_report(Path("runs/demo/probe")).name
+        'report.html'
     """
     run_folder = Path(run_folder)
     output = Path(output) if output is not None else run_folder / "report.html"
     run = read_run_folder(run_folder)
-    with hold(output):  # refused before the work where it cannot be written
+    with hold(output):  # fails before the work if it cannot be written
         return _write(run, output, notes, sections)
 
 
@@ -84,13 +95,13 @@ def _write(run: RunFolder, output: Path, notes: Sequence[str], sections: Sequenc
 
 
 def headlines(run_folder: Path) -> list[str]:
-    """The page's headline figures as lines of text, for the terminal. Raises InputError as :func:`write_report`."""
+    """The headline figures of the page of ``run_folder`` as lines of text. Errors are as in :func:`write_report`."""
     return [f"{tile.title}: {tile.value} ({tile.note})" for tile in _tiles(read_run_folder(Path(run_folder)))]
 
 
 @dataclass(frozen=True)
 class _Map:
-    """The map on the page: its figure, the colourings to choose from, and how many transcripts it shows."""
+    """The map on the page: its figure, the colourings to choose from, and the number of transcripts."""
 
     figure: Figure
     colours: dict[str, Any]
@@ -112,7 +123,7 @@ def _map(run: RunFolder, shown: EmbeddingMap) -> _Map:
 
 
 def _store(run: RunFolder) -> TranscriptStore | None:
-    """The store of the run, if it is still there and this version reads it."""
+    """The store of the run, if it still exists and this version can read it."""
     try:
         return TranscriptStore.open(run.store_path) if run.store_path and run.store else None
     except InputError:
@@ -144,13 +155,13 @@ def _signed(value: float) -> str:
 
 
 def _verdict(difference: Difference) -> str:
-    """The sign of a difference, if its 95 % interval leaves no doubt of it."""
+    """The sign of a difference, if its 95 % interval excludes 0."""
     low, high = difference.interval95 or (-np.inf, np.inf)
     return "above" if low > 0 else "below" if high < 0 else "not separable from"
 
 
 def _settings(run: RunFolder) -> dict[str, list[tuple[str, str]]]:
-    """Name and value of what shaped the run, by group: from the configuration, or else what the embeddings say."""
+    """Names and values of the settings of the run, by group: from the configuration, or from the embeddings."""
     config = run.config or {"model": {"encoder": run.embeddings.metadata.get("encoder")} if run.embeddings else {}}
     model = dict(config.get("model") or {})
     trainer = config.get("trainer") or {}

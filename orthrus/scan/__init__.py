@@ -1,15 +1,16 @@
-"""The selective scan of Mamba-1 and its causal convolution: one function each, interchangeable backends behind them.
+"""The selective scan of Mamba-1 and its causal convolution: one function each, with interchangeable backends.
 
 B batch rows, L positions (nt), D channels, N states, K filter width. Activations are (B, L, D) with channels last,
-the layout that the matrix products around them leave, so that nothing is transposed.
+which is the layout of the surrounding matrix products, so that nothing is transposed.
 
 A backend is chosen by device and type, the fastest first: on a GPU ``nvrtc`` (CUDA C++ compiled at run time), then
-``cuda`` (mamba-ssm's kernels) where installed; on a CPU ``numba``; ``plain`` for all else, float64 too. A GPU backend
-is checked against ``plain`` on its first use. The argument ``backend`` or the environment variable ORTHRUS_SCAN forces
-one. Under torch.compile both functions run as they are, between compiled graphs.
+``cuda`` (mamba-ssm's kernels) if installed; on a CPU ``numba``; ``plain`` otherwise, and for float64. A GPU backend is
+checked against ``plain`` on its first use. The argument ``backend`` or the environment variable ORTHRUS_SCAN forces
+one. Under torch.compile both functions run uncompiled, between compiled graphs.
 
 Both read rows forwards or, for the other direction of a bidirectional mixer, each from its own last position to its
-first: ``reversed_B`` then holds the rows' lengths, results lie where their inputs do, and padding gets no meaning.
+first: ``reversed_B`` then has the lengths of the rows, results are at the positions of their inputs, and the results of
+padding are meaningless.
 """
 
 import importlib
@@ -61,20 +62,20 @@ BACKENDS = {  # in order of preference
 
 @cache
 def _fault(name: str, device: torch.device) -> str | None:
-    """Why a backend cannot be used on a device, None if it can; reported once where that is a surprise."""
+    """Why a backend cannot be used on a device, None if it can; an unexpected reason is logged once."""
     backend = BACKENDS[name]
     try:
         module = importlib.import_module(backend.module)
         error = disagreement(module, device) if backend.checked else 0.0
-    except Exception as failure:  # a broken install fails in any way at all
+    except Exception as failure:  # a broken installation may raise any error
         if isinstance(failure, ModuleNotFoundError) and failure.name == backend.package:
             return f"{backend.package} is not installed"
         fault = f"{type(failure).__name__}: {failure}"
-        logger.warning("scan backend %r is installed but broken, and passed over (%s)", name, fault)
+        logger.warning("scan backend %r is installed but broken, and is skipped (%s)", name, fault)
         return fault
     if not error < TOLERANCE:
         fault = f"its results differ from the definition by {error:.1e}"
-        logger.warning("scan backend %r is passed over: %s", name, fault)
+        logger.warning("scan backend %r is skipped: %s", name, fault)
         return fault
     return None
 
@@ -85,7 +86,7 @@ def _announce(name: str, device: str) -> None:
 
 
 def choose(x: Tensor, backend: str | None = None) -> str:
-    """Name of the backend that would scan ``x``; raises InputError if the one forced is unknown, absent or unfit."""
+    """Name of the backend that would scan ``x``; raises InputError if a forced one is unknown, absent or unfit."""
     forced = backend or os.environ.get("ORTHRUS_SCAN")
     if forced is None:
         usable = (name for name, candidate in BACKENDS.items() if candidate.serves(x) and not _fault(name, x.device))
@@ -97,7 +98,7 @@ def choose(x: Tensor, backend: str | None = None) -> str:
             f"scan backend {forced!r} does not serve {x.dtype} on {x.device.type}: choose another or unset ORTHRUS_SCAN"
         )
     if (fault := _fault(forced, x.device)) is not None:
-        raise InputError(f"scan backend {forced!r} cannot be used ({fault}): mend that, or unset ORTHRUS_SCAN")
+        raise InputError(f"scan backend {forced!r} cannot be used ({fault}): repair it, or unset ORTHRUS_SCAN")
     return forced
 
 
@@ -126,10 +127,10 @@ def selective_scan(
 ) -> Tensor:
     """y_BLD of the selective state space model (Gu & Dao 2023, arXiv 2312.00752, algorithm 2), in u's type.
 
-    With delta = softplus(delta_BLD + delta_bias_D), per channel d and state n, from h = 0:
-    ``h_t = exp(delta_t A) h_(t-1) + delta_t B_t u_t`` and ``y_t = (sum_n C_t h_t + D u_t) * silu(z_t)``, the gate only
-    where z is given. The state is float32 (float64 for float64 inputs). Raises InputError for a forced backend that
-    is unknown, absent, broken or does not serve this device and type.
+    With delta = softplus(delta_BLD + delta_bias_D), per channel d and state n, from h = 0: ``h_t = exp(delta_t A)
+    h_(t-1) + delta_t B_t u_t`` and ``y_t = (sum_n C_t h_t + D u_t) * silu(z_t)``, with the gate only if z is given. The
+    state is float32 (float64 for float64 inputs). Raises InputError for a forced backend that is unknown, absent,
+    broken or does not serve this device and type.
     """
     inputs = (u_BLD, delta_BLD, A_DN, B_BLN, C_BLN, D_D, delta_bias_D, z_BLD)
     return _call_uncompiled("scan", backend, *inputs, reversed_B=reversed_B)
@@ -142,5 +143,5 @@ def causal_conv(
     backend: str | None = None,
     reversed_B: Tensor | None = None,
 ) -> Tensor:
-    """silu(bias + sum_k weight_k x_(t-K+1+k)) per channel, x before the first position being 0; (B, L, D)."""
+    """silu(bias + sum_k weight_k x_(t-K+1+k)) per channel, with x = 0 before the first position; (B, L, D)."""
     return _call_uncompiled("conv", backend, x_BLD, weight_DK, bias_D, reversed_B=reversed_B)

@@ -1,4 +1,4 @@
-"""A backend against the definition on a small case: values and gradients, before it is trusted with a run."""
+"""Compares a backend with the definition on a small case, values and gradients, before its first use."""
 
 import math
 from types import ModuleType
@@ -10,8 +10,8 @@ from orthrus.scan import plain
 
 
 def disagreement(module: ModuleType, device: torch.device) -> float:
-    """Largest relative error (of norms) of values and gradients of convolution and scan; about 1e-6 if all is well."""
-    # The first use may be for inference or under autocast; the check is for gradients and float32 all the same.
+    """Largest relative error (of norms) of values and gradients of convolution and scan; about 1e-6 if correct."""
+    # The first use may be for inference or under autocast; the check always uses gradients and float32.
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
         pairs = zip(_run(module, device, torch.float32), _run(plain, device, torch.float64), strict=True)
         errors = [float((got.double() - true).norm() / true.norm()) for got, true in pairs]

@@ -1,7 +1,7 @@
-"""GPU backend on mamba-ssm's CUDA kernels, where that package is installed (extra ``cuda``).
+"""GPU backend with mamba-ssm's CUDA kernels, if that package is installed (extra ``cuda``).
 
-Its scan takes (B, D, L) with positions side by side, so inputs are transposed on the way in and out. The convolution
-is causal-conv1d's where that is installed, which takes channels last as they are.
+Its scan takes (B, D, L) with positions side by side, so inputs and outputs are transposed. The convolution is
+causal-conv1d's if that is installed, which takes channels last.
 """
 
 from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
@@ -36,7 +36,7 @@ def scan(
 
 @with_reversal
 def conv(x_BLD: Tensor, weight_DK: Tensor, bias_D: Tensor) -> Tensor:
-    if causal_conv1d_fn is None or not 2 <= weight_DK.shape[1] <= 4:  # the widths that its kernels have
+    if causal_conv1d_fn is None or not 2 <= weight_DK.shape[1] <= 4:  # the widths of its kernels
         return plain.conv(x_BLD, weight_DK, bias_D)
     weight, bias = weight_DK.to(x_BLD.dtype), bias_D.to(x_BLD.dtype)
     y_BDL: Tensor = causal_conv1d_fn(x_BLD.transpose(1, 2), weight, bias, activation="silu")

@@ -2,9 +2,10 @@
 
 B batch rows, L positions (nt), D channels, N states, K filter width, G blocks of WIDTH channels.
 
-Compiled for the machine at first use and cached on disk; shapes are arguments, so no new shape compiles anything.
-The threads are as many as torch's and hold no GIL. Memory beside inputs and outputs: with gradients B L N D / SPAN
-numbers, without them nothing. Computes in float32; bfloat16 and float16 are converted on the way in and out.
+The kernels are compiled for the machine at first use and cached on disk; shapes are arguments, so a new shape does not
+compile anything. There are as many threads as torch has, and they release the GIL. Memory in addition to inputs and
+outputs is B L N D / SPAN numbers with gradients, and none without. The kernels compute in float32; bfloat16 and float16
+are converted on input and output.
 """
 
 import os
@@ -50,7 +51,7 @@ def _run(task: Callable[[int, int], None], rows: int, channels: int) -> None:
     tasks = product(range(rows), range(0, channels, WIDTH))
 
     def work(tasks: Iterator[tuple[int, int]]) -> None:
-        for row, first in tasks:  # taking the next one is atomic, so threads share the iterator
+        for row, first in tasks:  # next() is atomic, so the threads share the iterator
             task(row, first)
 
     helpers = min(torch.get_num_threads(), rows * -(-channels // WIDTH)) - 1
@@ -64,7 +65,7 @@ def _run(task: Callable[[int, int], None], rows: int, channels: int) -> None:
 
 
 def _at(x: Tensor | None, *index: int) -> int:
-    """Address of a number of a float32 tensor; 0 for None."""
+    """The address of an element of a float32 tensor; 0 for None."""
     if x is None:
         return 0
     return int(x.data_ptr()) + 4 * sum(i * step for i, step in zip(index, x.stride(), strict=False))
@@ -72,10 +73,10 @@ def _at(x: Tensor | None, *index: int) -> int:
 
 @dataclass(frozen=True)
 class Walk:
-    """The way through each row's positions: all of them from the first on, or backwards from its own last one."""
+    """The order of each row's positions: from the first to the last, or backwards from the row's own last one."""
 
     lengths: list[int] | None
-    """Of rows to walk backwards."""
+    """Lengths of rows that are read backwards."""
 
     @classmethod
     def of(cls, reversed_B: Tensor | None) -> "Walk":
@@ -85,7 +86,7 @@ class Walk:
         return x_BLD.shape[1] if self.lengths is None else self.lengths[row]
 
     def along(self, x_BLD: Tensor | None, row: int, first: int = 0) -> tuple[int, int]:
-        """Address of the first position on the way, from channel ``first``, and the step to the next one."""
+        """The address of the first position of the walk, at channel ``first``, and the step to the next one."""
         if x_BLD is None:
             return 0, 0
         if self.lengths is None:
@@ -93,12 +94,12 @@ class Walk:
         return _at(x_BLD, row, self.lengths[row] - 1, first), -x_BLD.stride(1)
 
     def new(self, *shape: int) -> Tensor:
-        """A tensor to be written along the way, 0 where that does not lead."""
+        """A tensor to write along the walk, 0 at positions that the walk does not reach."""
         return torch.empty(shape) if self.lengths is None else torch.zeros(shape)
 
 
 def _rows(x: Tensor) -> Tensor:
-    """x in float32 with its last dimension side by side; a slice of a wider tensor stays where it is."""
+    """x in float32 with a contiguous last dimension; a slice of a wider tensor is not copied."""
     x = x.float()
     return x if x.stride(-1) == 1 else x.contiguous()
 

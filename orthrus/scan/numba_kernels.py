@@ -1,9 +1,9 @@
-"""CPU kernels of the selective scan and the causal convolution, float32. Addresses and strides in, nothing allocated.
+"""CPU kernels of the selective scan and the causal convolution, float32, on addresses and strides.
 
 L positions, D channels, N states, K filter width. One call does one task: up to WIDTH channels of one batch row over
-all its positions. Per position and state, an inner loop over WIDTH channels is what LLVM turns into vector
-instructions; state, decay rates and a position's operands live in local arrays, so that no loop has to ask whether
-two arrays overlap. Channels that a narrower task lacks stay 0.
+all its positions. For each position and state, LLVM turns the inner loop over WIDTH channels into vector instructions;
+state, decay rates and the operands of a position are in local arrays, so that no loop has to check whether two arrays
+overlap. Channels that a narrower task lacks stay 0. Nothing is allocated.
 
 For the gradients, the forward scan keeps the state before every SPAN positions, and the backward scan recomputes
 the states in between: D N L / SPAN numbers in memory instead of D N L.
@@ -92,7 +92,7 @@ class ConvTask(NamedTuple):
 
 @part
 def _copy(target: Any, target_offset: Any, source: Any, source_offset: Any, n: Any) -> None:
-    """n, at most WIDTH, numbers."""
+    """Copy n numbers, at most WIDTH."""
     if n == WIDTH:
         copy_floats(target, target_offset, source, source_offset, WIDTH)
     else:
@@ -106,7 +106,7 @@ def _load(local: Any, address: Any, offset: Any, n: Any) -> None:
 
 @part
 def _expect(address: Any, offset: Any) -> None:
-    """Fetches WIDTH numbers that will be loaded a little later: hardware does not foresee steps this long."""
+    """Prefetch WIDTH numbers that will be loaded soon; hardware does not predict steps this long."""
     for d in range(0, WIDTH, _LINE):
         prefetch(address + 4 * (offset + d))
 
@@ -191,12 +191,12 @@ def scan_backward(task: Any, dy: Any, dy_step: Any, kept: Any, work: Any, out: A
     _load(bias, task.bias, 0, n)
     # span, per state and position: the state before the position, then its decay there. Time goes fastest, so that
     # the compiler knows the distance from one state to the next.
-    room = (SPAN + 1) * 2 * WIDTH
+    state_stride = (SPAN + 1) * 2 * WIDTH
     for block in range((task.positions - 1) // SPAN, -1, -1):
         first, last = block * SPAN, min(block * SPAN + SPAN, task.positions)
         for s in range(states):
             for d in range(WIDTH):
-                span[s * room + d] = kept_states[(block * states + s) * WIDTH + d]
+                span[s * state_stride + d] = kept_states[(block * states + s) * WIDTH + d]
         for t in range(first, last):
             k = (t - first) * WIDTH
             _load(u, task.u, t * task.u_step, n)
@@ -207,7 +207,7 @@ def scan_backward(task: Any, dy: Any, dy_step: Any, kept: Any, work: Any, out: A
                 readout[k + d] = skip[d] * u[d]
             for s in range(states):
                 b, c = B[t * task.B_step + s], C[t * task.C_step + s]
-                here = s * room + 2 * k
+                here = s * state_stride + 2 * k
                 for d in range(WIDTH):
                     decay = exp2(delta[k + d] * rate[s * WIDTH + d])
                     state = decay * span[here + d] + inflow[k + d] * b
@@ -238,7 +238,7 @@ def scan_backward(task: Any, dy: Any, dy_step: Any, kept: Any, work: Any, out: A
                 dinflow[d] = dexponent[d] = _ZERO
             for s in range(states):
                 b, c = B[t * task.B_step + s], C[t * task.C_step + s]
-                here = s * room + 2 * k
+                here = s * state_stride + 2 * k
                 db = dc = _ZERO
                 for d in range(WIDTH):
                     i = s * WIDTH + d

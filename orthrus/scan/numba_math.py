@@ -1,7 +1,7 @@
 """Float32 building blocks of the CPU kernels that LLVM can vectorise: pointers, local arrays, exp, softplus, sigmoid.
 
-The C library's exp is a call a number; the polynomials here are inlined into the loops over channels. Their relative
-error is a rounding of float32 (below 2e-7), and they are exact where the argument goes to 0, so that slow decays do
+The C library's exp is called for each number; the polynomials here are inlined into the loops over channels. Their
+relative error is that of float32 rounding (below 2e-7), and they are exact for arguments near 0, so that slow decays do
 not drift over thousands of positions.
 """
 
@@ -34,12 +34,12 @@ _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 
 
 def kernel(function: Any) -> Any:
-    """Compiles for float32 loops over channels: fused multiply-add, no Python checks, no GIL."""
+    """Compile for float32 loops over channels: fused multiply-add, no Python checks, no GIL."""
     return compiled(**_OPTIONS)(function)
 
 
 def part(function: Any) -> Any:
-    """A piece of a kernel, always inlined: a call would hide from LLVM what happens to local arrays."""
+    """A part of a kernel, always inlined, because a call would hide the use of local arrays from LLVM."""
     return compiled(**_OPTIONS, forceinline=True)(function)
 
 
@@ -51,10 +51,10 @@ def llvm(function: Any) -> Any:
 
 @llvm
 def widest_vectors(typing: Any) -> Any:
-    """In the kernel that begins with it, vectors as wide as the processor has: for Intel's AVX-512, LLVM takes half."""
+    """Use the widest vectors of the processor in the calling kernel; by default LLVM uses half of AVX-512."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # llvmlite's own list lacks it
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # it is not in llvmlite's list
         return context.get_dummy_value()
 
     return _types.void(), generate
@@ -72,7 +72,7 @@ def floats_at(typing: Any, address: Any) -> Any:
 
 @llvm
 def local_floats(typing: Any, size: Any) -> Any:
-    """Pointer to that many zeros on the stack: LLVM knows that nothing else points there."""
+    """Pointer to ``size`` zeros on the stack, which LLVM knows to have no other pointer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = ir.ArrayType(_FLOAT, size.literal_value)
@@ -105,7 +105,7 @@ def copy_floats(typing: Any, target: Any, target_offset: Any, source: Any, sourc
 
 @llvm
 def prefetch(typing: Any, address: Any) -> Any:
-    """Asks for the cache line at an address; never fails, whatever is there."""
+    """Prefetch the cache line at an address; any address is allowed."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
@@ -120,7 +120,7 @@ def prefetch(typing: Any, address: Any) -> Any:
 
 @llvm
 def add_to_sum(typing: Any, total: Any, term: Any) -> Any:
-    """total + term, where the order of the additions of a loop is free."""
+    """total + term, with free order of the additions in a loop."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fadd(*arguments, flags=("reassoc", "contract"))
@@ -159,7 +159,7 @@ def sigmoid(x: Any) -> Any:
 
 @part
 def softplus(x: Any) -> Any:
-    """log(1 + e^x), to float32's relative precision far below zero too."""
+    """log(1 + e^x), to the relative precision of float32 also far below zero."""
     small = exp2(-_LOG2E * abs(x))
     s = small / (_TWO + small)
     q = s * s

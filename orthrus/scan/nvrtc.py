@@ -1,7 +1,7 @@
-"""CUDA kernels compiled at run time by NVRTC, the compiler in a library that PyTorch's CUDA wheels bring along.
+"""CUDA kernels compiled at run time by NVRTC, a compiler library that comes with PyTorch's CUDA wheels.
 
 Nothing is compiled at installation, and no CUDA toolkit, compiler or header is needed. A kernel is compiled for the
-GPU at hand on its first use (a second or so) and kept in the user's cache, ``$XDG_CACHE_HOME/orthrus``.
+present GPU on its first use (about a second) and kept in the user's cache, ``$XDG_CACHE_HOME/orthrus``.
 """
 
 import ctypes
@@ -20,14 +20,14 @@ import torch
 
 logger = logging.getLogger(__name__)
 
-THREADS = 128  # of a block, in every kernel
+THREADS = 128  # threads of a block in every kernel
 _KERNELS = Path(__file__).parent / "kernels"
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, cuda.h
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A loaded function, the context that it lives in, and the bytes of shared memory that a block takes."""
+    """A loaded function, its context, and the bytes of shared memory of a block."""
 
     function: ctypes.c_void_p
     context: ctypes.c_void_p
@@ -35,7 +35,7 @@ class Kernel:
 
 
 def launch(name: str, definitions: Sequence[str], device: torch.device, blocks: int, *arguments: Any) -> None:
-    """Start the kernel of this name, compiled with these definitions, on the device's current stream.
+    """Start the kernel ``name``, compiled with these definitions, on the current stream of the device.
 
     ``arguments`` are ctypes values and structures as the kernel declares them.
     """
@@ -44,13 +44,13 @@ def launch(name: str, definitions: Sequence[str], device: torch.device, blocks: 
     with torch.cuda.device(device):
         found = kernel(name, tuple(definitions), torch.cuda.current_device())
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
-        _check_driver(driver.cuCtxSetCurrent(found.context))  # one of autograd's threads may have none yet
+        _check_driver(driver.cuCtxSetCurrent(found.context))  # a thread of autograd may have no context yet
         _check_driver(driver.cuLaunchKernel(found.function, *size, found.shared_bytes, stream, pointers, None))
 
 
 @cache
 def kernel(name: str, definitions: tuple[str, ...], device_index: int) -> Kernel:
-    """Compile, or take from the cache, and load."""
+    """Load a kernel, from the cache or after compilation."""
     driver = _libraries()[1]
     binary = _binary(name, definitions, "{}{}".format(*torch.cuda.get_device_capability(device_index)))
     with torch.cuda.device(device_index):
@@ -68,7 +68,7 @@ def kernel(name: str, definitions: tuple[str, ...], device_index: int) -> Kernel
 
 
 def source(name: str, device: Path = _KERNELS / "device.cuh") -> str:
-    """The whole source of a kernel; ``device`` defines the instructions of the machine that runs it."""
+    """The whole source of a kernel; ``device`` defines the machine-specific instructions."""
     layout = name.partition("_")[0]
     parts = [device, _KERNELS / "common.cuh", _KERNELS / f"{layout}.cuh", _KERNELS / f"{name}.cu"]
     return "\n".join(part.read_text() for part in parts)
@@ -87,20 +87,20 @@ def compiled(text: str, options: Sequence[str], library: ctypes.CDLL) -> tuple[b
         _check(library, library.nvrtcGetProgramLogSize(program, ctypes.byref(size)))
         log = ctypes.create_string_buffer(size.value)
         _check(library, library.nvrtcGetProgramLog(program, log))
-        said = log.value.decode()
+        log_text = log.value.decode()
         if outcome:
-            raise RuntimeError(f"NVRTC could not compile a kernel: {said}")
+            raise RuntimeError(f"NVRTC could not compile a kernel: {log_text}")
         form = "PTX" if any("=compute_" in option for option in options) else "CUBIN"
         _check(library, getattr(library, f"nvrtcGet{form}Size")(program, ctypes.byref(size)))
         code = ctypes.create_string_buffer(size.value)
         _check(library, getattr(library, f"nvrtcGet{form}")(program, code))
-        return code.raw, said
+        return code.raw, log_text
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
 
 
 def options_for(architecture: str, definitions: Sequence[str], library: ctypes.CDLL) -> list[str]:
-    """Of the compiler; a GPU newer than it gets PTX for the newest that it knows, which the driver finishes."""
+    """The compiler options; a GPU newer than the compiler gets PTX of the newest architecture for the driver."""
     count = ctypes.c_int()
     _check(library, library.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
     known = (ctypes.c_int * count.value)()
@@ -110,7 +110,7 @@ def options_for(architecture: str, definitions: Sequence[str], library: ctypes.C
 
 
 def _binary(name: str, definitions: Sequence[str], architecture: str) -> bytes:
-    """From the cache, or compiled and put there."""
+    """The binary of a kernel, from the cache, or compiled and added to it."""
     library, text = _libraries()[0], source(name)
     options = options_for(architecture, definitions, library)
     major, minor = ctypes.c_int(), ctypes.c_int()
@@ -123,7 +123,9 @@ def _binary(name: str, definitions: Sequence[str], architecture: str) -> bytes:
     code, _ = compiled(text, options, library)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as scratch:  # other processes may do the same
+        with tempfile.NamedTemporaryFile(
+            dir=folder, delete=False
+        ) as scratch:  # other processes may write it at the same time
             scratch.write(code)
         Path(scratch.name).replace(path)
     except OSError as error:
@@ -133,13 +135,13 @@ def _binary(name: str, definitions: Sequence[str], architecture: str) -> bytes:
 
 @cache
 def _libraries() -> tuple[ctypes.CDLL, ctypes.CDLL]:
-    """NVRTC and the driver; raises ModuleNotFoundError where PyTorch is not built for NVIDIA's GPUs."""
+    """NVRTC and the driver; raises ModuleNotFoundError if PyTorch is not built for NVIDIA GPUs."""
     if torch.version.cuda is None:
         raise ModuleNotFoundError("PyTorch is not built with CUDA", name="nvrtc")
     major = torch.version.cuda.partition(".")[0]
     if sys.platform == "win32":
         return ctypes.CDLL(f"nvrtc64_{major}0_0.dll"), ctypes.CDLL("nvcuda.dll")
-    through_torch = Path(torch.__file__).parent / "lib" / "libcaffe2_nvrtc.so"  # PyTorch's own way to both
+    through_torch = Path(torch.__file__).parent / "lib" / "libcaffe2_nvrtc.so"  # PyTorch's own library for both
     if through_torch.exists():
         both = ctypes.CDLL(str(through_torch))
         return both, both

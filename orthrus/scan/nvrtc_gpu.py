@@ -2,10 +2,11 @@
 
 B batch rows, L positions (nt), D channels, N states (at most 32, else the definition is used), W filter width.
 
-A block walks over a row's positions in order with the states of some channels in registers. Forward keeps the states
-before every 16th position (B D N L / 16 numbers), from which backward does the rest again. A row that is read
-backwards is walked from its own last position to its first. Sums over channels and over positions are in float32, in
-parts of a fixed order that are added as a tree: results are the same from run to run. ``kernels/`` says how.
+A block processes the positions of a row in order, with the states of some channels in registers. The forward pass keeps
+the states before every 16th position (B D N L / 16 numbers), from which the backward pass recomputes the rest. A row
+that is read backwards is processed from its own last position to its first. Sums over channels and positions are in
+float32, in parts of a fixed order that are added as a tree, so that results are reproducible. The sources are in
+``kernels/``.
 """
 
 import ctypes
@@ -73,7 +74,7 @@ def conv(x_BLD: Tensor, weight_DK: Tensor, bias_D: Tensor, reversed_B: Tensor | 
 
 
 def _rows(x: Tensor) -> Tensor:
-    """x with its last dimension side by side; a slice of a wider tensor stays where it is."""
+    """x with a contiguous last dimension; a slice of a wider tensor is not copied."""
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
@@ -82,7 +83,7 @@ def _lengths(reversed_B: Tensor | None, like: Tensor) -> Tensor | None:
 
 
 def _new(like: Tensor, lengths: Tensor | None) -> Tensor:
-    """A tensor to write into, side by side; 0 in the padding, which a walk backwards leaves out."""
+    """A contiguous tensor to write into; its padding is 0 for rows read backwards, which skip it."""
     return (torch.empty if lengths is None else torch.zeros)(like.shape, dtype=like.dtype, device=like.device)
 
 
@@ -95,7 +96,7 @@ def _rows_at(x: Tensor | None) -> Rows:
 
 
 def _definitions(*activations: Tensor | None, **sizes: int) -> list[str]:
-    """What a kernel is compiled for: the type, whether pairs of channels are words, and ``sizes``."""
+    """The definitions for compilation: the type, whether pairs of channels are read as words, and ``sizes``."""
     there = [x for x in activations if x is not None]
     size = there[0].element_size()
     paired = all(
@@ -106,7 +107,7 @@ def _definitions(*activations: Tensor | None, **sizes: int) -> list[str]:
 
 
 def _channel_blocks(channels: int, states: int) -> int:
-    """How many blocks share a row's channels: a lane holds 4 states of 2 channels, a block has 128 lanes."""
+    """The number of blocks for the channels of a row: a lane has 4 states of 2 channels, a block 128 lanes."""
     lanes = next(lanes for lanes in (1, 2, 4, 8) if 4 * lanes >= states)
     return -(-channels * lanes // 256)
 
@@ -136,7 +137,7 @@ class _Scan(torch.autograd.Function):
         blocks, segments = _channel_blocks(channels, states), -(-positions // SEGMENT)
         du, ddelta, dz = (None if x is None else _new(x, lengths) for x in (u, delta, z))
         parts = {"device": u.device, "dtype": torch.float32}
-        new = torch.empty if lengths is None else torch.zeros  # segments beyond a row's length are left out
+        new = torch.empty if lengths is None else torch.zeros  # segments beyond a row's length are not written
         dA, dD, dbias = (new(rows, segments, *x.shape, **parts) for x in (A, D, bias))
         dBC = new(blocks, rows, positions, 2, states, **parts)
         definitions = _definitions(u, delta, B, C, z, dy, du, STATES=states, GATED=int(z is not None))
@@ -178,7 +179,7 @@ class _Conv(torch.autograd.Function):
 
 
 def _conv_blocks(x: Tensor) -> int:
-    """A block does 64 channels of 4 segments."""
+    """The number of blocks; each processes 64 channels of 4 segments."""
     rows, positions, channels = x.shape
     return rows * -(-positions // (4 * CONV_SEGMENT)) * -(-channels // 64)
 

@@ -2,9 +2,10 @@
 
 B batch rows, L positions (nt), D channels, N states.
 
-Kept simple: every other backend is tested against it, values and gradients. It runs on any device and in any
-floating-point type; the state is at least float32. Time and memory are linear in L, backward too, because the
-inputs are unbound once: indexing them step by step would make each step's gradient a whole (B, L, D) tensor.
+It is kept simple, because every other backend is tested against it, values and gradients. It runs on any device and in
+any floating-point type; the state is at least float32. Time and memory are linear in L, also for the backward pass,
+because the inputs are unbound once; indexing them step by step would make the gradient of each step a whole (B, L, D)
+tensor.
 """
 
 import torch

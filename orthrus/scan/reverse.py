@@ -1,4 +1,4 @@
-"""Rows read backwards: each within its own length, the padding after it left where it is.
+"""Reverses rows, each within its own length; the padding stays in place.
 
 B batch rows, L positions (nt), D channels.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def reverse_rows(x_BLD: Tensor, lengths_B: Tensor) -> Tensor:
-    """Each row reversed within its own length, the padding after it left where it is; its own inverse."""
+    """Each row reversed within its own length, with the padding in place; the function is its own inverse."""
     position_L = torch.arange(x_BLD.shape[1], device=x_BLD.device)
     mirrored_BL = lengths_B.to(x_BLD.device)[:, None] - 1 - position_L
     source_BL = torch.where(mirrored_BL >= 0, mirrored_BL, position_L)
@@ -19,9 +19,9 @@ def reverse_rows(x_BLD: Tensor, lengths_B: Tensor) -> Tensor:
 
 
 def with_reversal(forwards: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A scan or convolution that also takes ``reversed_B``, for a backend that only knows how to go forwards.
+    """A scan or convolution that also takes ``reversed_B``, for a backend that only reads forwards.
 
-    What has three dimensions is an activation (B, L, ...), and turned round; parameters have fewer.
+    Inputs with three dimensions are activations (B, L, ...), which are reversed; parameters have fewer dimensions.
     """
 
     @wraps(forwards)

@@ -1,4 +1,4 @@
-"""The transcript store: a folder that is built once, whole, and read through memory maps.
+"""The transcript store: a folder that is built once and read through memory maps.
 
 ================================  ===================================================================================
 ``meta.json``                     format version, species, sources with checksums, counts, checksums of the files
@@ -27,7 +27,7 @@
 ================================  ===================================================================================
 
 Opening reads ``meta.json`` and maps the arrays: a store of 10 million transcripts opens in milliseconds, and all
-processes of a machine share its pages (``benchmarks/open_store.py``). The table is read when first asked for.
+processes of a machine share its pages (``benchmarks/open_store.py``). The table is read on first use.
 """
 
 from orthrus.store.builder import StoreBuilder

@@ -1,4 +1,4 @@
-"""Building a store in a folder beside its place, and moving it there whole."""
+"""Builds a store in a folder beside its place, and moves it there when it is complete."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,24 +23,23 @@ from orthrus.store.ids import as_given
 from orthrus.store.layout import FILES, FORMAT_VERSION, ROW_SCHEMA, copy_bytes, sampled_sha256, sha256
 from orthrus.store.reader import TranscriptStore
 
-_ROWS = 1 << 16  # of a row group
-_PENDING = 1 << 12  # transcripts added one by one that are written together
+_ROWS = 1 << 16  # rows of a row group
+_PENDING = 1 << 12  # transcripts that are added one by one and written together
 
 
 class StoreBuilder:
-    """Builds a store where :func:`orthrus.output.hold` says and moves it to ``path`` whole.
+    """Builds a store in the folder of :func:`orthrus.output.hold` and moves it to ``path``.
 
-    Use as a context manager: :meth:`add` or :meth:`extend`, then :meth:`finish`. Leaving without ``finish``, by an
-    error or an interrupt, removes what was made; ``path`` is never half-written. Entering raises InputError if another
-    process makes ``path``, or if it exists, unless it is a store and ``overwrite`` is given: a finished store then
-    replaces it. In memory are numbers and
-    the id of each transcript, about 60 bytes a transcript.
+    Use it as a context manager: :meth:`add` or :meth:`extend`, then :meth:`finish`. Leaving without ``finish``, by an
+    error or an interrupt, removes the unfinished store; ``path`` is never half-written. Entering raises InputError if
+    another process is writing ``path``, or if it exists, unless it is a store and ``overwrite`` is given: a finished
+    store then replaces it. Memory holds numbers and the id of each transcript, about 60 bytes a transcript.
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
         self._path, self._overwrite = Path(path), overwrite
         self._pending = ChunkWriter()
-        self._rows: list[pa.Table] = []  # less than a row group
+        self._rows: list[pa.Table] = []  # fewer rows than a row group
         self._waiting = 0  # rows in them
         self._columns: list[pa.Table] = []
         self._n = 0
@@ -62,7 +61,7 @@ class StoreBuilder:
             for stream in (self._codes, self._spool):
                 try:
                     stream.close()
-                except OSError:  # a full disk again; the first error is on its way
+                except OSError:  # a full disk again; the first error is already raised
                     if kind is None:
                         raise
 
@@ -84,7 +83,7 @@ class StoreBuilder:
         source: str = "",
         genetic_code: int = STANDARD,
     ) -> None:
-        """Append a transcript: annotated ``codes``, uint8 (L,), and what the table says of it."""
+        """Append a transcript: annotated ``codes``, uint8 (L,), and its row in the table."""
         self._pending.add(
             codes,
             transcript_id=transcript_id,
@@ -102,12 +101,12 @@ class StoreBuilder:
             self._write(self._pending.take())
 
     def extend(self, chunk: Chunk) -> None:
-        """Append transcripts."""
+        """Append the transcripts of a chunk."""
         self._write(self._pending.take())
         self._write(chunk)
 
     def longest_cds(self) -> Iterator[tuple[str, str, Codes, int]]:
-        """Species, gene id, codes and genetic code of the longest CDS of each coding gene that was added so far."""
+        """Species, gene id, codes and genetic code of the longest CDS of each coding gene so far."""
         self._write(self._pending.take())
         self._codes.flush()
         columns = pa.concat_tables(self._columns).unify_dictionaries()
@@ -125,7 +124,7 @@ class StoreBuilder:
             yield species, gene_id, codes[offsets[row] + start[row] : offsets[row] + end[row]], int(genetic_codes[row])
 
     def extend_from(self, store: TranscriptStore) -> None:
-        """Append all transcripts of another store, by the ids that they came with.
+        """Append all transcripts of another store, with their original ids.
 
         The kernel copies their codes from file to file.
         """
@@ -166,13 +165,18 @@ class StoreBuilder:
         meta: Mapping[str, Any] | None = None,
         join_similar: bool = False,
     ) -> None:
-        """Give ids, compute families and adjacency, write the tables and move the store into place.
+        """Make ids unique, compute families and adjacency, write the tables and move the store into place.
 
-        ``orthologs`` (columns of ORTHOLOG_SCHEMA) and ``homologs`` (of HOMOLOG_SCHEMA: genes of one ``group`` are of
-        one family) may name genes that are not here; such pairs are counted, and kept for a merge. A transcript id
-        that occurs again is changed (:func:`orthrus.store.ids.make_unique`). ``findings`` are those of each source.
-        With ``join_similar`` genes of similar sequence are of one family (:mod:`orthrus.store.similar`).
-        Raises InputError if no transcript was added.
+        Args:
+            orthologs: pairs of genes, columns of ORTHOLOG_SCHEMA. Pairs with a gene that is not in the store are
+                counted, and kept for a merge.
+            homologs: groups of genes of one family, columns of HOMOLOG_SCHEMA, treated in the same way.
+            findings: the findings of each source.
+            meta: further entries of ``meta.json``.
+            join_similar: join genes of similar sequence into one family (:mod:`orthrus.store.similar`).
+
+        Raises:
+            InputError: if no transcript was added.
         """
         self._write(self._pending.take())
         if not self._n:

@@ -1,4 +1,4 @@
-"""Transcripts on their way into a store: their codes end to end, and a table with a row for each."""
+"""Transcripts before they are written to a store: their codes end to end, and a table with a row for each."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -47,7 +47,7 @@ class ChunkWriter:
         source: str = "",
         genetic_code: int = STANDARD,
     ) -> None:
-        """Append a transcript: annotated ``codes``, uint8 (L,), and what the table says of it."""
+        """Append a transcript: annotated ``codes``, uint8 (L,), and its row in the table."""
         self._codes.append(np.ascontiguousarray(codes))
         row = {
             "transcript_id": transcript_id,
@@ -67,7 +67,7 @@ class ChunkWriter:
             self._columns[name].append(value)
 
     def take(self) -> Chunk:
-        """What was added since the last time."""
+        """The transcripts added since the last call."""
         chunk = Chunk(b"".join(codes.data for codes in self._codes), pa.table(self._columns, schema=ROW_SCHEMA))
         self._clear()
         return chunk

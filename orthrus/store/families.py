@@ -1,8 +1,8 @@
-"""Families: what never straddles a split and is never a negative of its own.
+"""Families of genes: the unit of every split; transcripts of one family are not negatives of each other.
 
-A family is a connected component of genes under 'ortholog of', 'homolog of' and 'of similar sequence' (a gene's
-transcripts belong together by themselves). Splits hash the family's name, so a family stays on its side when other data
-is added.
+A family is a connected component of genes under 'ortholog of', 'homolog of' and 'of similar sequence'; the transcripts
+of a gene always belong together. Splits hash the name of the family, so a family stays on its side when other data are
+added.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ Split = Literal["train", "val", "test"]
 
 
 class Families(NamedTuple):
-    """``number``: int32 (G,), the family of each gene, numbered as they first occur; ``names``: of the F families."""
+    """``number``: int32 (G,), the family of each gene, in order of first occurrence; ``names`` of the F families."""
 
     number: NDArray[np.int32]
     names: pa.StringArray
@@ -29,11 +29,10 @@ class Families(NamedTuple):
 def join_families(
     species: NDArray[np.integer], species_names: list[str], gene_ids: pa.StringArray, edges: NDArray[np.integer]
 ) -> Families:
-    """The families of G genes, whose ``species`` (G,) are numbers into ``species_names``.
+    """The families of G genes, whose ``species`` (G,) are indices into ``species_names``.
 
-    ``edges`` is int (E, 2), pairs of gene indices that are of one family. A family is named
-    ``species:gene_id`` after its member of the earliest species, the smallest ``gene_id`` among several, so that data
-    of further species leaves the names as they are.
+    ``edges``, int (E, 2), are pairs of genes of one family. A family is named ``species:gene_id`` after its gene of the
+    first species, with the smallest ``gene_id`` of several, so that data of further species do not change the name.
     """
     n = len(gene_ids)
     links = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(n, n))
@@ -52,11 +51,11 @@ def join_families(
 
 
 def joined_by(edges: NDArray[np.integer], more: NDArray[np.integer], number: NDArray[np.int32]) -> dict[str, int]:
-    """What ``more`` edges (E', 2) joined beyond ``edges`` (E, 2), ``number`` (G,) being the families by both.
+    """What ``more`` edges (E', 2) join in addition to ``edges`` (E, 2); ``number`` (G,) are the families by both.
 
     Returns:
-        ``genes`` that have a partner of what would be another family, the ``families`` that these are in, and how many
-        families ``fewer`` there are for it.
+        The number of ``genes`` with a partner that would otherwise be of another family, the number of ``families``
+        that contain them, and how many ``fewer`` families there are.
     """
     n = len(number)
     before = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(n, n))
@@ -72,7 +71,7 @@ def joined_by(edges: NDArray[np.integer], more: NDArray[np.integer], number: NDA
 def star_edges(genes: NDArray[np.int64], groups: pa.ChunkedArray) -> NDArray[np.int64]:
     """Edges (E, 2) that join the members of each group, from its first gene to the others.
 
-    ``genes`` are G indices of genes, ``groups`` (G,) the names of what each belongs to; a gene may be in several.
+    ``genes`` are G indices of genes, ``groups`` (G,) the names of their groups; a gene may be in several groups.
     """
     codes = groups.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     _, first, group = np.unique(codes, return_index=True, return_inverse=True)
@@ -84,8 +83,8 @@ def star_edges(genes: NDArray[np.int64], groups: pa.ChunkedArray) -> NDArray[np.
 def split_of(families: Iterable[str] | pa.Array, val: float, test: float, salt: str = "") -> NDArray[np.str_]:
     """The side of each of F families, 'train', 'val' or 'test', by a hash of its name alone.
 
-    Of transcripts it is ``split_of(store.family_names, ...)[store.family]``. ``val`` and ``test`` are the expected
-    fractions of families, ``salt`` another draw.
+    The sides of transcripts are ``split_of(store.family_names, ...)[store.family]``. ``val`` and ``test`` are the
+    expected fractions of families; another ``salt`` gives another split.
     """
     names = families.to_pylist() if isinstance(families, pa.Array) else families
     sides: list[Split] = []

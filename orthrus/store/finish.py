@@ -1,4 +1,4 @@
-"""What can be written only once all transcripts are there: ids, genes, families, adjacency and the tables."""
+"""The last step of building a store, after all transcripts: ids, genes, families, adjacency and the tables."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +17,14 @@ from orthrus.store.layout import FINDING_SCHEMA, HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA
 from orthrus.store.relations import Genes, adjacency, gene_keys, match_homologs, match_orthologs
 from orthrus.store.similar import Sequences, similar_genes
 
-SPOOL = "rows.parquet"  # the rows as they come, until their families are known
+SPOOL = "rows.parquet"  # the rows in the order of the input, until their families are known
 
 UNMATCHED = "ortholog pairs of a gene that is not in the store, ignored"
 _EXAMPLES_FROM = 100
 
 
 def small_columns(rows: pa.Table) -> pa.Table:
-    """What of ``rows`` is kept in memory while a store is built."""
+    """The columns of ``rows`` that are kept in memory while a store is built."""
     return pa.table(
         {
             "id": rows["transcript_id"].cast(pa.large_string()),
@@ -43,7 +43,7 @@ def write_relations(
     findings: Mapping[str, Findings],
     join_similar: bool,
 ) -> dict[str, Any]:
-    """Write all but codes and ``meta.json`` into ``folder``, where SPOOL is; returns what ``meta.json`` says of it.
+    """Write everything but codes and ``meta.json`` into ``folder``, which has SPOOL; returns entries of ``meta.json``.
 
     ``columns`` are the :func:`small_columns` of all rows, with one dictionary a column. With ``join_similar`` genes of
     similar sequence are of one family (:mod:`orthrus.store.similar`).
@@ -111,7 +111,7 @@ def _indices_in(values: pa.Array, names: list[str]) -> NDArray[np.int32]:
 
 
 def _missing_genes(pairs: pa.Table, genes: Genes) -> list[str]:
-    """The genes of ``pairs`` that are not there, as ``species:gene_id``."""
+    """The genes of ``pairs`` that are missing, as ``species:gene_id``."""
     missing = []
     for side in "ab":
         names = (pairs[f"species_{side}"], pairs[f"gene_id_{side}"])
@@ -140,7 +140,7 @@ def _write_transcripts(
 
 
 def _write_findings(folder: Path, findings: Mapping[str, Findings]) -> dict[str, Any]:
-    """The tables ``dropped`` and ``noted``, by source, and their totals over all sources."""
+    """Write the tables ``dropped`` and ``noted``, by source, and return their totals over all sources."""
     totals = {}
     for name in ("dropped", "noted"):
         tallies: dict[str, Tally] = {source: getattr(findings[source], name) for source in sorted(findings)}

@@ -1,4 +1,4 @@
-"""Transcript ids that are each given once, and their order."""
+"""Unique transcript ids, and their order."""
 
 from bisect import bisect_left
 from typing import NamedTuple
@@ -19,9 +19,9 @@ SHARED = "transcript ids that another species has, written as species:id"
 
 
 class Ids(NamedTuple):
-    """``names`` (n,), distinct, and ``order`` (n,), the rows sorted by them: by bytes, and so by code points.
+    """``names`` (n,), which are distinct, and ``order`` (n,), the rows sorted by them, by code points.
 
-    ``renamed``: the rows, ascending, that had another id, and that id.
+    ``renamed``: the rows, ascending, whose id was changed, with their original id.
     """
 
     names: pa.ChunkedArray
@@ -30,10 +30,10 @@ class Ids(NamedTuple):
 
 
 def make_unique(names: pa.ChunkedArray, species: NDArray[np.integer], species_names: list[str], noted: Tally) -> Ids:
-    """Give each of n transcripts an id of its own; the first of a name keeps it.
+    """Make the ids of n transcripts unique; the first transcript with an id keeps it.
 
-    Another of the same species is suffixed ``_dup1``, ``_dup2``, ..., one of another species qualified, ``species:id``.
-    What is renamed is counted in ``noted``.
+    A later one of the same species gets the suffix ``_dup1``, ``_dup2``, ..., one of another species becomes
+    ``species:id``. ``noted`` counts the changed ids.
     """
     order = _order(names)
     rows, firsts = _repeats(names, order)
@@ -62,7 +62,7 @@ def make_unique(names: pa.ChunkedArray, species: NDArray[np.integer], species_na
 
 
 def as_given(names: pa.ChunkedArray, start: int, renamed: pa.Table) -> pa.Array:
-    """Undo :func:`make_unique` on ``names``, those of rows from ``start`` on."""
+    """Undo :func:`make_unique` for ``names``, the ids of the rows from ``start``."""
     bounds = np.searchsorted(renamed["row"].to_numpy(), [start, start + len(names)])
     here = renamed.slice(bounds[0], bounds[1] - bounds[0])
     mask = np.zeros(len(names), dtype=np.bool_)
@@ -71,7 +71,7 @@ def as_given(names: pa.ChunkedArray, start: int, renamed: pa.Table) -> pa.Array:
 
 
 class _Taken:
-    """The ids that are in use: those given, found by bisection, and the ``new`` ones."""
+    """The ids in use: the given ones, found by bisection, and the ``new`` ones."""
 
     def __init__(self, names: pa.ChunkedArray, order: NDArray[np.int64], new: set[str]) -> None:
         self._names, self._order, self.new = names, order, new
@@ -90,7 +90,7 @@ def _order(names: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _repeats(names: pa.ChunkedArray, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows, ascending, of the names that an earlier row has, and the first such row of each."""
+    """The rows, ascending, whose name occurred before, and the first row with the name of each."""
     same = [np.zeros(1, dtype=np.bool_)]
     for start in range(0, len(order) - 1, _BLOCK):
         block = names.take(pa.array(order[start : start + _BLOCK + 1]))

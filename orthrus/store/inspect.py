@@ -1,4 +1,4 @@
-"""What a store holds, and one transcript with its tracks, for people to read."""
+"""Descriptions for the terminal: the contents of a store, and one transcript with its tracks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ _PAIR_MEANING = {
 
 
 def describe_store(store: TranscriptStore) -> RenderableType:
-    """Tables of a store's species, positive pairs, lengths and families, of what was left out, and of its sources."""
+    """Tables of a store's species, positive pairs, lengths, families, dropped transcripts and sources."""
     meta = store.meta
     pairs = PairIndex(store).count()
     sources = [(source["path"], source["bytes"], source["sha256"][:12]) for source in meta.get("sources", ())]
@@ -47,9 +47,10 @@ def describe_store(store: TranscriptStore) -> RenderableType:
 
 
 def describe_transcript(store: TranscriptStore, transcript_id: str) -> RenderableType:
-    """One transcript: its names, regions and exons, and its sequence with the tracks beneath.
+    """One transcript: its names, regions and exons, and its sequence with the tracks below.
 
-    Positions count from 1 here, ends included. Raises InputError, naming similar ids, if there is no such transcript.
+    Positions count from 1 here, with ends included. Raises InputError, naming similar ids, if there is no such
+    transcript.
     """
     i = store.index_of(transcript_id)
     row = {name: values[0] for name, values in store.transcripts.slice(i, 1).to_pydict().items()}
@@ -74,7 +75,7 @@ def describe_transcript(store: TranscriptStore, transcript_id: str) -> Renderabl
 
 
 def _species_table(store: TranscriptStore) -> Table:
-    """A line a species, the largest first, the smallest ones together."""
+    """One row a species, the largest first, the smallest ones together."""
     names = np.array(store.species_names)
     members, first = store.array("members"), store.array("first")
     isoforms = np.diff(first)
@@ -128,7 +129,7 @@ def _similar_line(joined: Mapping[str, int]) -> str:
 
 
 def _dropped_tables(store: TranscriptStore) -> list[Table]:
-    """Reasons, the most frequent first, each with its source or the number of them."""
+    """The reasons, the most frequent first, each with its source or the number of sources."""
     by_reason: dict[str, list[dict[str, Any]]] = {}
     for row in store.table("dropped").to_pylist():
         by_reason.setdefault(row["reason"], []).append(row)
@@ -144,7 +145,7 @@ def _dropped_tables(store: TranscriptStore) -> list[Table]:
 
 
 def _sequence(codes: Codes, cds_end: int, genetic_code: int) -> Text:
-    """Lines of sequence; beneath, where there is any, the codons' amino acids and the exons' last bases."""
+    """Lines of sequence, and below them the amino acids of codons and the last bases of exons, if any."""
     letters = np.array(list(BASES))[codes & BASE_BITS]
     protein, splice = np.full(len(codes), " "), np.full(len(codes), " ")
     codons = codon_starts(codes)

@@ -12,8 +12,8 @@ import pyarrow as pa
 FORMAT_VERSION = 3
 
 _COPIED_AT_ONCE = 1 << 30  # bytes
-_SAMPLES, _SAMPLE = 16, 1 << 16  # blocks of a file that is sampled, bytes of a block
-SMALL = 1 << 22  # bytes up to which opening a store compares the whole of a file with its checksum, not samples
+_SAMPLES, _SAMPLE = 16, 1 << 16  # number of blocks in a sample, bytes of a block
+SMALL = 1 << 22  # bytes; up to this size, opening a store compares the whole file with its checksum
 
 _STRING = pa.string()
 
@@ -21,7 +21,7 @@ TRANSCRIPT_SCHEMA = pa.schema(
     [
         ("transcript_id", _STRING),
         ("gene_id", _STRING),
-        ("gene_known", pa.bool_()),  # false: no source names the gene, and gene_id is a transcript's
+        ("gene_known", pa.bool_()),  # false: no source names the gene, and gene_id is the id of a transcript
         ("gene_name", _STRING),
         ("species", _STRING),
         ("biotype", _STRING),
@@ -35,7 +35,7 @@ TRANSCRIPT_SCHEMA = pa.schema(
     ]
 )
 ROW_SCHEMA = pa.schema([column for column in TRANSCRIPT_SCHEMA if column.name != "family_id"])
-"""The columns that a transcript brings along; its family follows from all the others."""
+"""The columns of a transcript before its family is known."""
 
 ORTHOLOG_SCHEMA = pa.schema(
     [(name, _STRING) for name in ("species_a", "gene_id_a", "species_b", "gene_id_b", "homology_type")]
@@ -74,12 +74,12 @@ def map_names(path: Path) -> pa.LargeStringArray:
 
 
 def copy_bytes(source: Path, sink: BinaryIO) -> None:
-    """Append a file to ``sink``, from file to file in the kernel where it can do that."""
+    """Append a file to ``sink``, copied by the kernel if possible."""
     with source.open("rb", buffering=0) as stream:
         try:
             while os.copy_file_range(stream.fileno(), sink.fileno(), _COPIED_AT_ONCE):
                 pass
-        except (AttributeError, OSError) as error:  # not this system, or not between these file systems
+        except (AttributeError, OSError) as error:  # not supported by this system or between these file systems
             if stream.seek(0, os.SEEK_CUR) or getattr(error, "errno", None) == errno.ENOSPC:
                 raise
             shutil.copyfileobj(stream, sink)
@@ -87,7 +87,7 @@ def copy_bytes(source: Path, sink: BinaryIO) -> None:
 
 
 def sampled_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's size and of some blocks of it, evenly spaced: what is cut or zeroed in parts shows."""
+    """Hex SHA-256 of the size of a file and of evenly spaced blocks, which detects cut files and zeroed parts."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as stream:

@@ -1,8 +1,8 @@
-"""Shards, stores of some species each, joined into one.
+"""Joins shards, stores of some species each, into one store.
 
-A merged store is the one that a single build of all shards' transcripts, in their order, would give: ids, orthologs and
-families are made anew, from the pairs and groups that each shard kept, also those it had no gene for. Codes are copied
-once, by the kernel; memory is that of :class:`~orthrus.store.builder.StoreBuilder`.
+The merged store equals a single build of the transcripts of all shards, in their order: ids, orthologs and families are
+computed again, from the pairs and groups that each shard kept, also those with genes that the shard lacks. Codes are
+copied once, by the kernel; memory is that of :class:`~orthrus.store.builder.StoreBuilder`.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from orthrus.store.reader import TranscriptStore
 def merge_stores(paths: Sequence[Path], output: Path, overwrite: bool = False) -> TranscriptStore:
     """Join the stores at ``paths`` into one at ``output``, with progress.
 
-    Raises InputError if one of ``paths`` is no store of this format version or is given twice, if their codons begin by
-    different rules, if ``output`` exists and ``overwrite`` is false, or if it cannot be written; ``output`` is then as
-    it was.
+    Raises InputError if one of ``paths`` is not a store of this format version or is given twice, if the stores differ
+    in ``cds_frame``, if ``output`` exists and ``overwrite`` is false, or if it cannot be written; ``output`` is then
+    unchanged.
     """
     resolved = [path.resolve() for path in paths]
     for path in resolved:
@@ -61,25 +61,25 @@ def _together(shards: list[TranscriptStore], *names: str) -> pa.Table:
 
 
 def _findings(shards: list[TranscriptStore]) -> dict[str, Findings]:
-    """Those of all shards' sources, each once: what two shards say in the same words they have of the same table."""
+    """The findings of all shards' sources; equal lines of two shards are from the same table and count once."""
     found: dict[str, Findings] = {}
-    said: set[tuple[Any, ...]] = set()
+    counted: set[tuple[Any, ...]] = set()
     for shard in shards:
         for source, findings in shard.findings().items():
             mine = found.setdefault(source, Findings())
-            for name in ("dropped", "noted") if source else ():  # what is of the store as a whole is found anew
+            for name in ("dropped", "noted") if source else ():  # findings on the store as a whole are computed again
                 tally = getattr(findings, name)
                 for reason, count in tally.counts.items():
                     line = (source, name, reason, count, *tally.examples[reason])
-                    if line not in said:
+                    if line not in counted:
                         getattr(mine, name).add_counted(reason, count, tally.examples[reason])
-                    said.add(line)
+                    counted.add(line)
     found.pop("", None)
     return found
 
 
 def _provenance(shards: list[TranscriptStore]) -> dict[str, Any]:
-    """The shards' sources, each once, and what each shard says of how it was made."""
+    """The sources of the shards, each once, and the provenance of each shard."""
     sources: list[dict[str, Any]] = []
     for shard in shards:
         sources += [source for source in shard.meta.get("sources", ()) if source not in sources]

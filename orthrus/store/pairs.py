@@ -1,7 +1,7 @@
-"""Positive pairs: for each transcript, another of its gene or of an orthologous gene.
+"""Positive pairs: for each transcript, another one of its gene or of an orthologous gene.
 
-All adjacency is flat arrays (compressed rows) of the store, memory-mapped: drawing a partner costs O(1), an index costs
-no memory of its own, and worker processes share its pages.
+The adjacency is in flat, memory-mapped arrays (compressed rows) of the store: drawing a partner costs O(1), an index
+needs no memory of its own, and worker processes share its pages.
 """
 
 from enum import IntEnum
@@ -14,7 +14,7 @@ from orthrus.store.reader import TranscriptStore
 
 
 class PairKind(IntEnum):
-    """What makes two views positive: one transcript seen twice, isoforms of a gene, or transcripts of orthologs."""
+    """The kind of a positive pair: a transcript with itself, isoforms of a gene, or transcripts of orthologs."""
 
     SELF = 0
     SPLICE = 1
@@ -22,7 +22,7 @@ class PairKind(IntEnum):
 
     @property
     def label(self) -> str:
-        """The name by which it is logged and reported."""
+        """The name in logs and reports."""
         return self.name.lower()
 
 
@@ -35,7 +35,7 @@ class Pairs(NamedTuple):
 
 
 class PairIndex:
-    """Isoforms and orthologs of every transcript of a store; ``family`` is its int32 (n,) number a family."""
+    """Isoforms and orthologs of every transcript of a store; ``family``, int32 (n,), has their families."""
 
     def __init__(self, store: TranscriptStore) -> None:
         self._store = store
@@ -50,8 +50,8 @@ class PairIndex:
     def sample(self, base_P: NDArray[np.int64], ortholog_probability: float, generator: np.random.Generator) -> Pairs:
         """Draw a partner for each base transcript.
 
-        Where a base has both, an ortholog is drawn with ``ortholog_probability`` (a gene uniformly, then one of its
-        transcripts) and else another isoform of its gene, uniformly; where it has neither, it is its own partner.
+        If a base has both, an ortholog is drawn with ``ortholog_probability`` (a gene uniformly, then one of its
+        transcripts), and otherwise another isoform of its gene, uniformly. A base with neither is its own partner.
         """
         gene_P = self._gene[base_P]
         isoforms_P = self._first[gene_P + 1] - self._first[gene_P] - 1
@@ -65,7 +65,7 @@ class PairIndex:
         first_P, second_P = generator.random((2, len(base_P)))
         partner_P = np.array(base_P, dtype=np.int64)
 
-        # one of the gene's transcripts but the last, which stands in where that is the base itself
+        # any transcript of the gene except the last, which replaces the base itself
         splice = kind_P == PairKind.SPLICE
         start = self._first[gene_P[splice]]
         chosen = self._members[start + (first_P[splice] * isoforms_P[splice]).astype(np.int64)]
@@ -80,7 +80,7 @@ class PairIndex:
         return Pairs(base_P, partner_P, kind_P)
 
     def count(self) -> dict[str, int]:
-        """Unordered pairs of transcripts by kind; ``self`` counts the transcripts that have no other partner."""
+        """Unordered pairs of transcripts by kind; ``self`` counts the transcripts without another partner."""
         size, degree = np.diff(self._first), np.diff(self._edge)
         source = np.repeat(np.arange(len(size)), degree)
         return {

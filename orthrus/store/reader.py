@@ -1,4 +1,4 @@
-"""A store, opened: everything that grows with the number of transcripts stays on disk, mapped and shared."""
+"""An open store: all data that grow with the number of transcripts stay on disk, memory-mapped and shared."""
 
 import json
 from bisect import bisect_left
@@ -20,10 +20,20 @@ from orthrus.store.layout import FILES, FORMAT_VERSION, SMALL, map_names, sample
 
 
 class TranscriptStore:
-    """Transcripts of a store, by index 0..n-1 in the order of ``transcripts``.
+    """The n transcripts of a store, by index 0 to n - 1 in the order of ``transcripts``; :meth:`open` opens one.
 
-    Coordinates are 0-based, half-open, on the mature mRNA; the CDS includes the stop codon. Arrays are read-only maps.
-    A store is pickled as its path, so that a worker process maps the same pages.
+    Coordinates are 0-based, half-open, on the mature mRNA; the CDS includes the stop codon. Arrays are read-only memory
+    maps. A store is pickled as its ``path``, so that worker processes map the same pages. ``meta`` is the content of
+    its ``meta.json``.
+
+    Examples:
+        >>> import orthrus
+        >>> store = orthrus.TranscriptStore.open("stores/demo")
+        >>> i = store.index_of("NM_000039")
+        >>> store.sequence(i)[:9], store.tracks(i).shape, store.cds[i].tolist()
+        ('AGAGACTGC', (6, 899), [38, 842])
+        >>> len(store), store.transcripts.num_rows, sorted(set(store.column("species")))
+        (2127, 2127, ['chimp', 'gorilla', 'human', 'orangutan'])
     """
 
     def __init__(self, path: Path, meta: dict[str, Any]) -> None:
@@ -34,8 +44,8 @@ class TranscriptStore:
     def open(cls, path: str | Path) -> "TranscriptStore":
         """Open the store at ``path``.
 
-        Files of up to 4 MB are compared with their checksums, larger ones by samples, which takes some hundredths of a
-        second. Raises InputError if there is none, if it is incomplete or damaged, or of another format version.
+        Files of up to 4 MB are compared with their checksums, larger ones by samples, which takes some 10 ms. Raises
+        InputError if there is no store, or if it is incomplete, damaged, or of another format version.
         """
         store = cls._mapped(Path(path))
         store._compare(whole=False)
@@ -45,7 +55,7 @@ class TranscriptStore:
     def _mapped(cls, path: Path) -> "TranscriptStore":
         if not (path / "meta.json").is_file():
             what = "no such folder" if not path.exists() else "it holds no meta.json"
-            raise InputError(f"{path} is no transcript store: {what}. Make one with `orthrus prepare`.")
+            raise InputError(f"{path} is not a transcript store: {what}. Make one with `orthrus prepare`.")
         try:
             meta = json.loads((path / "meta.json").read_text())
             version = meta["format_version"]
@@ -60,9 +70,7 @@ class TranscriptStore:
             )
         for key, kind in {"species": list, "counts": dict, "dropped": dict, "warnings": list}.items():
             if not isinstance(meta.get(key), kind):
-                raise InputError(
-                    f"{path / 'meta.json'} has no {key} that can be used; copy or prepare the store again."
-                )
+                raise InputError(f"{path / 'meta.json'} has no usable {key}; copy or prepare the store again.")
         for name, size in sizes.items():
             found = (path / name).stat().st_size if (path / name).is_file() else None
             if found != size:
@@ -81,16 +89,16 @@ class TranscriptStore:
 
     @cached_property
     def transcripts(self) -> pa.Table:
-        """One row a transcript, columns as in :data:`orthrus.store.TRANSCRIPT_SCHEMA`, read whole."""
+        """The table of transcripts, with the columns of :data:`orthrus.store.TRANSCRIPT_SCHEMA`, read whole."""
         return self.table("transcripts")
 
     @cached_property
     def orthologs(self) -> pa.Table:
-        """Ortholog gene pairs, columns as in :data:`orthrus.store.ORTHOLOG_SCHEMA`, both genes in the store."""
+        """Ortholog gene pairs (:data:`orthrus.store.ORTHOLOG_SCHEMA`) with both genes in the store."""
         return self.table("orthologs")
 
     def findings(self) -> dict[str, Findings]:
-        """What was dropped and noted, by source."""
+        """The dropped and the noted transcripts, by source."""
         found: dict[str, Findings] = {}
         for name in ("dropped", "noted"):
             for row in self.table(name).to_pylist():
@@ -99,11 +107,11 @@ class TranscriptStore:
         return found
 
     def table(self, name: str) -> pa.Table:
-        """A table of the store by the name of its file, such as ``dropped``."""
+        """A table of the store by the ``name`` of its file, such as ``dropped``."""
         return pq.read_table(self.path / f"{name}.parquet", memory_map=True)
 
     def array(self, name: str) -> NDArray[Any]:
-        """An array of the store by the name of its file, such as ``members``, mapped."""
+        """An array of the store by the ``name`` of its file, such as ``members``, memory-mapped."""
         return np.asarray(np.load(self.path / "arrays" / f"{name}.npy", mmap_mode="r"))
 
     @cached_property
@@ -123,7 +131,7 @@ class TranscriptStore:
 
     @property
     def species_names(self) -> list[str]:
-        """The species, in the order in which they came."""
+        """The species, in their order in the input."""
         names: list[str] = self.meta["species"]
         return names
 
@@ -150,7 +158,7 @@ class TranscriptStore:
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """Where each transcript begins in :attr:`all_codes`, and their end, int64 (n + 1,)."""
+        """Where each transcript begins in :attr:`all_codes`, and where the last one ends, int64 (n + 1,)."""
         return self.array("offsets")
 
     @cached_property
@@ -163,12 +171,12 @@ class TranscriptStore:
         return np.asarray(np.memmap(self.path / "codes.u8", dtype=np.uint8, mode="r"))
 
     def column(self, name: str) -> list[Any]:
-        """A column of ``transcripts`` as a list of n Python values."""
+        """The column called ``name`` of :attr:`transcripts` as a list of n Python values."""
         values: list[Any] = self.transcripts.column(name).to_pylist()
         return values
 
     def index_of(self, transcript_id: str) -> int:
-        """Index of a transcript, by bisection of the sorted ids; raises InputError, naming similar ids, without one."""
+        """The index of the transcript with this ``transcript_id``; raises InputError naming similar ids without one."""
         place = self._place(transcript_id)
         if place < len(self) and self._id_at(place) == transcript_id:
             return int(self._id_order[place])
@@ -176,10 +184,10 @@ class TranscriptStore:
         following = map(self._id_at, range(self._place(stem), len(self)))
         near = [name for name in islice(following, 3) if name.startswith(stem)]
         near = near or list(map(self._id_at, range(min(3, len(self)))))
-        raise InputError(f"no transcript {transcript_id!r} in {self.path}; it holds, for example, {', '.join(near)}")
+        raise InputError(f"no transcript {transcript_id!r} in {self.path}; it has, for example, {', '.join(near)}")
 
     def _place(self, name: str) -> int:
-        """How many ids sort before ``name``."""
+        """The number of ids that sort before ``name``."""
         return bisect_left(range(len(self)), name, key=self._id_at)
 
     def _id_at(self, place: int) -> str:
@@ -199,14 +207,14 @@ class TranscriptStore:
         return coding.tracks(self.codes(i), n_tracks)
 
     def verify(self) -> None:
-        """Compare every file with its checksum; raises InputError naming the first that differs."""
+        """Compare every file with its checksum; raises InputError naming the first file that differs."""
         self._compare(whole=True)
 
     def _compare(self, whole: bool) -> None:
         """Compare files with their checksums, large ones by samples unless ``whole``."""
         for name in FILES:
-            said = self.meta["files"][name]
-            sampled = not whole and said["bytes"] > SMALL
+            expected = self.meta["files"][name]
+            sampled = not whole and expected["bytes"] > SMALL
             key, found = ("sampled_sha256", sampled_sha256) if sampled else ("sha256", sha256)
-            if key in said and found(self.path / name) != said[key]:
+            if key in expected and found(self.path / name) != expected[key]:
                 raise InputError(f"{self.path / name} does not match its checksum; copy or prepare the store again.")

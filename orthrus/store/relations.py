@@ -1,6 +1,6 @@
-"""Genes of a store and what joins them: orthologs, homologs, and the positive pairs that follow.
+"""Genes of a store and their relations: orthologs, homologs, and the adjacency of positive pairs.
 
-Everything is done on whole columns. Shapes: n transcripts, G genes, E directed edges between orthologous genes.
+Whole columns are processed at once. Shapes: n transcripts, G genes, E directed edges between orthologous genes.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ Numbers = NDArray[np.int64]
 
 
 class Genes:
-    """G distinct genes; ``keys`` are ``species<tab>gene_id``, as :func:`gene_keys` makes them."""
+    """G distinct genes; ``keys`` are ``species<tab>gene_id``, from :func:`gene_keys`."""
 
     def __init__(self, keys: pa.StringArray) -> None:
         self.keys = keys
@@ -34,12 +34,12 @@ class Genes:
         return pc.is_in(species, value_set=pc.unique(self.species))
 
     def find(self, species: pa.ChunkedArray, gene_id: pa.ChunkedArray) -> Numbers:
-        """Numbers of genes by name (:func:`orthrus.genome.names.find`), -1 for those that are not here."""
+        """Numbers of genes by name (:func:`orthrus.genome.names.find`), -1 for unknown genes."""
         found = names.find(gene_id, self.gene_id, (species, self.species))
         return np.asarray(pc.fill_null(found, -1), dtype=np.int64)
 
     def copies(self) -> Numbers:
-        """Edges (E, 2) between ids of one gene: of other versions, and of its pseudoautosomal copy."""
+        """Edges (E, 2) between ids of one gene: those of other versions, and of its pseudoautosomal copy."""
         keys = gene_keys(self.species, names.one_gene(self.gene_id))
         return star_edges(np.arange(len(self)), pa.chunked_array([keys]))
 
@@ -50,9 +50,9 @@ def gene_keys(species: pa.ChunkedArray, gene_id: pa.ChunkedArray) -> pa.ChunkedA
 
 
 class Orthologs(NamedTuple):
-    """``matched`` pairs, under the ids of the store, their genes, ``edges`` (E, 2), and the ``unmatched`` pairs.
+    """``matched`` pairs with the ids of the store, their ``edges`` (E, 2) between genes, and ``unmatched`` pairs.
 
-    Unmatched are those that lack a gene but not both species.
+    Unmatched pairs have a gene that is not in the store, and at least one species that is.
     """
 
     matched: pa.Table
@@ -61,7 +61,7 @@ class Orthologs(NamedTuple):
 
 
 def match_orthologs(pairs: pa.Table, genes: Genes) -> Orthologs:
-    """Find the genes of ``pairs``. Each pair is kept once, and sorted, whatever the order it came in."""
+    """Find the genes of ``pairs``. Each pair is kept once, and the pairs are sorted."""
     pairs = pairs.select(ORTHOLOG_SCHEMA.names).cast(ORTHOLOG_SCHEMA)
     sides = {side: genes.find(pairs[f"species_{side}"], pairs[f"gene_id_{side}"]) for side in "ab"}
     known = (sides["a"] >= 0) & (sides["b"] >= 0)
@@ -76,7 +76,7 @@ def match_orthologs(pairs: pa.Table, genes: Genes) -> Orthologs:
 
 
 class Homologs(NamedTuple):
-    """``rows`` of the store's species, ``edges`` (E, 2) that join genes of a group, how many genes are ``unknown``."""
+    """``rows`` of the store's species, ``edges`` (E, 2) that join genes of a group, the number of ``unknown`` genes."""
 
     rows: pa.Table
     edges: Numbers
@@ -84,7 +84,7 @@ class Homologs(NamedTuple):
 
 
 def match_homologs(homologs: pa.Table, genes: Genes) -> Homologs:
-    """Find the genes of gene groups. Each row is kept once, and sorted, but for those of other species."""
+    """Find the genes of gene groups. Rows of other species are dropped; each other row is kept once, sorted."""
     homologs = homologs.select(HOMOLOG_SCHEMA.names).cast(HOMOLOG_SCHEMA)
     rows = _distinct(homologs.filter(genes.may_have(homologs["species"])))
     gene = genes.find(rows["species"], rows["gene_id"])
@@ -100,9 +100,9 @@ def _distinct(table: pa.Table) -> pa.Table:
 
 
 def adjacency(gene: NDArray[np.int32], n_genes: int, orthologs: Numbers) -> dict[str, NDArray[np.integer]]:
-    """The arrays that positive pairs are drawn from: members, first, neighbours, edge (see :mod:`orthrus.store`).
+    """The arrays to draw positive pairs from: members, first, neighbours, edge (see :mod:`orthrus.store`).
 
-    ``gene`` (n,) is each transcript's, ``orthologs`` (E', 2) pairs of genes, which hold in both directions.
+    ``gene`` (n,) has the gene of each transcript, ``orthologs`` (E', 2) pairs of genes, used in both directions.
     """
     members = np.argsort(gene, kind="stable").astype(np.int32)
     first = np.searchsorted(gene[members], np.arange(n_genes + 1))

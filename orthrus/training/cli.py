@@ -37,7 +37,7 @@ from orthrus.training.checkpoint_files import newest_valid
 from orthrus.training.module import Pretraining
 from orthrus.training.provenance import compare_ranks, describe_store
 from orthrus.training.recipe import KEY as RECIPE_KEY
-from orthrus.training.recipe import keep_recipe, refuse_or_tell_changes
+from orthrus.training.recipe import keep_recipe, refuse_or_report_changes
 from orthrus.training.stop import ready_to_leave
 
 _SMALLEST = sys.float_info.min
@@ -198,7 +198,7 @@ class OrthrusCLI(LightningCLI):
             before = checkpoint_entry(checkpoint, RECIPE_KEY)
             if before is not None:
                 now = yaml.safe_load(recipe_text(self._parser(self.subcommand), self.config.fit))
-                refuse_or_tell_changes(before, now, Path(checkpoint))
+                refuse_or_report_changes(before, now, Path(checkpoint))
         elif self.model.total_steps:
             self.trainer.validate(self.model, self.datamodule, verbose=False)
 

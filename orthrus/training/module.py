@@ -1,4 +1,4 @@
-"""The LightningModule of pretraining: tracks on the device, encoder, objective, and what validation reports.
+"""The LightningModule of pretraining: tracks on the device, encoder, objective, and validation metrics.
 
 V = 2N views of N pairs, R some of those rows, L positions, T tokens, D features.
 """
@@ -25,7 +25,7 @@ from orthrus.objectives.geometry import retrieval_top1
 from orthrus.training.optim import parameter_groups, warmup_cosine
 from orthrus.training.pair_geometry import PairGeometry
 
-MAX_LEARNING_RATE = 1000.0  # far beyond what trains, within what float32 parameters can take a step of
+MAX_LEARNING_RATE = 1000.0  # far above any useful rate, and below the overflow of float32 parameters
 
 
 class Pretraining(LightningModule):
@@ -34,16 +34,16 @@ class Pretraining(LightningModule):
     Args:
         encoder: the network to train.
         objective: the terms that are minimised, by the name under which each is logged.
-        chunk_rows: views that the encoder sees at a time, for batches beyond the memory of a device (GradCache; Gao et
-            al. 2021, arXiv 2101.06983): a pass that keeps representations alone, then a second one, with the same
-            random state, as the gradient reaches each chunk. The gradient is that of the batch at once, for one more
-            forward pass. None: all at once.
-        compile_encoder: run the encoder's layers through torch.compile; the scans between stay as they are.
-        learning_rate: of AdamW, after warm-up.
+        chunk_rows: number of views that the encoder processes at a time, for batches that exceed the memory of a device
+            (GradCache; Gao et al. 2021, arXiv 2101.06983). A first pass keeps only the representations; a second one,
+            with the same random state, runs when the gradient reaches each chunk. The gradient is that of the whole
+            batch, at the cost of one more forward pass. None: all views at once.
+        compile_encoder: compile the encoder's layers with torch.compile; the scans between them are not compiled.
+        learning_rate: learning rate of AdamW after warm-up.
         encoder_decay: weight decay of the encoder's matrices.
         head_decay: weight decay of the heads' matrices. Biases, norms, embeddings, learned temperatures, ``A_log`` and
             ``D`` never decay.
-        warmup_steps: linear rise of the learning rate; a cosine then falls to 0 at ``trainer.max_steps``.
+        warmup_steps: steps of the linear rise of the learning rate; a cosine then falls to 0 at ``trainer.max_steps``.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Pretraining(LightningModule):
         self.geometry = PairGeometry()
 
     def setup(self, stage: str) -> None:
-        """Raises InputError for a term that has nothing to predict, or that does not fit the encoder."""
+        """Raise InputError for a term that has nothing to predict, or that does not fit the encoder."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, PairDataModule):
             self.encoder.cds_frame = data.cds_frame
@@ -110,17 +110,19 @@ class Pretraining(LightningModule):
                 f"model.objective.{name} predicts single bases, and the encoder's stem is {stem.name!r}: use"
                 " orthrus.objectives.NextTokenTerm, or stem: base"
             )
-        if getattr(data, term.asked_by, None) == 0:
+        if getattr(data, term.data_setting, None) == 0:
             raise InputError(
-                f"model.objective.{name} predicts what data.{term.asked_by} hides, which is 0: make it, say, 0.15"
+                f"model.objective.{name} predicts what data.{term.data_setting} hides, which is 0: make it, say, 0.15"
                 " or leave the term out"
             )
 
     def forward(self, batch: PairBatch) -> Encoded:
-        """Both views of a batch, encoded, and read at single positions."""
+        """Both views of a batch, encoded, with the sums of the terms over single positions."""
         rows = len(batch.lengths_V)
         views = (batch.codes_VL, batch.targets_VL, batch.lengths_V)
-        if rows == 0:  # one blank row, left out below: every parameter gets a gradient, for which other ranks wait
+        if (
+            rows == 0
+        ):  # one blank row, dropped below, so that every parameter has a gradient, which other ranks wait for
             views = (batch.codes_VL.new_zeros(1, 1), batch.targets_VL.new_zeros(1, 1), batch.lengths_V.new_ones(1))
         again = self.chunk_rows is not None and torch.is_grad_enabled()
         encode = partial(checkpoint, self._encode, use_reentrant=False) if again else self._encode
@@ -135,7 +137,7 @@ class Pretraining(LightningModule):
 
     def _encode(self, codes_RL: Tensor, targets_RL: Tensor, lengths_R: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Representations (R, D) of some rows and the objective's sums over their positions."""
-        # On a GPU the padding stays: to know the longest the host would wait for the device.
+        # On a GPU the padding stays, because reading the longest length would make the host wait for the device.
         longest = int(lengths_R.max()) if lengths_R.device.type == "cpu" else codes_RL.shape[1]
         tracks_RCL = codes_to_tracks(codes_RL[:, :longest], self.encoder.n_tracks)
         hidden_RTD = self.encoder(tracks_RCL, lengths_R)
@@ -144,7 +146,7 @@ class Pretraining(LightningModule):
         return mean_pool(hidden_RTD, tokens_R), sums
 
     def scores(self, batch: PairBatch, step: float = math.inf) -> tuple[dict[str, Tensor], Encoded]:
-        """The objective on a batch of N pairs, weighted as at a step, and ``retrieval_top1`` within a rank's batch."""
+        """The objective on a batch of N pairs, weighted as at ``step``, and ``retrieval_top1`` within the batch."""
         encoded = self(batch)
         view0_ND, view1_ND = encoded.representation_VD.detach().chunk(2)
         hits_2N = retrieval_top1(view0_ND, view1_ND, encoded.family_N).float()
@@ -152,7 +154,7 @@ class Pretraining(LightningModule):
         return self.objective(encoded, step) | {"retrieval_top1": retrieval}, encoded
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
-        """The objective on a batch of N pairs; what is logged is of all ranks."""
+        """The objective on a batch of N pairs; the logged values are means over ranks."""
         scores, _ = self.scores(batch, self.trainer.global_step)
         means = mean_over_ranks(scores)
         on_bar = ("loss", "retrieval_top1")
@@ -162,9 +164,9 @@ class Pretraining(LightningModule):
         return scores["loss"]
 
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
-        """The objective on a batch of N pairs; their embeddings are kept for the geometry of the whole set."""
+        """The objective on a batch of N pairs; the embeddings are kept for the geometry of the whole set."""
         scores, encoded = self.scores(batch)
-        scores.pop("retrieval_top1")  # within a batch; the whole set's is reported
+        scores.pop("retrieval_top1")  # that is within a batch; retrieval over the whole set is reported
         self.log_dict(
             {f"val/{name}": value for name, value in scores.items() if not name.endswith("_weight")},
             on_epoch=True,
@@ -176,13 +178,13 @@ class Pretraining(LightningModule):
         self.geometry.update(view0_ND, view1_ND, length1_N, batch.pair_kind_N, batch.family_N)
 
     def on_validation_epoch_end(self) -> None:
-        """How partners lie to one another in the embedding."""
+        """Log the geometry of the pairs in the embedding."""
         self.log_dict({f"val/{name}": value for name, value in self.geometry.compute().items()})
         self.geometry.reset()
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole run; raises InputError where ``trainer.max_steps`` is not set."""
+        """Steps of the whole run; raises InputError if ``trainer.max_steps`` is not set."""
         if self.trainer.max_steps < 1:
             raise InputError(
                 "trainer.max_steps is not set; the learning rate falls to 0 over it: set it to, say, 20000"
@@ -197,7 +199,7 @@ class Pretraining(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Rate and decay are the recipe's, also where the optimiser comes from a checkpoint of another recipe."""
+        """Set rate and decay from the recipe, also if the optimiser comes from a checkpoint of another recipe."""
         scheduler: Any = self.lr_schedulers()
         decay = dict(zip(("encoder", "heads"), self._decay, strict=True))
         groups = scheduler.optimizer.param_groups
@@ -208,5 +210,5 @@ class Pretraining(LightningModule):
             group["weight_decay"] = decay.get(group["name"], 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the encoder's shape, so that it can be rebuilt from the checkpoint alone, and the frame it has read."""
+        """Store the encoder's configuration, to rebuild it from the checkpoint, and the reading frame of its data."""
         checkpoint["orthrus"] = {"encoder": self.encoder.config, "cds_frame": self.encoder.cds_frame}

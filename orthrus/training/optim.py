@@ -1,4 +1,4 @@
-"""AdamW with decay where it belongs, warm-up and cosine."""
+"""Parameter groups of AdamW, and a schedule of warm-up and cosine."""
 
 import math
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import nn
 
-_NO_DECAY = ("A_log", "D")  # of the state-space model: decay would pull its time scales towards one another
+_NO_DECAY = ("A_log", "D")  # of the state-space model: decay would make its time scales equal
 
 
 def parameter_groups(
     encoder: nn.Module, heads: nn.Module, encoder_decay: float, head_decay: float
 ) -> list[dict[str, Any]]:
-    """AdamW groups: encoder weights, head weights, and all that must not decay.
+    """AdamW groups: encoder weights, head weights, and parameters without decay.
 
-    No decay on ``A_log``, ``D``, biases, norms and embeddings: everything of one dimension, and these by name.
+    ``A_log``, ``D``, biases, norms and embeddings do not decay.
     """
     decayed: dict[str, list[nn.Parameter]] = {"encoder": [], "heads": []}
     free: list[nn.Parameter] = []

@@ -1,4 +1,4 @@
-"""How partners lie to one another in the embedding of a whole validation set. M pairs of all ranks, D features."""
+"""The geometry of pairs in the embedding of a whole validation set. M pairs of all ranks, D features."""
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,9 @@ class PairGeometry(Metric):
     ``compute()`` gives, over all pairs and by kind (``_splice``, ``_ortholog``, ``_self``):
 
     - ``retrieval_top1``: the share of first views whose nearest second view by cosine, among those of other families
-      whose length is within 10 % of the partner's, is their partner. Length tells nothing apart, and the number of
-      candidates depends on the validation set alone, not on batches or ranks;
-    - ``retrieval_chance``: what guessing would give, the mean of 1 / candidates;
+      whose length is within 10 % of the partner's, is their partner. Length gives no partner away, and the number of
+      candidates depends only on the validation set, not on batches or ranks;
+    - ``retrieval_chance``: the expected value for a random choice, the mean of 1 / candidates;
     - ``alignment``: mean squared distance of partners on the unit sphere;
 
     and over the first views ``uniformity`` (Wang & Isola 2020) and ``effective_rank`` (Roy & Vetterli 2007).
@@ -42,7 +42,7 @@ class PairGeometry(Metric):
     def update(
         self, view0_ND: Tensor, view1_ND: Tensor, length1_N: Tensor, pair_kind_N: Tensor, family_N: Tensor
     ) -> None:
-        """Take in N pairs; ``length1_N`` is nt of the second views."""
+        """Add N pairs; ``length1_N`` has the lengths of the second views, nt."""
         self.view0.append(view0_ND.float())
         self.view1.append(view1_ND.float())
         self.length1.append(length1_N)
@@ -50,7 +50,7 @@ class PairGeometry(Metric):
         self.family.append(family_N)
 
     def compute(self) -> dict[str, Tensor]:
-        """The named measures."""
+        """The measures by name."""
         view0_MD, view1_MD, length1_M, kind_M, family_M = (
             state if isinstance(state, Tensor) else torch.cat(state)
             for state in (self.view0, self.view1, self.length1, self.kind, self.family)
@@ -74,7 +74,7 @@ class PairGeometry(Metric):
 
 
 def retrieve(view0_MD: Tensor, view1_MD: Tensor, length1_M: Tensor, family_M: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether each first view has its partner as nearest among like lengths, bool (M,), and of how many candidates.
+    """Whether each first view's nearest second view of similar length is its partner, (M,), and how many candidates.
 
     A tie is a miss, so collapsed embeddings retrieve nothing.
     """

@@ -1,4 +1,4 @@
-"""What a run is made from: a store, and one recipe on every rank."""
+"""The inputs of a run: a store, and the same recipe on every rank."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from orthrus.store import TranscriptStore
 
 
 def describe_store(path: str) -> dict[str, Any]:
-    """One checksum over those of all the store's files, and its counts."""
+    """One checksum over the checksums of all files of the store, and its counts."""
     store = TranscriptStore.open(path)
     files = {name: file["sha256"] for name, file in store.meta["files"].items()}
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
@@ -36,7 +36,7 @@ def compare_ranks(trainer: Trainer, mine: Any) -> None:
 
 
 def differences(one: Any, other: Any, key: str = "") -> list[tuple[str, Any, Any]]:
-    """(dotted key, value in one, value in the other) of what differs between two nested dictionaries."""
+    """The differences of two nested dictionaries: (dotted key, value in one, value in the other)."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         found = []
         for name in [*one, *(name for name in other if name not in one)]:

@@ -1,4 +1,4 @@
-"""The recipe that a checkpoint was trained by, and what of it may be changed when a run goes on from there."""
+"""The recipe that a checkpoint was trained with, and the changes that are allowed when a run is resumed."""
 
 import logging
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ KEY = "recipe"  # of a checkpoint
 
 _log = logging.getLogger(__name__)
 
-# A prefix of dotted keys: what they say may change, and the new value counts from there on.
+# Prefixes of dotted keys whose values may change; the new value applies from then on.
 _APPLIED = (
     *("model.learning_rate", "model.warmup_steps", "model.encoder_decay", "model.head_decay"),
     *("model.chunk_rows", "model.compile_encoder", "model.encoder.init_args.gradient_checkpointing"),
@@ -23,20 +23,20 @@ _APPLIED = (
     "data.num_workers",
 )
 _STARTS = ("trainer.default_root_dir", "checkpoint.dirpath", "gradients.run_folder", "resume", "ckpt_path", "config")
-_ELSEWHERE = ("data",)  # compared with what the batches were drawn from, which can be allowed to change
+_ELSEWHERE = ("data",)  # the data module compares these itself, and can allow changes
 _FIXED = ("trainer.accumulate_grad_batches",)
 
 
-def refuse_or_tell_changes(before: Mapping[str, Any], now: Mapping[str, Any], checkpoint: Path) -> list[str]:
-    """Log what differs between the recipe of a checkpoint and that of this run, and return it, a line each.
+def refuse_or_report_changes(before: Mapping[str, Any], now: Mapping[str, Any], checkpoint: Path) -> list[str]:
+    """Log the differences between the recipe of a checkpoint and that of this run, and return them, one a line.
 
-    Raises InputError, naming all of it, for what may not change: what the checkpoint's state was made by.
+    Raises InputError, naming all of them, for changes that do not fit the state in the checkpoint.
     """
     changed, refused = [], []
     for key, old, new in differences(before, now):
         if _within(key, _STARTS) or _is_new_option(key, before):
             continue
-        line = _told(key, old, new)
+        line = _describe(key, old, new)
         if _within(key, _FIXED) or not _within(key, (*_APPLIED, *_ELSEWHERE)):
             refused.append(line)
         elif not _within(key, _ELSEWHERE) or _within(key, _APPLIED):
@@ -52,7 +52,7 @@ def refuse_or_tell_changes(before: Mapping[str, Any], now: Mapping[str, Any], ch
 
 
 def keep_recipe(text: str, path: Path, step: int) -> None:
-    """Write the recipe of a run to ``path``, keeping another one that was there under the step that it led to."""
+    """Write the recipe of a run to ``path``; a different earlier recipe is kept under the step that it led to."""
     before = path.read_text(encoding="utf-8") if path.exists() else None
     if before is not None and step and yaml.safe_load(before) != yaml.safe_load(text):
         write_text(before, path.with_name(f"config.until-step-{step:08d}.yaml"))
@@ -64,7 +64,7 @@ def _within(key: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def _is_new_option(key: str, before: Mapping[str, Any]) -> bool:
-    """Whether an earlier version of this program had no such option, whose default is then what it did."""
+    """Whether the option is newer than the recipe, so that its default is what the earlier version did."""
     *parents, name = key.split(".")
     for parent in parents:
         before = before.get(parent) or {}
@@ -73,7 +73,7 @@ def _is_new_option(key: str, before: Mapping[str, Any]) -> bool:
     return name not in before and parents[-1:] != ["objective"]
 
 
-def _told(key: str, old: Any, new: Any) -> str:
+def _describe(key: str, old: Any, new: Any) -> str:
     parent, _, name = key.rpartition(".")
     if parent == "model.objective" and (old is None or new is None):
         return f"the term {name} was {'added' if old is None else 'removed'}"

@@ -1,4 +1,4 @@
-"""Signals that ask training to stop once the step at hand is finished and saved.
+"""Signals that stop training after the current step is finished and saved.
 
 =========  ============================================================  =====================================
 signal     from                                                          exit status once the step is saved
@@ -27,13 +27,13 @@ _AT_THE_START = {signal.SIGTERM: 143, signal.SIGUSR1: REQUEUE_STATUS, signal.SIG
 
 
 class StopSignals:
-    """Notes that a signal came: ``number``, 0 for none. A handler does nothing more, since it may run anywhere."""
+    """Records a signal in ``number``, 0 for none. The handler does nothing else, because it may run at any point."""
 
     def __init__(self) -> None:
         self.number = 0
 
     def listen(self) -> None:
-        """Take the signals, where this is the main thread; Lightning restores the former handlers in the end."""
+        """Install the handlers, in the main thread; Lightning restores the former handlers at the end."""
         _handle(EXIT_STATUS, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -44,12 +44,12 @@ class StopSignals:
 
 
 @contextmanager
-def ready_to_leave(told: str = "before the first step; there is nothing to save") -> Iterator[None]:
-    """Ends the process in good order, with the status that says what to do and a line, if a signal comes."""
+def ready_to_leave(message: str = "before the first step; there is nothing to save") -> Iterator[None]:
+    """On a signal, print a line with ``message`` and end the process with the status of the signal."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        _handle(_AT_THE_START, signal.SIG_IGN)  # the end is on its way
-        os.write(2, f"stopped by {signal.Signals(number).name} {told}\n".encode())
+        _handle(_AT_THE_START, signal.SIG_IGN)  # further signals are ignored
+        os.write(2, f"stopped by {signal.Signals(number).name} {message}\n".encode())
         raise SystemExit(_AT_THE_START[signal.Signals(number)])
 
     former = {number: signal.getsignal(number) for number in _AT_THE_START}

@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import torch
 import yaml
 
 from orthrus.cli import main
 from orthrus.cli.parser import build_parser, check_names
 from orthrus.cli.table import COMMANDS
-from orthrus.nn.encoder import MambaEncoder
-from orthrus.prepare import load_spec, prepare
+from orthrus.prepare import load_spec
 from orthrus.probe.tasks import read_task
 from orthrus.study.spec import read_study
+from tests.docs.conftest import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 PAGES = [
     *sorted(REPOSITORY.glob("*.md")),
     *sorted(REPOSITORY.glob("docs/*.md")),
@@ -62,26 +60,6 @@ BLOCKS = [block for path in PAGES for block in blocks_of(path)]
 
 def of(*languages: str) -> list[Block]:
     return [block for block in BLOCKS if block.language in languages]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder as the demo leaves it, but for the training: a store, and the checkpoint of a small encoder."""
-    folder = tmp_path_factory.mktemp("demo")
-    prepare("prepare/demo", folder / "stores/demo", workers=1)
-    encoder = MambaEncoder(d_model=8, n_layers=1)
-    state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
-    checkpoint = folder / "runs/demo/checkpoints/last.ckpt"
-    checkpoint.parent.mkdir(parents=True)
-    torch.save({"state_dict": state, "orthrus": {"encoder": encoder.config}}, checkpoint)
-    for fasta in sorted((REPOSITORY / "data/demo").glob("*.fa.gz")):
-        copy = folder / fasta.relative_to(REPOSITORY)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        records = gzip.decompress(fasta.read_bytes()).split(b">")[:11]
-        copy.write_bytes(gzip.compress(b">".join(records)))  # ten transcripts
-        table = fasta.name.replace(".fa.gz", ".tsv.gz")
-        (copy.parent / table).symlink_to(fasta.parent / table)
-    return folder
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in of("python")}))

@@ -185,7 +185,7 @@ def test_a_damaged_part_of_an_interrupted_run_is_made_anew(
     else:
         part.write_bytes({"empty": b"", "cut": content[:-30], "flipped": content}[damage])
     run(checkpoint, store, output)
-    assert f"{part}, which an earlier run left, is damaged" in caplog.text
+    assert f"{part} of an earlier run is damaged" in caplog.text
     assert pq.read_table(output).equals(pq.read_table(tmp_path / "whole.parquet"))
 
 

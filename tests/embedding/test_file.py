@@ -88,7 +88,7 @@ def test_a_truncated_file_is_an_error(write_parquet):
 
 def test_metadata_that_is_no_json_is_an_error(write_parquet):
     path = write_parquet(b"{", transcript_id=IDS, embedding=[[1.0]] * 3)
-    with pytest.raises(InputError, match=re.escape("'orthrus' metadata is no JSON")):
+    with pytest.raises(InputError, match=re.escape("'orthrus' metadata is not JSON")):
         read_embeddings(path)
 
 

@@ -189,7 +189,7 @@ def test_another_encoder_is_refused(
     assert not (tmp_path / "n.tsv").exists()
     (embedded / "encoder").rename(embedded / "moved")
     assert main(["neighbours", *args]) == 2
-    assert "say with --model where it is" in " ".join(capsys.readouterr().err.split())
+    assert "give its place with --model" in " ".join(capsys.readouterr().err.split())
     (embedded / "moved").rename(embedded / "encoder")
 
 
@@ -218,4 +218,4 @@ def test_queries_without_the_annotation_of_the_candidates_are_warned_of(caplog: 
     warn_of_other_annotation(bare, bare)
     assert not caplog.records
     warn_of_other_annotation(bare, coding)
-    assert "1 of 2 queries have no CDS, as 100 % of what is searched have" in caplog.text
+    assert "1 of 2 queries have no CDS, and 100 % of the candidates have one" in caplog.text

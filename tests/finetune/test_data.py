@@ -60,7 +60,7 @@ def test_splits_and_targets_are_the_probes(store: TranscriptStore, task: Task) -
 def test_bad_input(store: TranscriptStore, task: Task, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="token_budget is 0"):
         LabelledDataModule(str(task("value", "regression")), str(store.path), token_budget=0)
-    with pytest.raises(InputError, match="no transcript store"):
+    with pytest.raises(InputError, match="not a transcript store"):
         LabelledDataModule(str(task("value", "regression")), str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="not a number"):
         LabelledDataModule(str(task("class", "regression")), str(store.path))

@@ -50,7 +50,7 @@ def test_a_splice_track_without_the_last_base_leaves_exons_unknown(tmp_path):
         ({"seq": ["A"]}, "no column 'sequence'; it has seq"),
         ({"sequence": ["ACGT", "AC"], "cds": [[0, 0, 0, 1], [0]]}, "row 1: cds has 1 values for 2 nt"),
         ({"sequence": ["ACGT"], "splice": [[0, 0, 0, 2]]}, "row 0: splice has 4 values"),
-        ({"sequence": ["ACGT", ""]}, "row 1: no sequence"),
+        ({"sequence": ["ACGT", ""]}, "row 1: the row has no sequence"),
         ({"sequence": ["MKLV?"]}, "row 0: letter"),
     ],
 )

@@ -80,7 +80,7 @@ def test_contigs_are_found_by_their_other_names(tmp_path: Path, in_genome: str, 
 def test_exact_names_come_first(tmp_path: Path) -> None:
     assert contigs_of(genome(tmp_path / "g.fa", "chr1", "1"), "chr1", "1") == {"chr1": "A", "1": "CC"}
     assert contigs_of(genome(tmp_path / "g.fa", "chr1", "1"), "chr1") == {"chr1": "A"}
-    with pytest.raises(InputError, match="'chr1' and '1', both of which the annotation's contig '1' may be"):
+    with pytest.raises(InputError, match="'chr1' and '1', and the annotation's contig '1' may be either"):
         contigs_of(genome(tmp_path / "g.fa", "chr1", "1"), "1")
 
 
@@ -101,10 +101,10 @@ def test_no_common_contig_names_both_sides(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (b'1\tsrc\texon\t1\t9\t.\t+\t.\tgene_id "G";\n', "begins with"),
-        (b">a\nMKVLAAGIEE\n", "letter 'L' at position 4 is no nucleotide; .*protein"),
+        (b">a\nMKVLAAGIEE\n", "letter 'L' at position 4 is not a nucleotide; .*protein"),
         (b">a\nACGT\n>a\nACGT\n", "two sequences are named 'a'"),
         (b">\nACGT\n", "a sequence has no name"),
-        (b">a\nAC\xff\xfeGT\n", "letter 'ÿ' at position 3 is no nucleotide"),
+        (b">a\nAC\xff\xfeGT\n", "letter 'ÿ' at position 3 is not a nucleotide"),
         (bytes(range(256)), "begins with"),
         (two_bit({"a": "ACGTACGTACGT"})[:-1], "damaged 2bit file: it ends"),
         (two_bit({"a": "ACGTACGTACGT"})[:20], "damaged 2bit file: it ends"),

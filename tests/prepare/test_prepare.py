@@ -144,7 +144,7 @@ def test_filters_and_what_they_drop(folder: Path) -> None:
         "shorter than 200 nt": 1,
         "longer than 400 nt": 1,
         "of biotype lncRNA": 1,
-        "on contigs that are no chromosomes": 1,
+        "on contigs that are not chromosomes": 1,
         "on contigs that the genome lacks": 1,
         "of species fox, skipped": 1,
     }
@@ -237,7 +237,7 @@ def test_a_spec_that_is_not_there(folder: Path) -> None:
         ("a.gtf", "1\ts\texon\t1\t9\n", "line 1: 5 tab-separated columns"),
         ("a.gtf", "", "no annotation rows"),
         ("a.gtf", f">chr1\n{CHR1}\n", "header of a FASTA"),
-        ("genome.fa", ">chr1\nMKVLILACLVALALARE\n", "letter 'L' at position 4 is no nucleotide"),
+        ("genome.fa", ">chr1\nMKVLILACLVALALARE\n", "letter 'L' at position 4 is not a nucleotide"),
         ("genome.fa", gtf(("A", "G", 300)), "expected a FASTA"),
         ("genome.fa", "", "genome.fa is empty"),
     ],
@@ -262,7 +262,7 @@ def test_mrnas_and_tables_that_do_not_match(folder: Path) -> None:
     fasta.write_text(f">A\n{CHR1[:299]}\n")
     assert "A has 299 nt in" in refused(folder, {"species": {"human": files}})
     fasta.write_text(f">A\n{'MKVL' * 75}\n")
-    assert "is no nucleotide" in refused(folder, {"species": {"human": files}})
+    assert "is not a nucleotide" in refused(folder, {"species": {"human": files}})
     table.write_text(listed.replace("\t0\t300", "\t0\t301"))
     assert "line 2: CDS 0-301 of A does not lie in its 300 nt" in refused(folder, {"species": {"human": files}})
 

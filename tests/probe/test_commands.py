@@ -90,7 +90,7 @@ def test_several_embeddings_are_seeds_and_another_models_file_is_read(folder, tm
     assert status == 0
     metrics = json.loads((tmp_path / "p/metrics.json").read_text())
     assert len(metrics["encoder_seeds"]) == 2
-    assert "does not say the shape of its encoder" in metrics["missing_controls"]["random-init"]
+    assert "does not state the shape of its encoder" in metrics["missing_controls"]["random-init"]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_several_embeddings_are_seeds_and_another_models_file_is_read(folder, tm
         (["--task=TASK", "--split=folds"], "needs the column"),
         (["--task=TASK", "--split=folds", "--folds=gone"], "no column 'gone'"),
         (["--task=TASK", "--readout=last.max"], "no readout 'last.max'"),
-        (["--task=TASK", "--compare=k-mer=EMBEDDINGS"], "'k-mer' is the name of a feature set"),
-        (["--task=TASK", "--pretraining=nowhere"], "nowhere is no transcript store"),
+        (["--task=TASK", "--compare=k-mer=EMBEDDINGS"], "'k-mer' is the name of one of our feature sets"),
+        (["--task=TASK", "--pretraining=nowhere"], "nowhere is not a transcript store"),
     ],
 )
 def test_what_cannot_be_probed_is_one_line(folder, tmp_path, capsys, options, message):

@@ -141,7 +141,7 @@ def test_what_is_no_head_is_refused(features, tmp_path, damage):
         from safetensors.numpy import load_file, save_file
 
         save_file({name: value for name, value in load_file(weights).items() if name != "weight_DT"}, weights)
-    with pytest.raises(InputError, match="holds no head of version 1"):
+    with pytest.raises(InputError, match="has no head of version 1"):
         load_head(folder)
 
 

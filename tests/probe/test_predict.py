@@ -46,7 +46,7 @@ def test_a_head_of_another_model_is_refused(lab: Path, tmp_path: Path) -> None:
     other = make_encoder(6)
     other.norm_f.bias.data += 1
     save_encoder(other, tmp_path / "other")
-    with pytest.raises(InputError, match="vectors of two encoders cannot be exchanged"):
+    with pytest.raises(InputError, match="vectors of two encoders are not interchangeable"):
         orthrus.predict(["ACGT"], str(lab / "probe" / "head"), tmp_path / "other")
 
 

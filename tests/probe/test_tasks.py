@@ -48,7 +48,7 @@ BAD = {
     "no such file": ({"labels": "absent.tsv"}, "absent.tsv does not exist"),
     "no such task": ({"task": "ranking"}, "task is 'ranking'; expected regression, classification or multilabel"),
     "no such split": ({"split": "genes"}, "split is 'genes'; expected family, homology"),
-    "another task's metric": ({"metric": "auroc"}, "metric 'auroc' does not go with regression"),
+    "another task's metric": ({"metric": "auroc"}, "metric 'auroc' does not fit regression"),
     "folds without a column": ({"split": "folds"}, "needs the column"),
     "homology without groups": ({"split": "homology"}, "needs a table of gene groups"),
     "a number": ({"target": 3}, "target is 3; expected a text"),

@@ -43,6 +43,6 @@ def test_a_failed_shard_is_not_merged(cluster: Cluster, tmp_path: Path) -> None:
     command = ["bash", str(REPOSITORY / "slurm/prepare.sbatch"), str(spec), str(tmp_path / "store")]
     said = cluster.run(*command, "--cpus-per-task=1", "--mem=0", f"--chdir={tmp_path}", **ENV)
     assert cluster.wait(said.split()[-1]) == "CANCELLED"
-    assert "is no nucleotide" in logs(tmp_path)
+    assert "is not a nucleotide" in logs(tmp_path)
     assert [path.name for path in (tmp_path / "store.shards").iterdir()] == ["good"]
     assert not (tmp_path / "store").exists()

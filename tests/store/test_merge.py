@@ -141,7 +141,7 @@ def test_what_cannot_be_merged_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "a is given twice; name each shard once" in refusal(a, b, a, "--output", tmp_path / "m")
     assert "a is also the output" in refusal(a, b, "--output", a, "--overwrite")
     assert "b exists; choose another --output or pass --overwrite" in refusal(a, "--output", b)
-    assert "none is no transcript store: no such folder" in refusal(a, tmp_path / "none", "--output", tmp_path / "m")
+    assert "none is not a transcript store: no such folder" in refusal(a, tmp_path / "none", "--output", tmp_path / "m")
     meta = b / "meta.json"
     document = json.loads(meta.read_text())
     meta.write_text(json.dumps(document | {"cds_frame": "published"}))

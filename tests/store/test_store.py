@@ -347,5 +347,5 @@ def test_a_description_that_lacks_what_is_read_later_is_refused_on_opening(
     path = build_store(tmp_path / "s").path
     meta = json.loads((path / "meta.json").read_text())
     (path / "meta.json").write_text(json.dumps({**meta, key: value}))
-    with pytest.raises(InputError, match=f"has no {key} that can be used"):
+    with pytest.raises(InputError, match=f"has no usable {key}"):
         TranscriptStore.open(path)

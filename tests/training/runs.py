@@ -51,7 +51,7 @@ def start(run: Path, store: Path, *args: str, **env: str) -> subprocess.Popen[st
         )
 
 
-def said(run: Path) -> str:
+def output_of(run: Path) -> str:
     return Path(f"{run}.out").read_text()
 
 

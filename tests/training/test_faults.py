@@ -1,4 +1,4 @@
-"""What can go wrong with a run: each is said in a line, and never costs what was saved."""
+"""What can go wrong with a run: each is reported in a line, and never costs what was saved."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from orthrus.cli import main
 from orthrus.nn.integrity import archive_fault
 from orthrus.training.checkpoint_files import by_step
 from tests.builders import build_store
-from tests.training.runs import TWO_RANKS, fit, losses, metrics, said, start
+from tests.training.runs import TWO_RANKS, fit, losses, metrics, output_of, start
 
 STRIKE = "--trainer.callbacks+=tests.training.stop.SignalAt"
 NAN = "--trainer.callbacks+=tests.training.stop.Poison"
@@ -162,8 +162,10 @@ def test_ranks_with_different_recipes_refuse_to_train(tmp_path: Path, store: Pat
         same = f"--trainer.default_root_dir={tmp_path / 'same'}"
         ranks.append(start(tmp_path / f"run{rank}", store, *TWO_RANKS, same, steps, **env))
     for rank, process in enumerate(ranks):
-        assert process.wait(timeout=300) == 2, said(tmp_path / f"run{rank}")
-        assert "rank 1 has another recipe than rank 0: model.warmup_steps 10 and 11" in said(tmp_path / f"run{rank}")
+        assert process.wait(timeout=300) == 2, output_of(tmp_path / f"run{rank}")
+        assert "rank 1 has another recipe than rank 0: model.warmup_steps 10 and 11" in output_of(
+            tmp_path / f"run{rank}"
+        )
     assert not [path for path in (tmp_path / "same").rglob("*") if path.is_file()]
 
 
@@ -176,12 +178,12 @@ def test_the_death_of_a_rank_ends_the_run_within_a_minute_and_a_restart_goes_on(
     run = tmp_path / "run"
     strike = ["--trainer.callbacks.step=3", f"--trainer.callbacks.rank={rank}"]
     process = start(run, store, *TWO_RANKS, STRIKE, *strike)
-    while "struck" not in said(run):
-        assert process.poll() is None, said(run)
+    while "struck" not in output_of(run):
+        assert process.poll() is None, output_of(run)
         time.sleep(0.2)
     assert process.wait(timeout=60) != 0
     assert archive_fault(run / "checkpoints" / "last.ckpt") is None
-    assert start(run, store, *TWO_RANKS, "--resume=auto").wait(timeout=300) == 0, said(run)
+    assert start(run, store, *TWO_RANKS, "--resume=auto").wait(timeout=300) == 0, output_of(run)
     assert list(losses(run, version=1)) == ["2", "3"]
 
 
@@ -190,7 +192,7 @@ def test_the_death_of_a_rank_ends_the_run_within_a_minute_and_a_restart_goes_on(
 def test_a_bad_step_of_one_rank_is_left_out_on_all(tmp_path: Path, store: Path) -> None:
     run = tmp_path / "run"
     given = [NAN, "--trainer.callbacks.at=[1]", "--trainer.callbacks.rank=1"]
-    assert start(run, store, *TWO_RANKS, *given).wait(timeout=300) == 0, said(run)
+    assert start(run, store, *TWO_RANKS, *given).wait(timeout=300) == 0, output_of(run)
     assert sorted(path.name for path in (run / "bad_batches").iterdir()) == [
         "step-00000002-rank0.pt",
         "step-00000002-rank1.pt",
@@ -204,7 +206,7 @@ def test_a_bad_step_of_one_rank_is_left_out_on_all(tmp_path: Path, store: Path) 
 def test_more_ranks_than_families_is_said(tmp_path: Path) -> None:
     few = build_store(tmp_path / "few", n_genes=3).path
     process = start(tmp_path / "run", few, *TWO_RANKS, "--data.val_fraction=0.5")
-    assert process.wait(timeout=300) == 2, said(tmp_path / "run")
+    assert process.wait(timeout=300) == 2, output_of(tmp_path / "run")
 
 
 @pytest.mark.dist
@@ -218,8 +220,10 @@ def test_a_rank_that_freezes_is_named_when_the_others_time_out(tmp_path: Path, s
     ]
     strike = ["--trainer.callbacks.step=3", "--trainer.callbacks.rank=1", f"--trainer.callbacks.number={SIGSTOP}"]
     process = start(run, store, *strategy, STRIKE, *strike, "--trainer.max_steps=8")
-    assert process.wait(timeout=500) not in (0, 2), said(run)
-    named = re.search(r"rank 1 was not there: it began batch 3 last \(process (\d+) on", " ".join(said(run).split()))
-    assert named, said(run)
+    assert process.wait(timeout=500) not in (0, 2), output_of(run)
+    named = re.search(
+        r"rank 1 was not there: it began batch 3 last \(process (\d+) on", " ".join(output_of(run).split())
+    )
+    assert named, output_of(run)
     os.kill(int(named[1]), SIGKILL)
     assert archive_fault(run / "checkpoints" / "last.ckpt") is None

@@ -90,7 +90,7 @@ def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, store: Path, capsy
         ("--data.stor=x", "--data.stor"),
         ("--model.encoder.init_args.d_modle=8", "d_modle"),
         ("--trainer.max_step=8", "max_step"),
-        ("--data.store=nowhere", "nowhere is no transcript store"),
+        ("--data.store=nowhere", "nowhere is not a transcript store"),
         ("--data.token_budget=100", "raise data.token_budget to at least"),
         ("--data.val_fraction=0", "(data.val_fraction 0.0, data.test_fraction 0.0): 0 transcripts of 0 families"),
         ("--data.mlm_fraction=2", "data.mlm_fraction is 2"),

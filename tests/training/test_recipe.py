@@ -1,4 +1,4 @@
-"""What of a recipe may change when a run goes on: applied and told, or refused by name; never ignored."""
+"""What of a recipe may change when a run goes on: applied and reported, or refused by name; never ignored."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import yaml
 
 from orthrus import InputError
 from orthrus.cli import main
-from orthrus.training.recipe import keep_recipe, refuse_or_tell_changes
+from orthrus.training.recipe import keep_recipe, refuse_or_report_changes
 from tests.training.runs import fit, metrics
 
 BEFORE = {
@@ -37,7 +37,7 @@ def changed(key: str, value: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "expected"),
     [
         ("model.learning_rate", 0.1, "model.learning_rate was 0.001, is 0.1"),
         ("model.encoder_decay", 0.2, "model.encoder_decay was 0.1, is 0.2"),
@@ -47,13 +47,13 @@ def changed(key: str, value: object) -> dict[str, object]:
         ("data.num_workers", 3, "data.num_workers was 0, is 3"),
     ],
 )
-def test_what_may_change_is_told(key: str, value: object, told: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert refuse_or_tell_changes(BEFORE, changed(key, value), Path("c.ckpt")) == [told]
-    assert told in caplog.text
+def test_what_may_change_is_told(key: str, value: object, expected: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert refuse_or_report_changes(BEFORE, changed(key, value), Path("c.ckpt")) == [expected]
+    assert expected in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "expected"),
     [
         ("seed_everything", 1, "seed_everything was 0, is 1"),
         ("model.encoder.init_args.d_model", 32, "d_model was 16, is 32"),
@@ -63,15 +63,15 @@ def test_what_may_change_is_told(key: str, value: object, told: str, caplog: pyt
         ("trainer.accumulate_grad_batches", 2, "trainer.accumulate_grad_batches was 1, is 2"),
     ],
 )
-def test_what_may_not_change_is_refused_by_name(key: str, value: object, told: str) -> None:
+def test_what_may_not_change_is_refused_by_name(key: str, value: object, expected: str) -> None:
     with pytest.raises(InputError) as refused:
-        refuse_or_tell_changes(BEFORE, changed(key, value), Path("c.ckpt"))
-    assert told in str(refused.value)
+        refuse_or_report_changes(BEFORE, changed(key, value), Path("c.ckpt"))
+    assert expected in str(refused.value)
 
 
 @pytest.mark.parametrize("key", ["model.new_option", "model.encoder.init_args.stem", "new_section"])
 def test_an_option_that_an_earlier_version_did_not_have_is_no_change(key: str) -> None:
-    assert not refuse_or_tell_changes(BEFORE, changed(key, 1), Path("c.ckpt"))
+    assert not refuse_or_report_changes(BEFORE, changed(key, 1), Path("c.ckpt"))
 
 
 def test_the_recipe_before_a_change_is_kept_beside_the_new_one(tmp_path: Path) -> None:
@@ -91,13 +91,13 @@ def test_a_run_goes_on_with_what_changed_and_refuses_what_may_not(
     assert fit(run, store) == 0
     resume = ["fit", f"--config={run}/config.yaml", "--resume=auto", "--trainer.max_steps=6"]
     before = (run / "config.yaml").read_text()
-    for refused, told in [
+    for refused, expected in [
         (["--seed_everything=7"], "seed_everything was 0, is 7"),
         (["--model.objective.extra.class_path=orthrus.objectives.MaskedLanguageTerm"], "the term extra was added"),
         (["--trainer.accumulate_grad_batches=2"], "accumulate_grad_batches was 1, is 2"),
     ]:
         assert main([*resume, *refused]) == 2
-        assert told in capsys.readouterr().err
+        assert expected in capsys.readouterr().err
         assert (run / "config.yaml").read_text() == before
     assert main([*resume, "--model.learning_rate=0.5", "--model.encoder_decay=0.25"]) == 0
     (row,) = [row for row in metrics(run, 1) if row["step"] == "5" and row.get("train/lr")]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orthrus.training.stop import StopSignals, ready_to_leave
-from tests.training.runs import fit, losses, said, start
+from tests.training.runs import fit, losses, output_of, start
 
 STRIKE = "--trainer.callbacks+=tests.training.stop.SignalAt"
 
@@ -85,7 +85,7 @@ def test_slurms_signal_while_the_program_starts_puts_the_job_back_into_the_queue
     process = start(tmp_path / "run", store)
     time.sleep(seconds)
     process.send_signal(signal.SIGUSR1)
-    assert process.wait(timeout=120) in ((75, -signal.SIGUSR1) if seconds < 1 else (75,)), said(tmp_path / "run")
+    assert process.wait(timeout=120) in ((75, -signal.SIGUSR1) if seconds < 1 else (75,)), output_of(tmp_path / "run")
 
 
 @pytest.mark.slow
@@ -94,12 +94,12 @@ def test_ctrl_c_in_a_terminal_saves_with_loader_workers_too(tmp_path: Path, stor
     run = tmp_path / "run"
     process = start(run, store, "--data.num_workers=2", "--trainer.max_steps=500", "--trainer.limit_val_batches=1")
     while not (run / "checkpoints/last.ckpt").exists():
-        assert process.poll() is None, said(run)
+        assert process.poll() is None, output_of(run)
         time.sleep(0.2)
     for child in (process.pid, *children(process.pid)):  # a terminal sends it to all of the group
         os.kill(child, signal.SIGINT)
-    assert process.wait(timeout=120) == 130, said(run)
-    assert "stopped by SIGINT; saved" in said(run)
+    assert process.wait(timeout=120) == 130, output_of(run)
+    assert "stopped by SIGINT; saved" in output_of(run)
 
 
 def children(pid: int) -> list[int]:

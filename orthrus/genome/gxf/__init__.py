@@ -1,11 +1,11 @@
-"""GTF and GFF3 annotation, of Ensembl, GENCODE, NCBI RefSeq and their kin, as transcript models.
+"""GTF and GFF3 annotation of Ensembl, GENCODE, NCBI RefSeq and others, as transcript models.
 
 ===================  ================================================================================================
-``lines``            blocks of lines; which of the two formats it is; where it ends or breaks off; the first bad line
+``lines``            blocks of lines; the format; the end of the annotation; truncated files; the first bad line
 ``attributes``       the ninth column
-``rows``             rows in columns, only those that make transcripts; the phase of column 8 is read here
+``rows``             the rows that make transcripts, in columns; the phase of column 8 is read here
 ``ownership``        which rows make which transcript
-``structure``        what they make: exons, CDS and, through :mod:`orthrus.genome.reading_frame`, where codons begin
+``structure``        exons, CDS and, through :mod:`orthrus.genome.reading_frame`, where codons begin
 ``transcripts``      names, genes and biotypes: the transcript models
 ``gene_numbers``     NCBI's GeneIDs of genes that go by other ids
 ===================  ================================================================================================

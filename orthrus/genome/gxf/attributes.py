@@ -10,10 +10,12 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one of the two formats writes an attribute, and by which one (``parent``) an exon names its transcript.
+    """How one of the two formats writes an attribute; ``parent`` is the attribute by which an exon names its
+    transcript.
 
-    Formatted with a key, all patterns find its ``value``, ``general`` perhaps as ``bare``. ``first`` and ``usual`` are
-    what nearly every file has, and quicker: the regular expression engine searches for their literal beginning.
+    Each pattern, formatted with a key, finds the ``value`` of that key; ``general`` may find it as ``bare``. ``first``
+    and ``usual`` match nearly every file and are faster, because the regular expression engine searches for their
+    literal beginning.
     """
 
     name: str
@@ -23,7 +25,7 @@ class Dialect:
     general: str
 
 
-# The lazy prefix steps over quoted values whole, so that a `;` or a key inside one is not taken for a real one.
+# The lazy prefix skips quoted values as a whole, so that a `;` or a key inside quotes is not read as a real one.
 GTF = Dialect(
     name="GTF",
     parent="transcript_id",
@@ -41,7 +43,7 @@ GFF3 = Dialect(
 
 
 def dialect_of(attributes: str) -> Dialect | None:
-    """The dialect that a ninth column is in; None if that cannot be said of it."""
+    """The dialect of a ninth column; None if the column does not show it."""
     if re.match(r"\s*[^\s=\";]+=", attributes):
         return GFF3
     if re.match(r"\s*[^\s=\";]+\s+\S", attributes):
@@ -50,7 +52,7 @@ def dialect_of(attributes: str) -> Dialect | None:
 
 
 def attribute(column: pa.ChunkedArray, dialect: Dialect, *keys: str) -> pa.StringArray:
-    """The value of the first of ``keys`` that each row has, null without one or where it is empty."""
+    """The value of the first of ``keys`` in each row, null where there is none or it is empty."""
     texts = column.combine_chunks()
     found = pa.nulls(len(texts), pa.string())
     for key in keys:
@@ -71,17 +73,17 @@ def _values(texts: pa.StringArray, dialect: Dialect, key: str) -> pa.StringArray
 
 
 def _matched(texts: pa.StringArray, pattern: str, key: str) -> pa.StringArray:
-    """What a pattern finds, null where that is nothing."""
+    """What a pattern finds in each row, null where it finds nothing."""
     match = pc.extract_regex(texts, pattern.format(key=key))
     found = pc.struct_field(match, ["value"])
-    if "<bare>" not in pattern:  # whose values are not empty
+    if "<bare>" not in pattern:  # the other patterns find no empty values
         return found
     found = pc.if_else(pc.equal(found, ""), pc.struct_field(match, ["bare"]), found)
     return pc.if_else(pc.equal(found, ""), None, found)
 
 
 def bare_id(column: pa.ChunkedArray) -> pa.StringArray:
-    """The id that is all there is in a ninth column, as AUGUSTUS writes it in rows of genes and transcripts."""
+    """The id of a ninth column that holds only an id, as AUGUSTUS writes it in rows of genes and transcripts."""
     match = pc.extract_regex(column.combine_chunks(), r'^\s*(?P<id>[^\s=";]+)\s*;?\s*$')
     found = pc.struct_field(match, ["id"])
     return pc.if_else(pc.equal(found, "."), None, found)
@@ -95,7 +97,7 @@ def gene_number(column: pa.ChunkedArray, dialect: Dialect) -> pa.ChunkedArray:
 
 
 def unescaped(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """GFF3's values (or a dictionary of them) with %3B and the like as the characters that they stand for."""
+    """GFF3's values (or a dictionary of them) with escapes such as %3B replaced by their characters."""
     if isinstance(texts, pa.DictionaryArray):
         return pa.DictionaryArray.from_arrays(texts.indices, unescaped(texts.dictionary))
     if not pc.any(pc.match_substring(texts, "%")).as_py():

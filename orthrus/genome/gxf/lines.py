@@ -1,4 +1,4 @@
-"""The lines of a GTF or GFF3 file: which of the two it is, where it ends, and which line is wrong.
+"""The lines of a GTF or GFF3 file: its format, where its annotation ends, and the first bad line.
 
 Specifications: Sequence Ontology, GFF3 1.26; Brent lab, GTF 2.2.
 """
@@ -14,7 +14,7 @@ from orthrus.genome.gxf.attributes import GFF3, GTF, Dialect, dialect_of
 
 BLOCK = 16 << 20
 COLUMNS = ("contig", "source", "type", "start", "end", "score", "strand", "frame", "attributes")
-STRANDS = "+-.?*"  # * as R's packages write what GFF3 calls ?
+STRANDS = "+-.?*"  # R's packages write * for GFF3's ?
 MAX_POSITION = 1 << 40
 
 _TOLD_BY = 4 << 20  # bytes at the beginning of a file
@@ -23,7 +23,7 @@ _PARTS = {"exon", "CDS", "stop_codon", "start_codon"}
 
 
 def blocks(stream: BinaryIO, path: Path) -> Iterator[bytes]:
-    """A file in blocks of whole lines, up to the sequences that a GFF3 may carry at its end; the last line may be open.
+    """A file in blocks of whole lines, without the sequences at the end of some GFF3s; the last line may lack its end.
 
     Sequences begin after the line ``##FASTA`` or, without it, with the first line that begins with ``>``.
     """
@@ -40,7 +40,7 @@ def blocks(stream: BinaryIO, path: Path) -> Iterator[bytes]:
 
 
 def _end_of_annotation(block: bytes) -> int | None:
-    """Where in a block of lines the annotation ends, None if it goes on."""
+    """Where the annotation ends in a block of lines, None if it continues."""
     headers = _line_starts(block, b">")
     directives = (
         at for at in _line_starts(block, b"##FASTA") if is_fasta_directive(block[at : at + 80].partition(b"\n")[0])
@@ -49,7 +49,7 @@ def _end_of_annotation(block: bytes) -> int | None:
 
 
 def _line_starts(block: bytes, text: bytes) -> Iterator[int]:
-    """Where lines begin with a text that few lines have: to look for it first is quicker than for line breaks."""
+    """Where lines begin with a rare text; searching for the text is faster than searching for line breaks."""
     at = block.find(text)
     while at >= 0:
         if at == 0 or block[at - 1 : at] == b"\n":
@@ -58,15 +58,15 @@ def _line_starts(block: bytes, text: bytes) -> Iterator[int]:
 
 
 def is_fasta_directive(line: bytes) -> bool:
-    """Whether a line ends the annotation: ``##FASTA`` by itself. With words behind it is a remark."""
+    """Whether a line ends the annotation: ``##FASTA`` alone. With words after it, the line is a comment."""
     return line.rstrip() == b"##FASTA"
 
 
 def dialect_of_file(path: Path) -> Dialect | None:
-    """Whether a file is GTF or GFF3, by the attributes of its first rows of exons and CDS, or else of all first rows.
+    """The format of a file, by the attributes of its first exon and CDS rows, or of all first rows if it has none.
 
-    Rows whose ninth column is empty, ``.``, or a bare id say nothing; if all are so, ``##gff-version 3`` tells. None
-    where nothing does.
+    Rows whose ninth column is empty, ``.``, or a bare id do not show the format; if there are no other rows, the line
+    ``##gff-version 3`` does. None if the format is unknown.
     """
     votes: dict[bool, list[Dialect]] = {True: [], False: []}
     with open_bytes(path) as stream:
@@ -79,16 +79,16 @@ def dialect_of_file(path: Path) -> Dialect | None:
             votes[fields[2] in _PARTS].append(dialect)
             if len(votes[True]) == _VOTES:
                 break
-    told = votes[True] or votes[False]
-    if told:
-        return max((GFF3, GTF), key=told.count)
+    dialects = votes[True] or votes[False]
+    if dialects:
+        return max((GFF3, GTF), key=dialects.count)
     return GFF3 if re.search(rb"^##gff-version\s+3", head, re.MULTILINE) else None
 
 
 def first_fault(path: Path) -> InputError | None:
     """The error of the first bad line of ``path``, naming the line; None if there is none.
 
-    It looks line by line: the slow way, taken only once a file is known to be bad.
+    It reads line by line, which is slow, and is called only for files that are known to be bad.
     """
     with open_bytes(path) as stream:
         for number, line in enumerate(stream, start=1):
@@ -129,9 +129,9 @@ def _fault(line: bytes, is_first: bool) -> str | None:
 
 
 def is_cut(line: bytes, before: bytes, dialect: Dialect) -> bool:
-    """Whether a file's last row, a ``line`` without a line end, breaks off in its attributes.
+    """Whether the last row of a file, a ``line`` without a line end, breaks off in its attributes.
 
-    Told by an open quote, an attribute without a value, or a missing semicolon where the row ``before`` ends with one.
+    The signs are an open quote, an attribute without a value, and a missing semicolon where the row ``before`` has one.
     """
     text = line.rstrip()
     if before.rstrip().endswith(b";") and not text.endswith(b";"):

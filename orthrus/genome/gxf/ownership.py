@@ -1,7 +1,7 @@
-"""Which rows make which transcript.
+"""Assigns rows to transcripts.
 
-P parts (exon, CDS, stop_codon and UTR rows), N nodes (rows of transcripts and genes), T transcripts. What is common is
-done on whole columns; only ids that several rows have are gone through one by one.
+P parts (exon, CDS, stop_codon and UTR rows), N nodes (rows of transcripts and genes), T transcripts. Whole columns are
+processed at once, except ids that several rows share, which are processed one by one.
 """
 
 from collections.abc import Iterator
@@ -32,11 +32,11 @@ class Places:
 
 @dataclass(frozen=True)
 class Ownership:
-    """``owner`` (P,): the transcript of each part. ``node`` (T,): its row in ``nodes`` + ``witnesses``, end to end.
+    """``owner`` (P,): the transcript of each part. ``node`` (T,): its row in ``nodes`` followed by ``witnesses``.
 
-    ``first_part`` (T,): its first part in the file, which tells its contig and strand. ``witness`` (T,): the row of its
-    key in ``witnesses``, -1 without. ``protein`` (T,): the id of a coding sequence that is a transcript of its gene,
-    beside others; else null.
+    ``first_part`` (T,): its first part in the file, which gives its contig and strand. ``witness`` (T,): the row of its
+    key in ``witnesses``, -1 without one. ``protein`` (T,): the id of the coding sequence where each coding sequence of
+    a gene is a transcript of its own; else null.
     """
 
     owner: Rows
@@ -61,9 +61,9 @@ def places(tables: list[pa.Table]) -> list[Places]:
 
 
 def distinct_nodes(rows: GxfRows) -> GxfRows:
-    """The rows without nodes that say again what one before them said, or that are a further part of one feature.
+    """The rows without nodes that repeat an earlier node or are a further part of the same feature.
 
-    GFF3 parts a feature (``part=1/2``) over several rows of one ID, as of trans-spliced genes.
+    GFF3 divides a feature (``part=1/2``) into several rows with the same ID, for example for trans-spliced genes.
     """
     nodes = rows.nodes
     if pc.count_distinct(nodes["key"]).as_py() == len(nodes):
@@ -76,10 +76,10 @@ def distinct_nodes(rows: GxfRows) -> GxfRows:
 
 
 def on_transcripts(rows: GxfRows) -> GxfRows:
-    """The rows with coding sequences that hang on something else given to the transcript that they are of.
+    """The rows, with coding sequences moved to their transcript where their parent is something else.
 
-    TAIR's hang on the transcript and on its ``protein``, which is derived from it. Others' hang on the gene though it
-    has a transcript, one, of exons alone.
+    In TAIR's files their parents are the transcript and its ``protein``, which is derived from it. In other files their
+    parent is the gene, although it has one transcript, which has exons only.
     """
     if rows.dialect is not GFF3:
         return rows
@@ -110,15 +110,15 @@ def on_transcripts(rows: GxfRows) -> GxfRows:
 
 
 def _renamed(keys: pa.ChunkedArray, old: pa.ChunkedArray, new: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The keys, those that are ``old`` replaced by their ``new`` ones."""
+    """The keys, with those in ``old`` replaced by ``new``."""
     return pc.coalesce(new.take(pc.index_in(keys, value_set=old.combine_chunks())), keys)
 
 
 def assign_parts(rows: GxfRows) -> Ownership:
-    """Give each part to a transcript: that of its key, or, of several rows with that key, the one it lies in.
+    """Assign each part to the transcript of its key, or, if several rows have that key, to the one that contains it.
 
-    A key without a row of its own makes a transcript for each contig and gene that it occurs on. A gene that has
-    coding sequences and nothing else makes one for each of them. Transcripts are in the order of the file.
+    A key without a row of its own makes a transcript for each contig and gene that it occurs on. A gene that has only
+    coding sequences makes a transcript for each of them. Transcripts are in the order of the file.
     """
     part, node = places([rows.parts, rows.nodes])
     keys = rows.parts["key"].combine_chunks().dictionary_encode()
@@ -174,9 +174,10 @@ def assign_parts(rows: GxfRows) -> Ownership:
 def _among_repeated(
     parts: Rows, key: Rows, nodes: Rows, node_key: Rows, part: Places, node: Places
 ) -> Iterator[tuple[int, int]]:
-    """For each of ``parts``, whose keys several of ``nodes`` have, the one it belongs to.
+    """Each of ``parts``, whose keys several of ``nodes`` share, with the node that it belongs to.
 
-    That is one on its contig and strand, around it, and the last such before it in the file.
+    That is preferably a node on the same contig and strand that contains the part, and the last one before it in the
+    file.
     """
     candidates: dict[int, list[int]] = {}
     for n in nodes.tolist():
@@ -196,7 +197,7 @@ def _among_repeated(
 
 
 def _genes(rows: GxfRows, key: Rows) -> Rows:
-    """A number of the gene that each part names; of one that names none, the first of its key, or -1."""
+    """The number of the gene that each part names; if it names none, the first gene of its key, or -1."""
     gene = _numbers(rows.parts["gene_id"])
     named = np.flatnonzero(gene >= 0)[::-1]
     if len(named) < len(gene):
@@ -207,7 +208,7 @@ def _genes(rows: GxfRows, key: Rows) -> Rows:
 
 
 def _is_of_several_proteins(rows: GxfRows, chosen: Rows) -> NDArray[np.bool_]:
-    """Of GFF3, the parts of genes that have several coding sequences and neither exons nor transcripts, bool (P,)."""
+    """Which parts are of GFF3 genes with several coding sequences and neither exons nor transcripts, bool (P,)."""
     nothing = np.zeros(len(chosen), dtype=bool)
     if rows.dialect is not GFF3:
         return nothing

@@ -1,7 +1,7 @@
 """Rows of a GTF or GFF3 file, in columns, through pyarrow's CSV reader.
 
-The file is read in blocks of 16 MB, of which only the rows and attributes that make transcripts are kept. Against
-pyranges in one run: ``benchmarks/annotation.py``.
+The file is read in blocks of 16 MB, and only the rows and attributes that make transcripts are kept.
+``benchmarks/annotation.py`` compares it with pyranges.
 """
 
 import re
@@ -65,16 +65,16 @@ _PLACE = ("contig", "strand", "start", "end", "row")
 
 @dataclass(frozen=True)
 class GxfRows:
-    """The rows that make transcripts; coordinates 0-based, half-open, strand +1, -1 or 0, ``row`` orders the file.
+    """The rows that make transcripts: coordinates 0-based, half-open; strand +1, -1 or 0; ``row``, the file's order.
 
     Args:
-        parts: exon, CDS, stop_codon and UTR rows; ``kind`` says which, ``key`` names the transcript (null: it has
-            none), ``gene_id`` the gene (of GTF), ``cds_id`` the protein; ``phase`` is that of column 8 of a CDS row,
-            -1 where it says nothing (:mod:`orthrus.genome.reading_frame`).
-        nodes: rows of transcripts, genes and whatever else may be a parent, with their attributes.
-        witnesses: for each key a first part, as a node, for files without transcript rows.
-        gene_rows: the ids of the genes that have a row of their own (of GTF; in GFF3 they are nodes).
-        contigs: what the file says of whole contigs.
+        parts: exon, CDS, stop_codon and UTR rows; ``kind`` gives the type, ``key`` the transcript (null: none),
+            ``gene_id`` the gene (GTF only), ``cds_id`` the protein, ``phase`` column 8 of a CDS row, -1 where it is
+            unknown (:mod:`orthrus.genome.reading_frame`).
+        nodes: rows of transcripts, genes and other features that may be parents, with their attributes.
+        witnesses: the first part of each key, as a node, for files without transcript rows.
+        gene_rows: the ids of the genes that have a row of their own (GTF only; in GFF3 they are nodes).
+        contigs: what the file states on whole contigs.
         dialect: GTF or GFF3.
     """
 
@@ -88,10 +88,10 @@ class GxfRows:
 
 @dataclass
 class Contigs:
-    """What a file says of whole contigs.
+    """What a file states on whole contigs.
 
-    ``chromosomes``: which chromosome each is, "" if a scaffold; ``circular``: those without ends; ``ends``: how far
-    each reaches (nt); ``genetic_codes``: NCBI's number of the table that translates its coding sequences.
+    ``chromosomes``: the chromosome of each contig, "" for a scaffold; ``circular``: the circular contigs; ``ends``: the
+    least length of each (nt); ``genetic_codes``: NCBI's number of the table that translates its coding sequences.
     """
 
     chromosomes: dict[str, str] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Contigs:
     genetic_codes: dict[str, int] = field(default_factory=dict)
 
     def read(self, block: bytes, table: pa.Table, dialect: Dialect) -> None:
-        """Take what a block of lines says, of which ``table`` has the rows; what few files have is looked for first."""
+        """Record the statements of a block of lines, whose rows are in ``table``; rare ones are searched for first."""
         if dialect is GFF3 and b"sequence-region" in block:
             for contig, end in _SEQUENCE_REGION.findall(block):
                 self._reach(unquote(contig.decode()), int(end))
@@ -116,7 +116,7 @@ class Contigs:
         self._read_rows(table)
 
     def update(self, later: "Contigs") -> None:
-        """Take what a later part of the file says."""
+        """Add the statements of a later part of the file."""
         self.chromosomes |= later.chromosomes
         self.circular |= later.circular
         self.genetic_codes |= later.genetic_codes | self.genetic_codes
@@ -127,11 +127,11 @@ class Contigs:
         self.ends[contig] = max(end, self.ends.get(contig, 0))
 
     def _read_rows(self, table: pa.Table) -> None:
-        """Which chromosome a contig is: a chromosome's or its own name, "" if it is a scaffold; and where it ends.
+        """Record the chromosome of each contig (its name, or "" for a scaffold) and where the contig ends.
 
-        NCBI's rows are of the type ``region`` and say ``genome=chromosome;chromosome=2``; of a scaffold that belongs to
-        chromosome 2 ``genome=genomic;chromosome=2``, and of others ``chromosome=Unknown``. Ensembl's are of the type
-        ``chromosome`` or ``scaffold``.
+        NCBI's rows have the type ``region`` and the attributes ``genome=chromosome;chromosome=2``; a scaffold of
+        chromosome 2 has ``genome=genomic;chromosome=2``, other scaffolds have ``chromosome=Unknown``. Ensembl's rows
+        have the type ``chromosome`` or ``scaffold``.
         """
         kinds = table["type"].cast(pa.string())
         rows = table.filter(pc.is_in(kinds, pa.array(["region", "chromosome", *_SCAFFOLDS])))
@@ -150,7 +150,7 @@ class Contigs:
 
 
 def read_rows(path: Path, dialect: Dialect | None = None) -> GxfRows:
-    """Read a GTF or GFF3 file, plain, gzip or bgzip, CRLF or LF; the two are told apart by their attributes.
+    """Read a GTF or GFF3 file, plain, gzip or bgzip, CRLF or LF; the attributes show which of the two it is.
 
     Raises InputError, naming the line, if it cannot be read or breaks off in its last line.
     """
@@ -228,7 +228,7 @@ def parse_rows(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
     kept = [name for name in COLUMNS if name != "score"]
     types = {name: pa.int64() if name in ("start", "end") else _TEXT for name in kept}
     try:
-        block.decode()  # quick, and the row handler below must not meet what is no text
+        block.decode()  # fast, and the row handler below must not receive bytes that are not text
         table = csv.read_csv(
             pa.BufferReader(block),
             csv.ReadOptions(column_names=COLUMNS, block_size=BLOCK // 4),
@@ -266,7 +266,7 @@ def parse_rows(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
 
 
 def _parts(table: pa.Table, dialect: Dialect) -> tuple[pa.Table, pa.Table]:
-    """The exon, CDS, stop_codon and UTR rows, one for each transcript that they name, and the first one of each."""
+    """The exon, CDS, stop_codon and UTR rows, one for each transcript that they name, and the first row of each."""
     type_number = pc.index_in(table["type"].cast(pa.string()), pa.array(list(_KINDS)))
     kind = _KIND_OF_TYPE.take(type_number.combine_chunks())
     table = table.append_column("kind", kind).filter(pc.is_valid(kind))
@@ -304,7 +304,7 @@ def _parts(table: pa.Table, dialect: Dialect) -> tuple[pa.Table, pa.Table]:
 
 
 def _one_of_each_parent(table: pa.Table) -> pa.Table:
-    """Rows of GFF3 with several parents, once for each; keys without their escapes, which commas between them are."""
+    """Rows of GFF3, repeated for each of their parents, with keys unescaped after they are split at commas."""
     key = table["key"].combine_chunks()
     if pc.any(pc.match_substring(key, ",")).as_py():
         parents = pc.split_pattern(pc.fill_null(key, ""), ",")
@@ -315,7 +315,7 @@ def _one_of_each_parent(table: pa.Table) -> pa.Table:
 
 
 def _scattered(values: pa.StringArray, mask: pa.BooleanArray) -> pa.StringArray:
-    """``values`` in the places that ``mask`` marks, null elsewhere."""
+    """``values`` at the places that ``mask`` marks, null elsewhere."""
     return pc.replace_with_mask(pa.nulls(len(mask), pa.string()), mask, values)
 
 
@@ -346,7 +346,7 @@ def _gene_rows(table: pa.Table, dialect: Dialect) -> pa.Table:
 
 
 def _with_attributes(table: pa.Table, dialect: Dialect, key: pa.Array, parent: pa.Array) -> pa.Table:
-    """``table`` with what its attributes say of a transcript or gene."""
+    """``table`` with the attributes of transcripts and genes as columns."""
     attributes = table["attributes"]
     absent = pa.nulls(len(table), pa.string())
     columns = {
@@ -368,7 +368,7 @@ def _with_attributes(table: pa.Table, dialect: Dialect, key: pa.Array, parent: p
 
 
 def _lacks_parent(rows: GxfRows, last: int) -> bool:
-    """Whether the row numbered ``last`` names no transcript, or, unlike other rows, one that is not in the file."""
+    """Whether row number ``last`` names no transcript, or one that is not in the file although other rows' are."""
     for table, column in ((rows.parts, "key"), (rows.nodes, "parent")):
         mine = pc.equal(table["row"], last)
         names = table.filter(mine)[column]

@@ -1,7 +1,7 @@
-"""What the rows of a transcript make: its exons, its coding interval and its reading frame.
+"""The structure of transcripts, from their rows: exons, coding interval and reading frame.
 
-P parts (exon, CDS, stop_codon and UTR rows), T transcripts, E exons. What is common is done on whole columns; only
-transcripts of several proteins, and frames that are not one run, are gone through one by one.
+P parts (exon, CDS, stop_codon and UTR rows), T transcripts, E exons. Whole columns are processed at once, except
+transcripts with several proteins and frames of several runs, which are processed one by one.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ from orthrus.genome.reading_frame import LONGEST_SLIP, Frames, Pieces, Rows, rea
 class Structure:
     """Exons of T transcripts end to end, ascending in each; coding intervals, -1 without one; where codons begin.
 
-    The bool (T,) arrays tell what was found: ``scattered`` (parts on two strands or contigs, or not on that of the
-    transcript's row), a CDS row outside the exons (``cds_outside``); ``exonless`` (exons made from the other rows),
-    ``polycistronic`` (several proteins, the longest coding sequence taken) and ``contradictory`` (phases).
+    The bool (T,) arrays mark what was found: ``scattered`` (parts on two strands or contigs, or not on those of the
+    transcript's row), ``cds_outside`` (a CDS row outside the exons), ``exonless`` (exons made from the other rows),
+    ``polycistronic`` (several proteins, of which the longest coding sequence is used) and ``contradictory`` (phases
+    that contradict each other).
     """
 
     strand: NDArray[np.int8]
@@ -100,7 +101,7 @@ def build_structure(rows: GxfRows, ownership: Ownership) -> Structure:
 
 
 def _joined(interval: Rows) -> Rows:
-    """Rows (3, P) of transcripts as exons: rows that touch, overlap, or are parted by a frame shift are one."""
+    """Rows (3, P) of transcripts as exons: rows that touch, overlap, or are separated by a frame shift are joined."""
     owner, start, end = interval[:, np.lexsort(interval[::-1])]
     reach = np.maximum.accumulate((owner << POSITION_BITS) + end) - (owner << POSITION_BITS)
     joined = (owner[1:] == owner[:-1]) & (start[1:] <= reach[:-1] + LONGEST_SLIP)
@@ -110,7 +111,7 @@ def _joined(interval: Rows) -> Rows:
 
 
 def _is_new(columns: Rows) -> NDArray[np.bool_]:
-    """Whether each of the sorted rows (., P) differs from the one before it: what is said twice counts once."""
+    """Whether each of the sorted rows (., P) differs from the one before it."""
     new: NDArray[np.bool_] = np.ones(columns.shape[1], dtype=bool)
     new[1:] = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
     return new
@@ -128,7 +129,7 @@ def _outside(cds: Rows, exons: Rows) -> Rows:
 
 
 def _is_stop_inside(interval: Rows, kind: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Which of the coding rows (3, P) are stop codons that lie in a CDS row too, bool (P,)."""
+    """Which of the coding rows (3, P) are stop codons inside a CDS row, bool (P,)."""
     stop = kind == STOP_CODON
     cds = interval[:, ~stop]
     cds = cds[:, np.lexsort(cds[::-1])]
@@ -143,9 +144,10 @@ def _is_stop_inside(interval: Rows, kind: NDArray[np.int8]) -> NDArray[np.bool_]
 def _one_protein(
     owner: Rows, start: Rows, end: Rows, protein: Rows, n: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of the coding rows (P,), sorted by transcript and 5'->3' on the mRNA, make the CDS of their transcript.
+    """Which coding rows make the CDS of their transcript, bool (P,), and which transcripts have several proteins, (n,).
 
-    All do, but for transcripts of several proteins, bool (n,), of which the longest is taken.
+    The rows are sorted by transcript and 5'->3' on the mRNA. All are used, except that of several proteins only the
+    longest is used.
     """
     chosen, polycistronic = np.ones(len(owner), dtype=bool), np.zeros(n, dtype=bool)
     named = protein >= 0
@@ -162,9 +164,9 @@ def _one_protein(
 
 
 def _longest_protein(start: Rows, end: Rows, protein: Rows) -> NDArray[np.bool_] | None:
-    """The rows of the longest of several coding sequences; None if the rows are one, each with an id of its own.
+    """The rows of the longest of several coding sequences, bool (P,); None if the rows together are one.
 
-    They are one where each begins on the mRNA where the one before it ends, give or take a slip.
+    They are one if each has an id of its own and begins on the mRNA where the one before it ends, up to a slip.
     """
     if len(np.unique(protein)) == len(protein) and (np.abs(start[1:] - end[:-1]) <= LONGEST_SLIP).all():
         return None

@@ -1,12 +1,13 @@
 """From rows to transcript models: names, genes and biotypes.
 
-What differs between the annotations ends here and in what this module calls: 1-based closed positions, the stop codon
-in the CDS or beside it, ids with prefixes, exons in any order, transcripts with or without rows of their own.
+This module and those it calls remove the differences between annotations: 1-based closed positions, the stop codon
+inside or outside the CDS, ids with prefixes, exons in any order, transcripts with or without rows of their own.
 
 Transcript ids are the ``transcript_id`` attribute (version and ``_PAR_Y`` included), else the GFF3 ID. Gene ids are, in
-GTF, the ``gene_id`` of any row of the transcript; in GFF3 the first there is of ``gene_id`` or ``geneID`` of the
-transcript or its gene, NCBI's GeneID, the ID of the gene, whether it has a row or not, ``gene_id`` of the first part,
-``locus_tag``, ``gene``. Prefixes that only tell the kind of feature (:mod:`orthrus.genome.names`) are left out.
+GTF, the ``gene_id`` of any row of the transcript; in GFF3, the first of these that the file has: ``gene_id`` or
+``geneID`` of the transcript or its gene, NCBI's GeneID, the ID of the gene (with or without a row), ``gene_id`` of the
+first part, ``locus_tag``, ``gene``. Prefixes that only name the type of feature (:mod:`orthrus.genome.names`) are
+removed.
 """
 
 from pathlib import Path
@@ -30,10 +31,10 @@ _DEPTH = 4  # miRNA -> primary transcript -> gene is the longest chain in use; m
 
 
 def read_gxf(path: Path, findings: Findings, dialect: Dialect | None = None) -> Reading:
-    """Transcript models of a GTF or GFF3 file, plain, gzip or bgzip, in the order of the file.
+    """Read the transcript models of a GTF or GFF3 file, plain, gzip or bgzip, in the order of the file.
 
-    Rows that name no transcript are noted in ``findings``. Raises InputError, naming the line, for a file that cannot
-    be read. ``dialect`` is told by content where it is not given.
+    Rows that name no transcript are noted in ``findings``. Without a ``dialect`` the content shows which it is. Raises
+    InputError, naming the line, for a file that cannot be read.
     """
     rows = _named_parts(read_rows(path, dialect), path, findings)
     ownership = assign_parts(rows)
@@ -57,7 +58,7 @@ def read_gxf(path: Path, findings: Findings, dialect: Dialect | None = None) -> 
 
 
 def _named_parts(rows: GxfRows, path: Path, findings: Findings) -> GxfRows:
-    """The rows without what says nothing: parts that name no transcript, UTRs of what has exons, repeated nodes."""
+    """The rows without parts that name no transcript, UTRs of transcripts with exons, and repeated nodes."""
     if not len(rows.parts):
         raise InputError(f"{path} has no exon or CDS rows; expected an annotation of transcripts with their exons.")
     named = pc.is_valid(rows.parts["key"])
@@ -79,7 +80,7 @@ def _named_parts(rows: GxfRows, path: Path, findings: Findings) -> GxfRows:
 def _models(
     rows: GxfRows, ownership: Ownership, structure: Structure
 ) -> tuple[TranscriptModels, NDArray[np.bool_], NDArray[np.bool_]]:
-    """The transcripts with what their rows say of them, which of them are in parts, and whose gene is themselves."""
+    """The transcript models, which transcripts are in parts, and which have a gene named after themselves."""
     nodes = pa.concat_tables([rows.nodes, rows.witnesses]).unify_dictionaries().combine_chunks()
     roots, missing_parent = _roots(nodes)
     own, gene = nodes.take(pa.array(ownership.node)), nodes.take(pa.array(roots[ownership.node]))
@@ -131,10 +132,10 @@ def _array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _roots(nodes: pa.Table) -> tuple[Rows, pa.Array]:
-    """The row that each row descends from, its gene where it has one, and the parent it names if that has no row."""
+    """The row that each row descends from, which is its gene if it has one, and a named parent that has no row."""
     parent = np.asarray(pc.fill_null(pc.index_in(nodes["parent"], value_set=nodes["key"]), -1), dtype=np.int64)
     is_gene = np.asarray(pc.match_substring_regex(nodes["type"].cast(pa.string()), GENE_TYPE))
-    parent[is_gene] = -1  # what a gene hangs on, an operon or a contig, is no gene
+    parent[is_gene] = -1  # the parent of a gene, an operon or a contig, is not a gene
     root = np.arange(len(nodes))
     for _ in range(_DEPTH):
         root = np.where(parent[root] >= 0, parent[root], root)
@@ -143,7 +144,7 @@ def _roots(nodes: pa.Table) -> tuple[Rows, pa.Array]:
 
 
 def _part_genes(rows: GxfRows, ownership: Ownership) -> pa.Array:
-    """The gene that the first part of each transcript names that names one; null without, and in GFF3."""
+    """The first gene that a part of each transcript names; null without one, and in GFF3."""
     named = np.flatnonzero(np.asarray(pc.is_valid(rows.parts["gene_id"])))
     first = np.full(len(ownership.node), -1)
     first[ownership.owner[named[::-1]]] = named[::-1]
@@ -151,10 +152,11 @@ def _part_genes(rows: GxfRows, ownership: Ownership) -> pa.Array:
 
 
 def _biotypes(own: pa.Table, gene: pa.Table, coding: NDArray[np.bool_]) -> pa.ChunkedArray:
-    """What kind each transcript is, in Ensembl's words where the annotation has them.
+    """The biotype of each transcript, in Ensembl's words where the annotation has them.
 
-    In turn: the transcript's biotype; column 2 in Ensembl's GTFs up to release 76, told by a `protein_coding` there;
-    the type of a GFF3 row, where it says more than `transcript`; the gene's; whether there is a CDS.
+    It is the first of: the transcript's biotype; column 2, if it has `protein_coding` somewhere, as in Ensembl's GTFs
+    up to release 76; the type of a GFF3 row, if it is more specific than `transcript`; the gene's biotype; coding or
+    not, by the CDS.
     """
     stated = own["biotype"]
     source, kind = own["source"].cast(pa.string()), own["type"].cast(pa.string())

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: when they are written, which are kept, and the end of a run that was asked to stop.
+"""Checkpoints of a run: when they are written, which are kept, and how a run ends on a signal.
 
 ::
 
@@ -6,8 +6,9 @@
     checkpoints/last.ckpt            link to the newest
     checkpoints/best.ckpt            link to the one with the lowest monitored value
 
-A checkpoint is written after a step and before the validation that may follow it; a run resumed from it validates
-first. So a resumed run does exactly what the uninterrupted one did. A save costs one write of three times the weights.
+A checkpoint is written after a step and before the validation that may follow it, and a run resumed from it validates
+first. A resumed run therefore does exactly what the uninterrupted one did. A save writes three times the size of the
+weights.
 """
 
 import logging
@@ -37,9 +38,9 @@ class Checkpoints(Checkpoint):
     Args:
         dirpath: folder of the checkpoints.
         every_n_steps: optimiser steps between checkpoints.
-        every_minutes: at most so long between checkpoints, by the clock of rank 0.
-        keep: newest checkpoints to keep, beside the best.
-        monitor: validation metric whose lowest value makes the best.
+        every_minutes: the longest time between checkpoints, by the clock of rank 0.
+        keep: the number of newest checkpoints to keep, in addition to the best.
+        monitor: the validation metric whose lowest value defines the best checkpoint.
     """
 
     def __init__(
@@ -69,20 +70,20 @@ class Checkpoints(Checkpoint):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on comparing with the best value so far."""
+        """Restore the best value so far."""
         self.best_score = state_dict["best_score"]
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take signals from here on."""
+        """Begin to listen to signals."""
         self._signals.listen()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take signals, and count time, from here on."""
+        """Begin to listen to signals and to measure time."""
         self._signals.listen()
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Save if it is time, and end the process if a signal came to any rank."""
+        """Save if a checkpoint is due, and end the process if any rank received a signal."""
         step = trainer.global_step
         if step == self._saved_step or within_a_step(trainer):
             return  # between the batches of one step
@@ -90,20 +91,20 @@ class Checkpoints(Checkpoint):
         at_the_end = step >= trainer.max_steps
         validation = validation_follows(trainer)
         regular = step % self.every_n_steps == 0 or late or validation or trainer.should_stop
-        regular &= not _in_bad_streak(trainer)  # the last checkpoint stays that of before it
+        regular &= not _in_bad_streak(trainer)  # so that the last checkpoint is from before the bad steps
         if signal_number or (at_the_end and not validation) or (regular and not at_the_end):
             self._save(trainer)
         if signal_number:
             self._end(trainer, signal_number)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """End the process if a signal came: what is being validated has been saved."""
+        """End the process on a signal; the weights under validation are saved already."""
         signal_number, _ = self._agree(trainer)
         if signal_number:
             self._end(trainer, signal_number)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Point ``best.ckpt`` to the checkpoint that was validated, if it is the best."""
+        """Link ``best.ckpt`` to the validated checkpoint if it is the best."""
         if self.monitor not in trainer.callback_metrics:
             known = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
             raise InputError(f"checkpoint.monitor is {self.monitor!r}; expected one of {known}")
@@ -121,18 +122,18 @@ class Checkpoints(Checkpoint):
             self._prune()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A run whose last checkpoint could not be written has failed."""
+        """Fail if the last checkpoint could not be written."""
         failure = _files(trainer).failure
         if failure is not None:
-            raise InputError(self._told(trainer.global_step, failure))
+            raise InputError(self._failure_text(trainer.global_step, failure))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Where a validation is to follow the step, record it as begun."""
+        """If a validation follows the step, mark it as begun."""
         if not trainer.validating and validation_follows(trainer):
             mark_validation_begun(checkpoint)
 
     def _agree(self, trainer: Trainer) -> tuple[int, bool]:
-        """The signal that came to any rank, and whether rank 0 finds the last checkpoint too old."""
+        """The signal that any rank received, and whether the last checkpoint is too old by the clock of rank 0."""
         late = trainer.is_global_zero and time.monotonic() - self._saved_at >= 60 * self.every_minutes
         asked = torch.tensor([self._signals.number, int(late)], device=trainer.strategy.root_device)
         signal_number, late = trainer.strategy.reduce(asked, reduce_op="max").tolist()
@@ -143,7 +144,7 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             refuse_lost_hold(Path(trainer.default_root_dir), grows=True)
         if trainer.training:
-            log_step(trainer)  # Lightning does so after this hook, and a checkpoint is to follow what it is of
+            log_step(trainer)  # Lightning logs after this hook, but the log must be complete before the checkpoint
         for logger in trainer.loggers:
             logger.save()
         trainer.save_checkpoint(self.path_of(step), weights_only=False)
@@ -152,7 +153,7 @@ class Checkpoints(Checkpoint):
             return
         failure = _files(trainer).failure
         if failure is not None:
-            _log.warning("%s; training goes on", self._told(step, failure))
+            _log.warning("%s; training goes on", self._failure_text(step, failure))
         else:
             point(self.folder / "last.ckpt", self.path_of(step))
             self._prune()
@@ -163,7 +164,7 @@ class Checkpoints(Checkpoint):
             if path.resolve() != best:
                 path.unlink()
 
-    def _told(self, step: int, failure: Exception) -> str:
+    def _failure_text(self, step: int, failure: Exception) -> str:
         kept = next((f"; {path} is kept" for path in by_step(self.folder)), "")
         return f"the checkpoint of step {step:,} could not be written to {self.folder} ({failure}){kept}"
 
@@ -171,7 +172,7 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             failure = _files(trainer).failure
             if failure is not None:
-                raise InputError(self._told(trainer.global_step, failure))
+                raise InputError(self._failure_text(trainer.global_step, failure))
             newest = next((str(path) for path in by_step(self.folder)), "nothing, before the first step")
             _log.warning("stopped by %s; saved: %s", Signals(signal_number).name, newest)
             if signal_number in (Signals.SIGINT, Signals.SIGHUP):

@@ -1,4 +1,4 @@
-"""Whether embeddings collapse: all transcripts to one point, or to few directions. N views, D features."""
+"""Monitors the collapse of embeddings to one point, or to few directions. N views, D features."""
 
 import logging
 import math
@@ -17,11 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 class CollapseMonitor(Callback):
-    """Logs ``train/embedding_std`` and ``train/effective_rank`` of a batch's embeddings; warns when they are lost.
+    """Logs ``train/embedding_std`` and ``train/effective_rank`` of a batch's embeddings; warns when they collapse.
 
     The spread is the standard deviation of a feature over the views, on the unit sphere, times the root of D: 1 when
-    views lie in all directions, 0 when in one (Chen & He 2021, arXiv 2011.10566, figure 2). The rank is that of
-    :func:`~orthrus.objectives.geometry.effective_rank`, of the centred views.
+    views lie in all directions, 0 when they lie in one (Chen & He 2021, arXiv 2011.10566, figure 2). The rank is that
+    of :func:`~orthrus.objectives.geometry.effective_rank`, of the centred views.
 
     Args:
         every_n_steps: steps between measurements.
@@ -39,7 +39,7 @@ class CollapseMonitor(Callback):
         self._warned = False
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Watch what the objective is given."""
+        """Begin to record the input of the objective."""
         objective: Any = module.objective
         self._handle = objective.register_forward_pre_hook(self._keep)
 
@@ -61,7 +61,7 @@ class CollapseMonitor(Callback):
         self._warned = collapsed
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Watch no longer."""
+        """Stop recording."""
         self._handle.remove()
 
     def _keep(self, objective: nn.Module, args: tuple[Encoded, ...]) -> None:
@@ -76,7 +76,7 @@ def embedding_spread(embedding_ND: Tensor) -> Tensor:
 
 
 def centred_rank(embedding_ND: Tensor) -> Tensor:
-    """Effective rank of the embeddings less their mean."""
+    """Effective rank of the embeddings after subtraction of their mean."""
     centred_ND = embedding_ND.float() - embedding_ND.float().mean(dim=0)
     rank: Tensor = effective_rank(centred_ND)
     return rank

@@ -1,4 +1,4 @@
-"""The gradient's norm at every step, and what happens to a step whose gradient is not finite."""
+"""The norm of the gradient at every step, and the handling of steps whose gradient is not finite."""
 
 import logging
 from pathlib import Path
@@ -17,14 +17,14 @@ _log = logging.getLogger(__name__)
 
 
 class Gradients(Callback):
-    """Logs ``train/grad_norm`` (before clipping) and leaves out steps whose gradient is infinite or NaN.
+    """Logs ``train/grad_norm`` (before clipping) and skips steps whose gradient is infinite or NaN.
 
-    Ranks hold the same gradient, so they leave out the same steps without asking one another. A step that is left out
-    changes neither weights nor optimiser nor running statistics; its batch is written to ``bad_batches/`` of the run.
+    All ranks have the same gradient, so they skip the same steps without communication. A skipped step changes neither
+    weights nor optimiser nor running statistics; its batch is written to ``bad_batches/`` of the run.
 
     Args:
         run_folder: folder of the run.
-        max_bad_steps: in a row that are left out; one more ends the run with the cause.
+        max_bad_steps: skipped steps in a row; one more ends the run and reports the cause.
     """
 
     def __init__(self, run_folder: str, max_bad_steps: int = 3) -> None:
@@ -39,45 +39,45 @@ class Gradients(Callback):
 
     @property
     def in_bad_streak(self) -> bool:
-        """Whether the last step was left out."""
+        """Whether the last step was skipped."""
         return self._bad_steps > 0
 
     def state_dict(self) -> dict[str, Any]:
-        """How many of the last steps were bad."""
+        """The number of skipped steps in a row."""
         return {"bad_steps": self._bad_steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the count."""
         self._bad_steps = state_dict["bad_steps"]
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: PairBatch, batch_idx: int) -> None:
-        """Remember what a bad step is to be told by and undone with."""
+        """Keep what is needed to report and to undo a bad step."""
         if not self._batches:
             self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
         self._batches.append(batch)
 
     def on_before_backward(self, trainer: Trainer, module: LightningModule, loss: Tensor) -> None:
-        """Remember the loss of this rank."""
+        """Keep the loss of this rank."""
         self._losses.append(loss.detach())
 
     def on_before_optimizer_step(
         self, trainer: Trainer, module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Log the norm; let the optimiser see no gradient unless it is finite."""
+        """Log the norm, and remove the gradient if it is not finite."""
         norm = gradient_norm(optimizer)
         module.log("train/grad_norm", norm)
         if norm.isfinite():
             self._bad_steps = 0
         else:
             self._bad_steps += 1
-            optimizer.zero_grad(set_to_none=True)  # a parameter without gradient is passed over, moments and all
+            optimizer.zero_grad(set_to_none=True)  # the optimiser skips parameters without gradient, and their moments
             with torch.no_grad():
                 for name, buffer in module.named_buffers():
                     buffer.copy_(self._buffers[name])
-            self._tell(trainer, float(norm))
+            self._report(trainer, float(norm))
         self._batches, self._losses, self._buffers = [], [], {}
 
-    def _tell(self, trainer: Trainer, norm: float) -> None:
+    def _report(self, trainer: Trainer, norm: float) -> None:
         step = trainer.global_step + 1
         losses = [float(loss) * trainer.accumulate_grad_batches for loss in self._losses]
         path = self.folder / f"step-{step:08d}-rank{trainer.global_rank}.pt"
@@ -98,7 +98,7 @@ class Gradients(Callback):
 
 
 def _way_out(trainer: Trainer, rate: float) -> str:
-    """The command that goes on from before the streak, or begins anew, with another learning rate."""
+    """The command that continues from before the bad steps, or starts again, with another learning rate."""
     folder = Path(trainer.default_root_dir)
     change = f"--model.learning_rate {rate / 2:g}, or --trainer.precision 32-true"
     if by_step(folder / "checkpoints"):
@@ -110,7 +110,7 @@ def _way_out(trainer: Trainer, rate: float) -> str:
 
 
 def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
-    """Euclidean norm of all gradients, 0 where there is none."""
+    """Euclidean norm of all gradients, 0 without gradients."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norms = [p.grad.norm() for p in parameters if p.grad is not None]
     return torch.stack(norms).norm() if norms else torch.zeros(())

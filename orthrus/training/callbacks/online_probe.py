@@ -23,8 +23,8 @@ from orthrus.training.log import log_now
 class OnlineProbe(Callback):
     """Logs ``probe/NAME/METRIC`` of a task, on the test rows of one split, before training and every so many steps.
 
-    Rank 0 embeds and fits while the others wait for it at the next step. Choosing a run by this number is choosing by
-    its test rows: report another split.
+    Rank 0 embeds and fits while the others wait for it at the next step. A run that is chosen by this number is chosen
+    by its test rows, so report another split.
 
     Args:
         task: the task's YAML, as of `orthrus probe --task`.
@@ -50,7 +50,7 @@ class OnlineProbe(Callback):
         self._probed_step = -1
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        """Find the labelled transcripts, so that what cannot be probed is said before training."""
+        """Find the labelled transcripts, so that unusable input is reported before training."""
         if stage != "fit":
             return
         self._store = TranscriptStore.open(self.store_path)
@@ -62,12 +62,12 @@ class OnlineProbe(Callback):
         self._transcripts_M = np.array([self._store.index_of(rows.transcript_ids[i]) for i in np.sort(chosen)])
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Probe where training starts."""
+        """Probe before the first step."""
         if trainer.global_step == 0:
             self._probe(trainer, module)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *args: Any) -> None:
-        """Probe after every so many steps."""
+        """Probe if the step is due."""
         if trainer.global_step % self.every_n_steps == 0 and trainer.global_step != self._probed_step:
             self._probe(trainer, module)
 
@@ -91,7 +91,7 @@ class OnlineProbe(Callback):
 
 
 def take(target: Target, split: Split, rows: NDArray[np.int64]) -> tuple[Target, Split]:
-    """The target and the split of some rows alone, ascending, numbered anew."""
+    """The target and the split restricted to some ``rows`` (ascending), which are renumbered."""
     new = np.full(len(target.rows), -1)
     new[rows] = np.arange(len(rows))
     sides = {name: new[side][new[side] >= 0] for name, side in vars(split).items() if name != "seed"}

@@ -1,8 +1,9 @@
-"""Which rank is missing when a run of several ends because the others waited for it in vain.
+"""Reports which rank is missing when a distributed run ends because the others waited for it.
 
-A collective operation that times out says that somebody did not come, not who. So each rank leaves a mark in the run
-folder at every batch, a file of some bytes, which a thread touches every other second. When an error ends the run, the
-ranks are told whose mark is of an earlier batch (they hang in it) or was not touched of late (stopped, or cut off).
+The error of a collective operation that times out does not name the missing rank. Therefore each rank writes a small
+file, its mark, into the run folder at every batch, and a thread touches it every two seconds. When an error ends the
+run, the ranks report whose mark is of an earlier batch (that rank hangs in it) or was not touched recently (it was
+stopped or cut off).
 """
 
 import logging
@@ -39,11 +40,11 @@ class Presence(Callback):
             threading.Thread(target=self._touch, args=(self._mark(trainer.global_rank),), daemon=True).start()
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        """Touch it no longer."""
+        """Stop touching the mark."""
         self._over.set()
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Leave this rank's mark."""
+        """Write the mark of this rank."""
         if trainer.world_size > 1:
             self._batch += 1
             self._mark(trainer.global_rank).write_text(
@@ -51,7 +52,7 @@ class Presence(Callback):
             )
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        """Tell who lags behind."""
+        """Report the ranks that lag behind."""
         if trainer.world_size == 1 or not isinstance(exception, Exception):
             return
         for rank in range(trainer.world_size):

@@ -1,4 +1,4 @@
-"""One line of progress: steps done of all, loss, retrieval accuracy, nt/s."""
+"""One line of progress: steps, loss, retrieval accuracy, nt/s."""
 
 import sys
 
@@ -9,10 +9,10 @@ _NAMES = {"train/loss": "loss", "train/retrieval_top1": "retrieval", "train/nt_p
 
 
 class StepProgressBar(TQDMProgressBar):
-    """A progress bar over ``trainer.max_steps``: epochs of endless data say nothing."""
+    """A progress bar over ``trainer.max_steps``, because endless data have no epochs."""
 
     def __init__(self) -> None:
-        # A log file needs fewer lines; and at each refresh the host waits for a GPU.
+        # A log file needs fewer lines, and the host waits for the GPU at each refresh.
         super().__init__(refresh_rate=10 if sys.stderr.isatty() else 50)
 
     @property
@@ -21,7 +21,7 @@ class StepProgressBar(TQDMProgressBar):
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Name the bar by what it counts."""
+        """Set the description of the bar."""
         super().on_train_epoch_start(trainer, pl_module)
         self.train_progress_bar.set_description("pretraining")
 

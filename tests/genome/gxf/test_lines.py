@@ -80,7 +80,7 @@ def test_broken_compression(tmp_path: Path) -> None:
     whole = gzip.compress(GOOD * 1000)
     assert "truncated gzip" in fault(tmp_path, whole[:-12], "a.gtf.gz")
     assert "damaged gzip" in fault(tmp_path, whole[:30] + b"?" + whole[31:], "b.gtf.gz")
-    assert "is no gzip file" in fault(tmp_path, GOOD, "c.gtf.gz")
+    assert "is not a gzip file" in fault(tmp_path, GOOD, "c.gtf.gz")
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from orthrus import TranscriptStore
 from tests.builders import build_store
-from tests.training.runs import TWO_RANKS, fit, metrics, said, start
+from tests.training.runs import TWO_RANKS, fit, metrics, output_of, start
 
 PROBE = "--trainer.callbacks+=orthrus.training.callbacks.online_probe.OnlineProbe"
 
@@ -50,5 +50,5 @@ def test_labels_of_other_transcripts_are_refused_before_training(
 @pytest.mark.slow
 def test_other_ranks_wait_for_the_probe(probe: list[str], tmp_path: Path, store: Path) -> None:
     run = tmp_path / "run"
-    assert start(run, store, *TWO_RANKS, *probe).wait(timeout=300) == 0, said(run)
+    assert start(run, store, *TWO_RANKS, *probe).wait(timeout=300) == 0, output_of(run)
     assert sum(bool(row["probe/size/r2"]) for row in metrics(run)) == 2
