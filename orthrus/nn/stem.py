@@ -155,7 +155,7 @@ def coding_interval(tracks_BCL: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tens
 
 
 def with_cut_codon(start_B: Tensor) -> Tensor:
-    """The start of each row's CDS, with a cut codon, if the first whole codon begins at ``start_B``, int64 (B,)."""
+    """The start of each row's CDS, cut codon included, if the first whole codon begins at ``start_B``, int64 (B,)."""
     return torch.where(start_B < 3, 0, start_B)
 
 
