@@ -26,7 +26,7 @@ from orthrus.store import TranscriptStore
 Plan = list[NDArray[np.int64]]
 """The rows of each batch."""
 
-_CHUNK_BATCHES = 20  # batches of similar length are cut from chunks of this size, drawn anew every epoch
+_CHUNK_BATCHES = 20  # batches of similar length are cut from chunks of this many, drawn anew every epoch
 
 
 class LabelledBatch(NamedTuple):

@@ -70,11 +70,11 @@ class MambaEncoder(nn.Module):
         n_tracks: 4 (A, C, G, T) or 6 (also CDS and splice).
         d_model: the width D of the hidden states.
         n_layers: the number of mixers.
-        bidirectional: whether each mixer reads both directions; a causal one sees only what is 5'.
+        bidirectional: whether each mixer reads both directions; a causal one sees only positions on the 5' side.
         mixer: builds the mixer of a layer: the class Mamba, Mamba2, or in a recipe their ``class_path`` and
             ``init_args``.
         gradient_checkpointing: save the memory of the layers' activations with a second forward pass.
-        stem: what a token is: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
+        stem: the unit of a token: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
 
     Raises:
         InputError: for sizes that are not positive, or an unknown stem.

@@ -5,7 +5,7 @@
     model.embed(["ACGU...", ...])                             # (n, D), no gradients
     model(tracks_BCL, lengths_B).pooler_output                # (B, D), differentiable
 
-It needs the package that this file comes from, whose import name is orthrus.
+It needs the package that this file comes from, with the import name orthrus.
 
 B batch rows, C tracks (A, C, G, T and, with 6, CDS and splice), L positions (nt), T tokens (L, or fewer for an encoder
 that reads codons), D model width.

@@ -1,9 +1,9 @@
 """Communication between the ranks of a distributed run, with gradients. N rows of this rank, M of all, D features.
 
-Every scalar of an objective follows one convention: the mean over ranks of what each rank returns is the value over the
-whole batch. DDP averages gradients in the same way, so the gradients are those of the whole batch too, provided that
-gradients also pass between ranks: without this, rows would get no gradient as negatives of the other ranks' rows.
-A single process does none of this.
+Every scalar of an objective follows one convention: its mean over ranks is its value over the whole batch. DDP
+averages gradients in the same way, so the gradients are those of the whole batch too, provided that gradients also pass
+between ranks: without this, rows would get no gradient as negatives of the other ranks' rows. A single process does
+none of this.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Losses over pairs: partners close, other families apart. N pairs of this rank, M pairs of all ranks.
+"""Losses that draw partners together and other families apart. N pairs of this rank, M pairs of all ranks.
 
 Each is a pure function of the rows to compare, with a module that holds its settings. In the equations s is the cosine
 similarity, T the temperature, w_i the weight of pair i by its kind, i' the partner of row i in the other view, and j a
