@@ -62,7 +62,7 @@ class FineTuneCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add early stopping on validation to every run; the patience is in epochs."""
+        """Add the patience of early stopping on validation, in epochs, to every run."""
         parser.add_argument("--patience", type=int, default=5, help="epochs without a better validation loss")
 
     def instantiate_classes(self) -> None:

@@ -6,7 +6,7 @@ from lightning import Trainer
 
 
 def log_now(trainer: Trainer, values: Mapping[str, float]) -> None:
-    """Log ``values`` for the last step; ``LightningModule.log`` drops values between logging steps."""
+    """Give ``values`` to all loggers for the last step; ``LightningModule.log`` drops values between logging steps."""
     if trainer.is_global_zero:
         for logger in trainer.loggers:
             logger.log_metrics(dict(values), step=max(trainer.global_step - 1, 0))

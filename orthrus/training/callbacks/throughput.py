@@ -31,8 +31,8 @@ class Throughput(Callback):
 
     - ``train/nt_per_s``: real positions of all ranks;
     - ``train/mfu``, model FLOP utilisation (Chowdhery et al. 2022, arXiv 2204.02311, appendix B): matrix products of
-      the encoder, forward and backward, on real positions, as a share of the device's peak
-      (:func:`peak_flops`); the scan and recomputation that saves memory do not count;
+      the encoder, forward and backward, on real positions, as a share of the device's peak (:func:`peak_flops`);
+      the scan and recomputation to save memory do not count;
     - ``perf/pairs_per_step``: pairs of all ranks;
     - ``perf/padding``: the share of positions that are padding;
     - ``perf/loader_wait``: the share of time spent waiting for a batch.
