@@ -51,10 +51,11 @@ def codon_row(codes: Codes) -> NDArray[np.float64]:
     """The codon control of one transcript's codes (L,), float64 (238,).
 
     1. 64 frequencies of in-frame codons (:data:`orthrus.genome.genetic_code.CODONS`), the stop codon included: codons
-       that begin at a CDS bit, divided by the number of such codons without an N. 2. 84 frequencies of the 5'UTR's 1-,
-       2- and 3-mers and 84 of the 3'UTR's, as :func:`orthrus.genome.kmers.kmer_frequencies` counts them: each k sums to
-       one over the windows without an N. 3. 6 numbers: log2(1 + n) of the nt of the transcript, its 5'UTR, CDS and
-       3'UTR and of its number of exons, and whether that is known (0 or 1).
+       that begin at a CDS bit, divided by the number of such codons without an N.
+    2. 84 frequencies of the 5'UTR's 1-, 2- and 3-mers and 84 of the 3'UTR's, as
+       :func:`orthrus.genome.kmers.kmer_frequencies` counts them: each k sums to one over the windows without an N.
+    3. 6 numbers: log2(1 + n) of the nt of the transcript, its 5'UTR, CDS and 3'UTR and of its number of exons, and
+       whether that is known (0 or 1).
 
     A frequency is 0 where there is nothing to count. :func:`orthrus.genome.codons.regions` defines the regions.
     """
