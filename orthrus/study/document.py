@@ -44,8 +44,7 @@ class FitResult(_Part):
     tasks: dict[str, TaskScores]
 
     def error(self, outcome: str) -> float | None:
-        """The error that a law is fitted to: the validation loss, or 1 minus a task's headline score; None if not above
-        0."""
+        """The error for a law: the validation loss, or 1 minus a task's headline score; None if not above 0."""
         if outcome == VALIDATION_LOSS:
             value = self.validation.get("val/loss")
         else:
@@ -55,8 +54,7 @@ class FitResult(_Part):
 
 
 class Law(_Part):
-    """A power law of the error of an ``outcome`` ``along`` parameters or nucleotides, over the fits of one
-    ``group``."""
+    """A power law of an ``outcome``'s error ``along`` parameters or nucleotides, over the fits of one ``group``."""
 
     outcome: str
     along: Literal["parameters", "nucleotides"]

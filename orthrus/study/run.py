@@ -106,8 +106,7 @@ def run_in_process_of_its_own(args: Sequence[str], log: Path) -> int:
 
 @contextmanager
 def _left_to_the_child(number: signal.Signals) -> Iterator[None]:
-    """Ignore Slurm's warning, which every process of a job step gets: the training one saves and reports by its
-    status."""
+    """Ignore Slurm's warning to every process of a job step: the training one saves and reports by its status."""
 
     def pass_over(number: int, frame: FrameType | None) -> None:
         """Do nothing; unlike SIG_IGN, the child does not inherit a handler."""
