@@ -1,9 +1,9 @@
-"""Functions that Numba compiles at first use, kept on disk wherever there is a folder that can be written.
+"""Functions that Numba compiles at first use and caches on disk if a folder is writable.
 
-Numba keeps them beside the source, or else in the user's cache folder. Where neither can be written, as with an
-installation of the administrator's in a container without a home, they are kept in a folder of the user's own in
-TMPDIR, or else compiled anew in every process. What is in such a folder is executed, so one that others may write to is
-not used. ``NUMBA_CACHE_DIR`` names another.
+Numba caches them beside the source, or else in the user's cache folder. If neither is writable, as for a system-wide
+installation in a container without a home, the cache is a private folder of the user in TMPDIR; without one, every
+process compiles anew. The content of the cache is executed, so a folder that others can write to is not used.
+``NUMBA_CACHE_DIR`` names another folder.
 """
 
 import logging
@@ -24,7 +24,7 @@ _settings: Any = numba.config
 
 
 def compiled(**options: Any) -> Callable[[_Function], _Function]:
-    """A decorator as ``numba.njit(cache=True, **options)`` that does without a cache where it must."""
+    """A decorator like ``numba.njit(cache=True, **options)`` that also works if no cache can be written."""
 
     def decorate(function: _Function) -> _Function:
         made: Any = numba.njit(**options)(function)
@@ -37,7 +37,7 @@ def compiled(**options: Any) -> Callable[[_Function], _Function]:
 
 
 class _Cache(FunctionCache):
-    """Whose disk may be full."""
+    """A cache that drops functions which it cannot write, as on a full disk."""
 
     def save_overload(self, *args: Any) -> None:
         try:
@@ -49,7 +49,7 @@ class _Cache(FunctionCache):
 def _cache(function: Callable[..., Any]) -> _Cache | None:
     try:
         return _Cache(function)  # type: ignore[no-untyped-call]
-    except RuntimeError:  # Numba has no folder that can be written
+    except RuntimeError:  # Numba finds no writable folder
         folder = _own_folder()
     if folder is None:
         return None
@@ -58,7 +58,7 @@ def _cache(function: Callable[..., Any]) -> _Cache | None:
 
 
 def _own_folder() -> Path | None:
-    """A folder in TMPDIR that is this user's alone; None if there is none."""
+    """A folder in TMPDIR that only this user can write to; None if there is none."""
     try:
         folder = Path(tempfile.gettempdir()) / f"orthrus-numba-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)

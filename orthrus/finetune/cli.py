@@ -1,8 +1,8 @@
-"""`orthrus finetune`: LightningCLI over the splits of a task, and the scores of all of them as a probe leaves them.
+"""`orthrus finetune`: LightningCLI over the splits of a task, and the scores of all splits in a probe's format.
 
-A folder (``trainer.default_root_dir``) holds ``config.yaml``, a folder ``split_N`` for each split, with its
+The run's folder (``trainer.default_root_dir``) holds ``config.yaml``, a folder ``split_N`` for each split, with its
 checkpoints, metrics, ``predictions.parquet`` and fine-tuned ``encoder``, and at the end ``result``: the probe's
-``metrics.json``, ``scores.csv`` and ``bars.png``. The same command goes on where it was interrupted.
+``metrics.json``, ``scores.csv`` and ``bars.png``. The same command continues an interrupted run.
 """
 
 import logging
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class FineTuneCLI(LightningCLI):
-    """Parses the recipe once; :meth:`train_split` builds anew what it says."""
+    """Parses the recipe once; :meth:`train_split` builds its objects for each split."""
 
     def __init__(self, args: list[str]) -> None:
         super().__init__(
@@ -50,7 +50,7 @@ class FineTuneCLI(LightningCLI):
             auto_configure_optimizers=False,
             trainer_defaults={
                 "default_root_dir": "runs/finetune",
-                "devices": 1,  # a task's labels are few; the splits are independent runs
+                "devices": 1,  # a task has few labels, and the splits are independent runs
                 "max_epochs": 20,
                 "num_sanity_val_steps": 0,
                 "gradient_clip_val": 1.0,
@@ -62,11 +62,11 @@ class FineTuneCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Early stopping on validation belongs to every run; patience in epochs."""
+        """Add the patience of early stopping on validation, in epochs, to every run."""
         parser.add_argument("--patience", type=int, default=5, help="epochs without a better validation loss")
 
     def instantiate_classes(self) -> None:
-        """Nothing yet: each split has a model and a trainer of its own."""
+        """Build nothing yet: each split has a model and a trainer of its own."""
 
     @property
     def root(self) -> Path:
@@ -74,13 +74,13 @@ class FineTuneCLI(LightningCLI):
         return Path(self.config.trainer.default_root_dir)
 
     def build(self, split: int) -> Any:
-        """The data, the model and the settings of the trainer of one split; raises InputError for unusable input."""
+        """The data, the model and the trainer's settings for one split; raises InputError for unusable input."""
         config = deepcopy(self.config)
         config.data.split = split
         return self.parser.instantiate_classes(config)
 
     def train_split(self, number: int) -> None:
-        """Train on one split, unless that is done, and write its predictions and its encoder."""
+        """Train on one split, unless it is done, and write its predictions and its encoder."""
         folder = self.root / f"split_{number}"
         if (folder / "predictions.parquet").exists():
             return
@@ -97,7 +97,7 @@ class FineTuneCLI(LightningCLI):
             **{
                 **dict(built.trainer),
                 "default_root_dir": folder,
-                "reload_dataloaders_every_n_epochs": 1,  # whose batches differ
+                "reload_dataloaders_every_n_epochs": 1,  # the batches differ by epoch
                 "callbacks": [
                     *(built.trainer.callbacks or []),
                     EarlyStopping("val/loss", patience=self.config.patience),
@@ -135,7 +135,7 @@ def _diverged(split: int, what: str) -> InputError:
 
 
 def _whole(checkpoint: Path) -> str | None:
-    """The path of a checkpoint, None where it is not there or damaged, which is told."""
+    """The path of a checkpoint; None if it is missing, or damaged, with a message."""
     if not checkpoint.exists():
         return None
     fault = archive_fault(checkpoint)
@@ -149,7 +149,7 @@ def _plugins(given: Any) -> list[Any]:
 
 
 def _loggers(given: Any) -> list[Any]:
-    """Loggers beside ours, such as W&B's."""
+    """Loggers besides ours, such as W&B's."""
     if given is None or isinstance(given, bool):
         return []
     return list(given) if isinstance(given, Sequence) else [given]
@@ -173,7 +173,7 @@ def run(args: list[str]) -> Path:
 
 
 def _keep_config(cli: FineTuneCLI) -> None:
-    """Write the configuration, or raise InputError where the folder holds a run of another."""
+    """Write the configuration; raise InputError if the folder holds a run with another one."""
     path = cli.root / _CONFIG_FILE
     text = cli.parser.dump(cli.config, skip_none=False)
     if path.exists() and path.read_text(encoding="utf-8") != text:

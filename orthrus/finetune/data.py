@@ -1,6 +1,6 @@
-"""Labelled transcripts of a task as batches of like length: training, validation and test sides of one split.
+"""Labelled transcripts of a task as batches of similar length: training, validation and test sides of one split.
 
-Rows, targets and splits are the probe's own (:func:`orthrus.probe.rows.choose_rows`), so that scores can be compared.
+Rows, targets and splits are those of the probe (:func:`orthrus.probe.rows.choose_rows`), so scores are comparable.
 """
 
 from typing import NamedTuple
@@ -24,9 +24,9 @@ from orthrus.probe.tasks import read_task
 from orthrus.store import TranscriptStore
 
 Plan = list[NDArray[np.int64]]
-"""The rows of one batch after another."""
+"""The rows of each batch."""
 
-_CHUNK_BATCHES = 20  # batches of like length are cut from as many transcripts, drawn anew every epoch
+_CHUNK_BATCHES = 20  # batches of similar length are cut from chunks of this many, drawn anew every epoch
 
 
 class LabelledBatch(NamedTuple):
@@ -35,7 +35,7 @@ class LabelledBatch(NamedTuple):
     codes_BL: Tensor
     lengths_B: Tensor
     targets_BT: Tensor
-    """float32, as the labels have them."""
+    """float32, in the labels' units."""
     rows_B: Tensor
     """int64, rows of the data module's target."""
 
@@ -46,9 +46,9 @@ class LabelledDataModule(LightningDataModule):
     Args:
         task: a probe's task (YAML).
         store: folder made by ``orthrus prepare``, with the transcripts of the labels.
-        token_budget: padded nt of a batch; its size follows.
-        n_splits: how many of the task's splits there are; a probe's default is 10.
-        split: which of them, from 0. Set for each run by ``orthrus finetune``.
+        token_budget: padded nt of a batch, which gives its size.
+        n_splits: number of the task's splits; a probe's default is 10.
+        split: number of the split, from 0; ``orthrus finetune`` sets it for each run.
         num_workers: processes that build batches.
     """
 
@@ -71,20 +71,20 @@ class LabelledDataModule(LightningDataModule):
 
     @property
     def target(self) -> Target:
-        """What to predict."""
+        """The target to predict."""
         return self.rows.target
 
     @property
     def split(self) -> Split:
-        """The sides of the split of this run."""
+        """The sides of this run's split."""
         return self.rows.splits[self._split]
 
     def report_dropped(self) -> None:
-        """Print what was left out of the labels, and why."""
+        """Print which labels were dropped, and why."""
         report_dropped_rows(self.labels, self.rows, messages())
 
     def train_dataloader(self) -> DataLoader[LabelledBatch]:
-        """Training rows, in random batches of like length, other ones every epoch."""
+        """Training rows in random batches of similar length, drawn anew every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         return self._loader(random_batches(self.split.train, self._lengths, self.token_budget, (self._split, epoch)))
 
@@ -134,7 +134,7 @@ class _LabelledRows(Dataset[LabelledBatch]):
 def random_batches(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], token_budget: int, seed: tuple[int, ...]
 ) -> Plan:
-    """The ``rows``, once each, in random batches of like length; ``lengths`` are those of all rows there are."""
+    """The ``rows``, once each, in random batches of similar length; ``lengths`` are those of all rows of the target."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(rows)
     n_chunks = max(1, int(lengths[rows].sum()) // (_CHUNK_BATCHES * token_budget))

@@ -1,8 +1,8 @@
-"""Low-rank adaptation (LoRA; Hu et al. 2022, arXiv 2106.09685) of projections, whoever reads their weights.
+"""Low-rank adaptation (LoRA; Hu et al. 2022, arXiv 2106.09685) of projections, for every reader of their weights.
 
-Our mixers multiply by ``in_proj.weight`` and ``dt_proj.weight`` themselves, so that the fused scan can. An adapter that
-wraps a Linear's ``forward``, as peft's do, would be passed over there and its gradient be nothing. This one is a
-parametrisation of the weight: every reader sees W + (alpha / rank) B A, the same as peft's in value.
+Our mixers read ``in_proj.weight`` and ``dt_proj.weight`` directly, as the fused scan needs. They would bypass an
+adapter that wraps a Linear's ``forward``, like peft's, and it would get no gradient. This adapter is a parametrisation
+of the weight: every reader gets W + (alpha / rank) B A, the same value as with peft.
 """
 
 import math
@@ -15,7 +15,7 @@ from orthrus.errors import InputError
 
 
 class LowRankUpdate(nn.Module):
-    """W -> W + (alpha / rank) B A, with A (rank, in) random and B (out, rank) zero at first."""
+    """W -> W + (alpha / rank) B A, with A (rank, in) random and B (out, rank) zero initially."""
 
     def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class LowRankUpdate(nn.Module):
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight that is read."""
+        """The updated weight."""
         return weight + self.scale * (self.B @ self.A)
 
 
@@ -34,7 +34,7 @@ class LoRA:
     """Freezes a network and gives the weights of its Linear layers called ``targets`` a low-rank update to train.
 
     Args:
-        rank: of the update.
+        rank: rank of the update.
         alpha: the update is scaled by alpha / rank.
         targets: last parts of module names.
 
@@ -68,7 +68,7 @@ class LoRA:
 
 
 def merge(network: nn.Module) -> None:
-    """Make the updates part of the weights, under the weights' own names."""
+    """Merge the updates into the weights, under the weights' own names."""
     with torch.no_grad():
         for module in network.modules():
             if parametrize.is_parametrized(module, "weight"):

@@ -28,7 +28,7 @@ _STANDARDISED_ROWS = 1000
 
 
 class Represents(Protocol):
-    """What a network must have: tracks (B, C, L) and lengths (B,) to one vector a transcript (B, D)."""
+    """A network that turns tracks (B, C, L) and lengths (B,) into one vector a transcript (B, D)."""
 
     n_tracks: int
     d_model: int
@@ -47,17 +47,18 @@ class FineTuning(LightningModule):
     """Trains a network and a head on the training side, with validation loss and the probe's metrics by epoch.
 
     Args:
-        checkpoint: encoder to begin with, as :func:`orthrus.load_model` takes it: a name, a folder, a checkpoint.
+        checkpoint: initial encoder, as for :func:`orthrus.load_model`: a name, a folder or a checkpoint.
         network: instead of a checkpoint, a network to train from scratch: an encoder or one of
             :mod:`orthrus.nn.baselines`.
         head: (D, T) -> module.
-        lora: trains low-rank updates of the network's projections instead of its weights.
-        freeze: trains the head alone.
-        learning_rate: of AdamW, for the head and for a network from scratch.
-        encoder_learning_rate: of the network's last layer, ``learning_rate`` if not given.
+        lora: train low-rank updates of the network's projections instead of its weights.
+        freeze: train only the head.
+        learning_rate: learning rate of AdamW, for the head and for a network from scratch.
+        encoder_learning_rate: learning rate of the network's last layer, by default ``learning_rate``.
         layer_decay: factor by which the learning rate falls from each layer to the one before it.
-        weight_decay: of matrices; as in pretraining, biases, norms, embeddings, ``A_log`` and ``D`` never decay.
-        warmup_fraction: of all steps; the learning rate then falls to 0 along a cosine.
+        weight_decay: weight decay of matrices; as in pretraining, biases, norms, embeddings, ``A_log`` and ``D`` never
+            decay.
+        warmup_fraction: share of all steps for warm-up; the learning rate then falls to 0 along a cosine.
 
     Raises:
         InputError: for neither or both of ``checkpoint`` and ``network``, or a network without ``represent``.
@@ -101,7 +102,7 @@ class FineTuning(LightningModule):
         self._seen: list[tuple[Tensor, Tensor]] = []  # rows and scores of the validation side
 
     def setup(self, stage: str) -> None:
-        """Build the head for the targets, and remember what the training side's targets and features are like."""
+        """Build the head, and measure the mean and deviation of the training side's targets and features."""
         if hasattr(self, "head"):
             return
         target, split = self._data.target, self._data.split
@@ -115,10 +116,10 @@ class FineTuning(LightningModule):
         self.register_buffer("deviation_T", torch.from_numpy(np.where(deviation_T > 0, deviation_T, 1)).float())
 
     def _standardise(self, measure: bool) -> None:
-        """The head reads features as far from their mean, in standard deviations, as a linear probe does.
+        """Standardise the features that the head reads (mean 0, standard deviation 1), as a linear probe does.
 
-        Both are of up to a thousand training transcripts in the network as it is at first: raw features vary little
-        about their means, and a head would be long in finding that.
+        The mean and deviation are those of up to a thousand training transcripts in the initial network. Raw features
+        vary little about their means, so a head would learn slowly from them.
         """
         center_D, scale_D = torch.zeros(self.width), torch.ones(self.width)
         if measure:
@@ -168,7 +169,7 @@ class FineTuning(LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """A frozen network keeps its dropout off."""
+        """Keep the dropout of a frozen network off."""
         if self._frozen:
             self.network.eval()
 
@@ -177,7 +178,7 @@ class FineTuning(LightningModule):
         return task_loss(self._data.target, scores_BT, (targets_BT - self.mean_T) / self.deviation_T)
 
     def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
-        """Keep scores and targets: metrics are of the whole side."""
+        """Keep scores and targets, because metrics need the whole side."""
         self._seen.append((batch.rows_B, self(batch).float()))
 
     def on_validation_epoch_end(self) -> None:
@@ -188,18 +189,18 @@ class FineTuning(LightningModule):
         targets_NT = torch.from_numpy(self._data.target.values[rows]).to(scores_NT)
         self.log("val/loss", self.loss(scores_NT, targets_NT), prog_bar=True)
         if not scores_NT.isfinite().all():
-            return  # training diverged, which the loss says
+            return  # training diverged, as the loss shows
         target = self._data.target
         of_label = score(target.task, target.values[rows], scores_NT.double().cpu().numpy())
         means = {name: float(values[np.isfinite(values)].mean()) for name, values in of_label.items()}
         self.log_dict({f"val/{name}": value for name, value in means.items()}, prog_bar=True)
 
     def predict_step(self, batch: LabelledBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Rows (B,) and predictions (B, T): numbers in the labels' unit, or log-odds (of several classes, logits)."""
+        """Rows (B,) and predictions (B, T): numbers in the labels' unit, or log-odds (logits of several classes)."""
         return batch.rows_B, self(batch).float() * self.deviation_T + self.mean_T
 
     def configure_optimizers(self) -> Any:
-        """AdamW with layer-wise learning rates, warm-up and cosine by step."""
+        """AdamW with learning rates by layer, and warm-up and cosine by step."""
         head_rate, encoder_rate = self._rates
         groups = parameter_groups(self.network, self.head, self._weight_decay, self._weight_decay)
         depth = layer_depths(self.network)
@@ -220,7 +221,7 @@ class FineTuning(LightningModule):
 
 
 def task_loss(target: Target, scores_BT: Tensor, targets_BT: Tensor) -> Tensor:
-    """Mean squared error for regression; cross-entropy of one of several classes, or of each yes-or-no label."""
+    """Mean squared error for regression; cross-entropy over several classes, or of each yes-or-no label."""
     if target.task is Task.REGRESSION:
         return F.mse_loss(scores_BT, targets_BT)
     if target.task is Task.CLASSIFICATION and targets_BT.shape[1] > 1:
@@ -229,7 +230,7 @@ def task_loss(target: Target, scores_BT: Tensor, targets_BT: Tensor) -> Tensor:
 
 
 def layer_depths(network: nn.Module) -> dict[str, int]:
-    """The layer of each parameter: 0 before ``layers``, n + 1 in ``layers.n``, and after them as the last."""
+    """The layer of each parameter: 0 before ``layers``, n + 1 in ``layers.n``, that of the last layer after them."""
     names = [name for name, _ in network.named_parameters()]
     in_layers = {name: int(name.split(".")[1]) + 1 for name in names if name.startswith("layers.")}
     last = max(in_layers.values(), default=0)

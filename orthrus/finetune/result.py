@@ -1,7 +1,7 @@
-"""Predictions of a fine-tuned network as a table, and their scores in the probe's form, beside controls.
+"""Predictions of a fine-tuned network as a table, and their scores in the probe's format, with controls.
 
-The controls see the same rows and splits: a linear probe of the encoder as it was before (``frozen``), of what the
-``codon`` control counts, and of k-mers.
+The controls use the same rows and splits: a linear probe of the encoder before fine-tuning (``frozen``), of the counts
+of the ``codon`` control, and of k-mers.
 """
 
 import json
@@ -37,7 +37,7 @@ _METADATA_KEY = b"orthrus"
 def predictions_table(
     predicted: Sequence[tuple[Tensor, Tensor]], data: LabelledDataModule, width: int, validation_loss: float
 ) -> pa.Table:
-    """Test rows of a split: ``transcript_id``, then ``truth:NAME`` and ``prediction:NAME`` of every target."""
+    """The test rows of a split: ``transcript_id``, then ``truth:NAME`` and ``prediction:NAME`` of every target."""
     rows_N, scores_NT = (torch.cat(parts) for parts in zip(*predicted, strict=True))
     order_N = rows_N.argsort()
     rows, scores = rows_N[order_N].numpy(), scores_NT[order_N].double().numpy()

@@ -1,1 +1,1 @@
-"""Networks: the selective scan and its backends, the Mamba mixer, the encoder and its training heads."""
+"""Networks: the Mamba mixers, the stems, the encoder, its training heads and its files."""

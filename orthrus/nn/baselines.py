@@ -1,9 +1,9 @@
 """Supervised baselines, to be trained from scratch on the labels that a pretrained encoder is fine-tuned on.
 
-Both turn tracks (B, C, L) into one vector a transcript (B, D) by ``represent``, as an encoder does, and padding on the
-right has no effect: after every step the positions beyond a row's length are zero, as they are beyond its end alone.
+Both turn tracks (B, C, L) into one vector a transcript (B, D) with ``represent``, like an encoder. Padding on the right
+has no effect: every step sets the positions beyond a row's length to zero, as convolutions do beyond the ends.
 
-B batch rows, C tracks, L positions (nt, or what pooling leaves of them), D width.
+B batch rows, C tracks, L positions (nt, fewer after pooling), D width.
 """
 
 import torch
@@ -20,7 +20,7 @@ class Saluki(nn.Module):
     A convolution, then ``n_blocks`` of norm, ReLU, convolution, dropout and max-pooling by 2, then a GRU from the 3'
     end to the 5' end, whose last state is the representation. As published: 6 tracks, 64 filters of width 5, 6 blocks,
     dropout 0.3. Differences: convolutions keep the length (zeros beyond the ends) where the published ones shorten it,
-    and the dense head is that of fine-tuning.
+    and the dense head is the one of fine-tuning.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class DilatedResNet(nn.Module):
     """Residual convolutions of doubling dilation, as in Basenji2 (Kelley, PLoS Comput Biol 16:e1008050, 2020).
 
     A convolution, then ``n_blocks`` of norm, ReLU, dilated convolution (1, 2, 4, ...), norm, ReLU, pointwise
-    convolution, dropout, added to what came in; the mean over the row's own positions is the representation. With 8
-    blocks of width 3 a position sees 255 nt to either side and 0.14 M parameters suffice.
+    convolution, dropout, added to the block's input; the mean over the row's own positions is the representation. With
+    8 blocks of width 3 a position sees 255 nt to either side, and the network has 0.14 M parameters.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ def _normed(norm: nn.Module, hidden_BDL: Tensor) -> Tensor:
 
 
 def _own(x_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-    """Zero beyond each row's length."""
+    """Set the positions beyond each row's length to zero."""
     position_L = torch.arange(x_BCL.shape[2], device=x_BCL.device)
     return x_BCL.masked_fill((position_L >= lengths_B.to(x_BCL.device)[:, None])[:, None], 0)
 
 
 def _pooled(hidden_BDL: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-    """The larger of every two positions of a row, its last one alone if their number is odd; and the new lengths."""
+    """The maximum of every two positions of a row (an odd last one is kept), and the new lengths."""
     position_L = torch.arange(hidden_BDL.shape[2], device=hidden_BDL.device)
     beyond_B1L = (position_L >= lengths_B.to(hidden_BDL.device)[:, None])[:, None]
     pooled_BDL = F.max_pool1d(hidden_BDL.masked_fill(beyond_B1L, -torch.inf), 2, ceil_mode=True)

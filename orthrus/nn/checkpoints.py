@@ -1,7 +1,7 @@
-"""Encoders to and from files: our checkpoints, published ones, and folders in the Hugging Face manner.
+"""Reads and writes encoders: our checkpoints, published ones, and folders in Hugging Face's format.
 
-A checkpoint in, an encoder ready to embed out. Sizes come from the weights, never from a name, and nothing is
-unpickled but tensors and plain containers, so a checkpoint cannot run code.
+Sizes come from the weights, never from a name. Only tensors and plain containers are unpickled, so a checkpoint cannot
+run code.
 """
 
 import json
@@ -28,7 +28,7 @@ from orthrus.output import atomic_folder, reserve_folder
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
 WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")
-_MODELLING = "modeling_orthrus"  # the file that AutoModel runs, as transformers' authors spell it
+_MODELLING = "modeling_orthrus"  # the file that AutoModel runs, in the spelling of transformers
 _OWN_HEAD, _PUBLISHED_HEAD = "masked_base_head.", "sequence_head."
 _PREFIXES = ("encoder.", "model.", "")  # ours, the published Lightning module's, a bare encoder's
 
@@ -39,11 +39,11 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> MambaE
     Args:
         path: a Lightning checkpoint of ours, a published one (weights under ``model.``, projection heads are ignored),
             or a folder with ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``.
-        device: where to put the encoder.
+        device: device of the encoder.
 
     Raises:
         InputError: if the checkpoint is missing or damaged, is not a checkpoint, or has names or shapes that do not fit
-            an encoder, all of which are listed.
+            an encoder; all of these are listed.
 
     Examples:
         >>> import orthrus
@@ -71,7 +71,7 @@ def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch
 
 
 def _stored_cds_frame(content: Mapping[str, Any], path: Path) -> CdsFrame:
-    """Where codons began in training; as published where nothing says it, in others' weights and in our first ones."""
+    """Where codons began in training; ``published`` if nothing is stored, as in others' weights and our first ones."""
     stored = content.get("orthrus")
     frame: CdsFrame = stored.get("cds_frame", "published") if isinstance(stored, Mapping) else "published"
     if frame not in get_args(CdsFrame):
@@ -82,8 +82,8 @@ def _stored_cds_frame(content: Mapping[str, Any], path: Path) -> CdsFrame:
 def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> nn.Module | None:
     """The masked-base head that was trained with an encoder, hidden (..., D) -> logits (..., 4), in eval mode.
 
-    It is in Lightning checkpoints and exported folders of ours, and in published ones (``sequence_head.*``). None where
-    the checkpoint has none. Raises InputError if the file is missing or damaged, or the head does not fit.
+    Our Lightning checkpoints and exported folders have it, and published checkpoints (``sequence_head.*``). None if the
+    checkpoint has none. Raises InputError if the file is missing or damaged, or the head does not fit.
     """
     path = Path(path)
     content = _read(path)
@@ -106,9 +106,9 @@ def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> nn.Mo
 
 
 def stored_readout(path: str | Path) -> str:
-    """The readout that the folder of an encoder names as its own (:mod:`orthrus.nn.readouts`), else ``last.mean``.
+    """The readout in the configuration of an encoder's folder (:mod:`orthrus.nn.readouts`), else ``last.mean``.
 
-    Raises InputError as ``load_encoder``, and for one that is no name.
+    Raises InputError as ``load_encoder``, and if the readout is not text.
     """
     stored = _read(Path(path)).get("orthrus")
     readout = stored.get("readout", LAST_MEAN) if isinstance(stored, dict) else LAST_MEAN
@@ -118,18 +118,18 @@ def stored_readout(path: str | Path) -> str:
 
 
 def checkpoint_step(path: str | Path) -> int | None:
-    """The training step of a Lightning checkpoint, None of other files. Raises InputError as ``load_encoder``."""
+    """The training step of a Lightning checkpoint, None for other files. Raises InputError as ``load_encoder``."""
     step = checkpoint_entry(path, "global_step")
     return int(step) if isinstance(step, int) else None
 
 
 def checkpoint_entry(path: str | Path, name: str) -> Any:
-    """What a checkpoint says under ``name``, None if nothing. Raises InputError as ``load_encoder``."""
+    """The entry ``name`` of a checkpoint, None if it has none. Raises InputError as ``load_encoder``."""
     return _read(Path(path)).get(name)
 
 
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
-    """The encoder of any checkpoint that ``load_encoder`` reads, and its masked-base head if it has one, as a folder.
+    """Write the encoder of any checkpoint that ``load_encoder`` reads, and its masked-base head if any, to a folder.
 
     Hugging Face can host it, and ``transformers.AutoModel`` loads it (:mod:`orthrus.nn.modeling_orthrus`).
     """
@@ -145,10 +145,10 @@ def save_encoder(
     readout: str = LAST_MEAN,
     mlm_head: nn.Module | None = None,
 ) -> None:
-    """Writes ``config.json``, ``model.safetensors``, a model card and a modelling file, all of them or nothing.
+    """Write ``config.json``, ``model.safetensors``, a model card and a modelling file, either all of them or none.
 
-    ``source`` is what the card says the weights come from, ``readout`` what ``orthrus embed`` gives where it is told no
-    other. Raises InputError if ``folder`` exists already.
+    ``source`` is the origin of the weights in the card, ``readout`` the default readout of ``orthrus embed``. Raises
+    InputError if ``folder`` exists already.
     """
     folder = Path(folder)
     with reserve_folder(folder, CONFIG_FILE), atomic_folder(folder) as partial:
@@ -163,7 +163,7 @@ def write_files(
     readout: str = LAST_MEAN,
     mlm_head: nn.Module | None = None,
 ) -> None:
-    """What :func:`save_encoder` writes, of an encoder called ``name``, into a folder that is there."""
+    """Write the files of :func:`save_encoder` for an encoder called ``name`` into an existing folder."""
     modules = {"": encoder, **({} if mlm_head is None else {_head_name(mlm_head): mlm_head})}
     config: dict[str, Any] = {
         "model_type": "orthrus-mrna",
@@ -185,7 +185,7 @@ def write_files(
     }
     refuse_not_finite(state, folder / WEIGHTS_FILE)
     save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt", DIGEST: digest(state)})
-    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode)  # safetensors makes it private
+    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode)  # safetensors makes the file private
     (folder / CARD_FILE).write_text(_model_card(encoder, name, source))
 
 
@@ -226,7 +226,7 @@ Method: Fradkin, Shi et al., Orthrus, bioRxiv 2024.10.10.617658.
 
 
 def weights_file(path: Path) -> Path:
-    """The file that holds a checkpoint's weights, itself or in its folder; raises InputError if there is none."""
+    """The file with a checkpoint's weights: ``path`` or a file in it; raises InputError if there is none."""
     if not path.exists():
         raise InputError(f"no checkpoint at {path}: expected a .ckpt file or a folder with {WEIGHTS_FILE}")
     if not path.is_dir():
@@ -238,7 +238,7 @@ def weights_file(path: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint; a folder's config.json is merged in where it is ours."""
+    """The content of a checkpoint; a folder's config.json is merged in if it is ours."""
     weights_path = weights_file(path)
     if weights_path == path:
         return _read_file(path)
@@ -281,7 +281,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, less PyTorch's advice to unpickle what may be code."""
+    """The first line of an error, without PyTorch's advice to unpickle possible code."""
     if isinstance(error, pickle.UnpicklingError):
         return "it holds objects of code"
     lines = str(error).strip().splitlines()
@@ -289,7 +289,7 @@ def _reason(error: Exception) -> str:
 
 
 def _encoder_weights(state: Any, path: Path) -> dict[str, Tensor]:
-    """The encoder's tensors under their own names, whatever prefix the file gives them, without training heads."""
+    """The encoder's tensors, without the file's prefix of their names and without training heads."""
     prefixes = [prefix for prefix in _PREFIXES if isinstance(state, Mapping) and f"{prefix}embedding.weight" in state]
     if not prefixes:
         raise InputError(f"{path} holds no encoder: no tensor is named embedding.weight, model.… or encoder.…")
@@ -299,7 +299,7 @@ def _encoder_weights(state: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _stored_config(content: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
-    """The configuration that we store with our own checkpoints, None in others."""
+    """The configuration stored in our own checkpoints, None for others."""
     if "orthrus" not in content:
         return None
     stored = content["orthrus"]

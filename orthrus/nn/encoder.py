@@ -40,7 +40,7 @@ class Layer(nn.Module):
 
     @property
     def goes_in_pieces(self) -> bool:
-        """Whether a long row can be read piece by piece: only a causal Mamba-1 mixer can."""
+        """Whether a long row can be processed in pieces: only a causal Mamba-1 mixer can."""
         return isinstance(self.mixer, Mamba) and self.mixer.reverse is None
 
     def forward(self, hidden_BLD: Tensor, lengths_B: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Layer(nn.Module):
         return out_BLD
 
     def _in_pieces(self, hidden_BLD: Tensor, mixer: Mamba) -> Tensor:
-        """The same without gradients, with memory for the input, the output and one piece."""
+        """The layer's output, without gradients and with memory for the input, the output and one piece."""
         out_BLD, carry = torch.empty_like(hidden_BLD), None
         for start in range(0, hidden_BLD.shape[1], PIECE):
             piece_BLD = hidden_BLD[:, start : start + PIECE]
@@ -70,11 +70,11 @@ class MambaEncoder(nn.Module):
         n_tracks: 4 (A, C, G, T) or 6 (also CDS and splice).
         d_model: the width D of the hidden states.
         n_layers: the number of mixers.
-        bidirectional: whether each mixer reads both directions; a causal one sees only what is 5'.
+        bidirectional: whether each mixer reads both directions; a causal one sees only positions on the 5' side.
         mixer: builds the mixer of a layer: the class Mamba, Mamba2, or in a recipe their ``class_path`` and
             ``init_args``.
         gradient_checkpointing: save the memory of the layers' activations with a second forward pass.
-        stem: what a token is: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
+        stem: the unit of a token: ``base`` (published), or, with 6 tracks, ``codon``: three bases, in frame.
 
     Raises:
         InputError: for sizes that are not positive, or an unknown stem.
@@ -107,7 +107,7 @@ class MambaEncoder(nn.Module):
         self.n_tracks, self.d_model, self.n_layers, self.bidirectional = n_tracks, d_model, n_layers, bidirectional
         self.gradient_checkpointing = gradient_checkpointing
         self.cds_frame: CdsFrame = "annotated"
-        """Where codons began in training; it is not part of the shape, and so not of :attr:`config`."""
+        """Where codons began in training; it is not part of the shape, so :attr:`config` lacks it."""
         self.embedding = STEMS[stem](n_tracks, d_model)
         self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
         self.norm_f = nn.LayerNorm(d_model)
@@ -131,10 +131,10 @@ class MambaEncoder(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Self":
-        """A freshly initialised encoder with this ``config``; raises InputError for one that is not an encoder's.
+        """A freshly initialised encoder with this ``config``; raises InputError if it is not an encoder's.
 
-        Only mixers of this package are built, and only in sizes that a machine can hold, because a config may come from
-        a stranger's checkpoint and must not name code to run or take all memory.
+        Only mixers of this package are built, in sizes that a machine can hold, because a config may come from an
+        untrusted checkpoint and must not run code or use up the memory.
         """
         try:
             mixer = config["mixer"]
@@ -154,7 +154,7 @@ class MambaEncoder(nn.Module):
         """Hidden states (B, T, D) after the final norm; those beyond a row's own tokens are meaningless.
 
         ``tracks_BCL`` may have any type; ``lengths_B`` has the number of positions of each row, 1 to L. Raises
-        InputError for an empty batch, another number of tracks, or lengths on the CPU that are out of range.
+        InputError for an empty batch, a wrong number of tracks, or lengths on the CPU that are out of range.
         """
         hidden_BTD = deque(self._stream(tracks_BCL, lengths_B), maxlen=1).pop()
         normed_BTD: Tensor = self.norm_f(hidden_BTD)
@@ -171,10 +171,7 @@ class MambaEncoder(nn.Module):
         return pool(self(tracks_BCL, lengths_B), *self.tokens(tracks_BCL, lengths_B))
 
     def tokens(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tokens:
-        """The number of tokens of each row, and their regions, for the arguments of :meth:`forward`.
-
-        ``tracks_BCL`` and ``lengths_B`` are as there.
-        """
+        """The number of tokens of each row, and their regions, for the arguments of :meth:`forward`."""
         return self.embedding.tokens(tracks_BCL, lengths_B)
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:

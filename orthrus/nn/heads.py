@@ -1,4 +1,4 @@
-"""What sits on the encoder while it trains: the projector of the contrastive losses and what reads single positions."""
+"""Training heads of the encoder: the projector of contrastive losses, and heads that predict at single positions."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

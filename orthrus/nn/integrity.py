@@ -1,7 +1,7 @@
-"""Whether weights are what was written: checksums of files, finite values, and sizes that fit them.
+"""Checks of weights: checksums of files, finite values, and sizes that match the configuration.
 
-PyTorch's files are zip archives with a checksum (CRC-32) of every tensor, which ``torch.load`` does not compare; ours
-in safetensors carry a SHA-256 in their metadata. Each costs one read of the file, about a second a gigabyte.
+PyTorch's files are zip archives with a checksum (CRC-32) of every tensor, which ``torch.load`` does not compare; our
+safetensors files have a SHA-256 in their metadata. Each check reads the file once, about a second a gigabyte.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ DIGEST = "sha256"  # key of a safetensors file's metadata
 
 
 def archive_fault(path: Path) -> str | None:
-    """What is wrong with a zip archive; None if all its checksums match."""
+    """The fault of a zip archive, in words; None if all its checksums match."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -39,7 +39,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def refuse_not_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raises InputError, naming them, if tensors hold NaN or infinity."""
+    """Raise InputError, with their names, if tensors hold NaN or infinity."""
     bad = [name for name, x in weights.items() if x.is_floating_point() and not bool(x.isfinite().all())]
     if bad:
         raise InputError(
@@ -49,9 +49,9 @@ def refuse_not_finite(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def refuse_other_sizes(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raises InputError if a configuration asks for another width or depth than the weights have.
+    """Raise InputError if a configuration asks for another width or depth than the weights have.
 
-    It is asked before anything of the configured size is allocated: the numbers come with a file of anybody's.
+    It comes before anything of the configured size is allocated, because the file may be from an untrusted source.
     """
     embedding = weights["embedding.weight"]
     layers = {name.split(".")[1] for name in weights if name.startswith("layers.")}

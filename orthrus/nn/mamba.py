@@ -2,7 +2,7 @@
 
 B batch rows, L positions (nt), M model width, D inner channels (expand x M), N states, R rank of delta.
 
-What flows: hidden (B, L, M) -> in_proj -> x and gate z (B, L, D) -> causal convolution, x_proj, dt_proj, selective
+Data flow: hidden (B, L, M) -> in_proj -> x and gate z (B, L, D) -> causal convolution, x_proj, dt_proj, selective
 scan -> out_proj -> (B, L, M). The matrix products cost 3 M D + D (2 R + 2 N) multiply-adds a position.
 """
 
@@ -33,7 +33,7 @@ class SelectiveSSM(nn.Module):
             self.dt_proj.bias.copy_(delta + torch.log(-torch.expm1(-delta)))  # the inverse of softplus
 
     def scan(self, x_BLD: Tensor, z_BLD: Tensor, reversed_B: Tensor | None = None) -> Tensor:
-        """The direction's output (B, L, D), gated by silu(z); given ``reversed_B``, the lengths, backwards."""
+        """The direction's output (B, L, D), gated by silu(z); with ``reversed_B``, the lengths, it runs backwards."""
         d_state, conv_bias_D = self.A_log.shape[1], self.conv1d.bias
         assert conv_bias_D is not None
         u_BLD = causal_conv(x_BLD, self.conv1d.weight.squeeze(1), conv_bias_D, reversed_B=reversed_B)
@@ -70,7 +70,7 @@ class Mamba(SelectiveSSM):
     def forward(self, hidden_BLM: Tensor, lengths_B: Tensor) -> Tensor:
         if hidden_BLM.is_cuda:
             x_BLD, z_BLD = self.in_proj(hidden_BLM).chunk(2, dim=-1)
-        else:  # two products rather than the halves of one: their gradients need not be copied together again
+        else:  # two products instead of the halves of one, so that their gradients are not copied together
             x_BLD, z_BLD = (F.linear(hidden_BLM, weight_DM) for weight_DM in self.in_proj.weight.chunk(2))
         y_BLD = self.scan(x_BLD, z_BLD)
         if self.reverse is not None:

@@ -3,9 +3,9 @@
 B batch rows, L positions (nt), M model width, D inner channels (expand x M), H heads of P channels (D = H P),
 N states, K chunks of Q positions.
 
-One decay a head, rather than one a channel and state, turns the scan into products within chunks (Q x Q, like
-attention) and a short recurrence between them: fast wherever matrix products are, without a kernel of its own.
-Memory is linear in L: B H L Q numbers for the products within chunks.
+With one decay a head, instead of one a channel and state, the scan becomes products within chunks (Q x Q, like
+attention) and a short recurrence between them. It is fast where matrix products are fast and needs no kernel of its
+own. Memory is linear in L: B H L Q numbers for the products within chunks.
 """
 
 import math
@@ -27,7 +27,7 @@ def ssd(x_BLHP: Tensor, delta_BLH: Tensor, A_H: Tensor, B_BLN: Tensor, C_BLN: Te
     Dao & Gu 2024, arXiv 2405.21060, section 6: S is a (P, N) matrix a head, B and C are shared by the heads.
     """
     positions = x_BLHP.shape[1]
-    padding = -positions % chunk  # rows of delta = 0 change no state
+    padding = -positions % chunk  # rows with delta = 0 do not change the state
 
     def chunked(v: Tensor) -> Tensor:
         padded = F.pad(v, (0, 0) * (v.ndim - 2) + (0, padding))
@@ -38,7 +38,7 @@ def ssd(x_BLHP: Tensor, delta_BLH: Tensor, A_H: Tensor, B_BLN: Tensor, C_BLN: Te
     x_BKQHP = x_BKQHP * delta_BKQH[..., None]
     log_decay_BKHQ = (delta_BKQH * A_H).transpose(2, 3).cumsum(-1)  # from the chunk's start through each position
 
-    # Within chunks: what position s adds to y at t >= s.
+    # Within chunks: the contribution of position s to y at t >= s.
     log_between_BKHQQ = log_decay_BKHQ[..., :, None] - log_decay_BKHQ[..., None, :]
     future_QQ = torch.ones(chunk, chunk, dtype=torch.bool, device=x_BLHP.device).triu(1)
     decay_BKHQQ = log_between_BKHQQ.masked_fill(future_QQ, -torch.inf).exp()
@@ -46,7 +46,7 @@ def ssd(x_BLHP: Tensor, delta_BLH: Tensor, A_H: Tensor, B_BLN: Tensor, C_BLN: Te
     x_BKHQP = x_BKQHP.transpose(2, 3)
     y_BKHQP = (score_BKQQ[:, :, None] * decay_BKHQQ) @ x_BKHQP
 
-    # Between chunks: each chunk's own end state, then the state that every chunk starts from.
+    # Between chunks: the end state of each chunk by itself, then the initial state of every chunk.
     to_end_BKHQ = (log_decay_BKHQ[..., -1:] - log_decay_BKHQ).exp()
     own_BKHPN = (x_BKHQP * to_end_BKHQ[..., None]).transpose(-1, -2) @ B_BKQN[:, :, None]
     through_BKH = log_decay_BKHQ[..., -1].exp()
@@ -89,7 +89,7 @@ class SSD(nn.Module):
 
 
 class Mamba2(SSD):
-    """Mamba-2 (Dao & Gu 2024, arXiv 2405.21060), bidirectional in the manner of :class:`~orthrus.nn.mamba.Mamba`.
+    """Mamba-2 (Dao & Gu 2024, arXiv 2405.21060), bidirectional like :class:`~orthrus.nn.mamba.Mamba`.
 
     A bidirectional mixer shares in_proj (with it the gate, B, C and delta before the convolution) and out_proj;
     ``reverse`` holds the other direction's own convolution, A, D and bias of delta. The gated norm is an RMSNorm.

@@ -1,11 +1,11 @@
-"""An exported encoder as a model of Hugging Face's transformers: this file lies in the exported folder.
+"""An exported encoder as a model of Hugging Face's transformers: this file is part of the exported folder.
 
     from transformers import AutoModel
     model = AutoModel.from_pretrained(FOLDER, trust_remote_code=True)
     model.embed(["ACGU...", ...])                             # (n, D), no gradients
     model(tracks_BCL, lengths_B).pooler_output                # (B, D), differentiable
 
-It needs the package that this file comes from, whose import name is orthrus.
+It needs the package that this file comes from, with the import name orthrus.
 
 B batch rows, C tracks (A, C, G, T and, with 6, CDS and splice), L positions (nt), T tokens (L, or fewer for an encoder
 that reads codons), D model width.
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput
 
-try:  # transformers would otherwise advise to install another package of this name
+try:  # otherwise transformers advises to install an unrelated package of this name
     import orthrus
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.nn.heads import MaskedLanguageHead, PublishedSequenceHead
@@ -47,10 +47,10 @@ class _Base(PreTrainedModel):
         self.encoder = MambaEncoder.from_config(config.orthrus["encoder"])
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Nothing: all weights are in the file."""
+        """Do nothing, because all weights are in the file."""
 
     def embed(self, transcripts: Any, **options: Any) -> Any:
-        """Vectors of sequences, a FASTA, a data frame or a store, as :func:`orthrus.embed` gives them."""
+        """Vectors of sequences, a FASTA, a data frame or a store, from :func:`orthrus.embed`."""
         options.setdefault("readout", self.config.orthrus.get("readout"))
         return orthrus.embed(transcripts, self.encoder, device=str(self.device), **options)
 

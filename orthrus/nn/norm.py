@@ -10,12 +10,12 @@ class BatchNorm(nn.BatchNorm1d):
     """BatchNorm1d (Ioffe & Szegedy 2015, arXiv 1502.03167), (N, D) -> (N, D), with the moments of all ranks' rows.
 
     A drop-in for ``nn.BatchNorm1d``: same parameters, buffers and state dict, same values in one process. Under
-    torch.distributed the moments, and the gradients through them, are those of one process that holds all rows, also
-    when ranks hold different numbers of rows or none; torch's SyncBatchNorm is the same for GPUs only. Every rank's
-    mean, squared deviations and count are gathered (2 D + 1 numbers) and pooled as by Chan et al. (1979), which keeps
-    float32 exact where a difference of large sums would not be. Moments are float32 under autocast.
+    torch.distributed the moments, and the gradients through them, are those of one process with all rows, even if ranks
+    hold different numbers of rows or none; torch's SyncBatchNorm does this on GPUs only. Every rank's mean, squared
+    deviations and count are gathered (2 D + 1 numbers) and pooled as by Chan et al. (1979), which is accurate in
+    float32, unlike a difference of large sums. Moments are float32 under autocast.
 
-    A single row over all ranks is normalised to 0; no row at all leaves the running moments alone.
+    A single row over all ranks is normalised to 0; without any row the running moments do not change.
     """
 
     def forward(self, x_ND: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class BatchNorm(nn.BatchNorm1d):
 
     @torch.no_grad()
     def _track(self, mean_D: Tensor, variance_D: Tensor, count: Tensor) -> None:
-        """Running moments, with the unbiased variance as in torch."""
+        """Update the running moments, with the unbiased variance as in torch."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None

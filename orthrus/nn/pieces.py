@@ -1,11 +1,11 @@
-"""A long sequence through a causal Mamba-1 mixer piece by piece, exactly, in the memory of one piece.
+"""Runs a causal Mamba-1 mixer over a long sequence piece by piece, exactly, in the memory of one piece.
 
 B batch rows, L positions of a piece, D inner channels, N states, K filter width.
 
-What passes from one piece to the next is the last K - 1 inputs of the convolution and the state h of the scan. No
-backend needs to know: since ``h_t = exp(delta_t A) h_(t-1) + delta_t B_t u_t`` and ``y_t = C_t h_t``, N positions put
-before a piece, with delta next to 0, u = h / delta and B the n-th unit vector, set the state, and N positions after it,
-with C the n-th unit vector, read it. That is 2 N positions more a piece, and float32 rounding.
+A piece passes the last K - 1 inputs of the convolution and the state h of the scan to the next. Backends need no change
+for this: since ``h_t = exp(delta_t A) h_(t-1) + delta_t B_t u_t`` and ``y_t = C_t h_t``, N positions before a piece,
+with delta close to 0, u = h / delta and B the n-th unit vector, set the state, and N positions after it, with C the
+n-th unit vector, read it. The cost is 2 N more positions a piece, and float32 rounding.
 """
 
 import math
@@ -24,14 +24,14 @@ _OPEN = 1.0  # the gate z of positions that read the state
 
 
 class Carry(NamedTuple):
-    """What a piece leaves to the next: inputs of the convolution (B, K - 1, D), state of the scan (B, D, N)."""
+    """What a piece passes to the next: inputs of the convolution (B, K - 1, D), state of the scan (B, D, N)."""
 
     inputs_BKD: Tensor
     state_BDN: Tensor
 
 
 def go_on(mixer: Mamba, hidden_BLM: Tensor, carry: Carry | None) -> tuple[Tensor, Carry]:
-    """The output of a causal ``mixer`` for the next piece of a sequence, and what to carry on; None at its start."""
+    """The output of a causal ``mixer`` for the next piece, and the next carry; ``carry`` is None at the start."""
     x_BLD, z_BLD = (F.linear(hidden_BLM, weight_DM) for weight_DM in mixer.in_proj.weight.chunk(2))
     (d_inner, d_state), width = mixer.A_log.shape, mixer.conv1d.kernel_size[0]
     if carry is None:
@@ -50,7 +50,7 @@ def go_on(mixer: Mamba, hidden_BLM: Tensor, carry: Carry | None) -> tuple[Tensor
 def _scan(
     mixer: Mamba, u_BLD: Tensor, delta_BLD: Tensor, B_BLN: Tensor, C_BLN: Tensor, z_BLD: Tensor, state_BDN: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """y (B, L, D) in float32 of a scan that begins in a state, and the state that it ends in."""
+    """The output y (B, L, D), float32, of a scan from a given state, and its final state."""
     n_rows, n_states, bias_D = len(u_BLD), state_BDN.shape[2], mixer.dt_proj.bias.float()
     unit_BNN = torch.eye(n_states, device=u_BLD.device).expand(n_rows, -1, -1)
     none_BNN, none_BND = torch.zeros_like(unit_BNN), state_BDN.new_zeros(n_rows, n_states, len(bias_D))

@@ -1,4 +1,4 @@
-"""From hidden states to one vector a transcript.
+"""Pools hidden states into one vector a transcript.
 
 B batch rows, L tokens (bases, or codons with the codon stem), D model width.
 """
@@ -24,14 +24,14 @@ def max_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None = N
 def region_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None = None) -> Tensor:
     """Means over 5'UTR, CDS and 3'UTR side by side (B, 3 D), by ``region_BL`` of :class:`orthrus.nn.stem.Tokens`.
 
-    A region that a transcript lacks, as all three without a CDS, takes the mean over the whole of it. Raises InputError
-    without regions.
+    For a missing region (all three without a CDS) it is the mean over the whole transcript. Raises InputError without
+    regions.
     """
     return torch.cat([_region_mean(hidden_BLD, lengths_B, region_BL, n) for n in (FIVE_PRIME, CODING, THREE_PRIME)], 1)
 
 
 def cds_pool(hidden_BLD: Tensor, lengths_B: Tensor, region_BL: Tensor | None = None) -> Tensor:
-    """Mean over the CDS (B, D), of a transcript without one over the whole of it. Raises as :func:`region_pool`."""
+    """Mean over the CDS (B, D), or, without one, over the whole transcript. Raises as :func:`region_pool`."""
     return _region_mean(hidden_BLD, lengths_B, region_BL, CODING)
 
 

@@ -20,8 +20,8 @@ except ImportError as error:
 class PretrainedEncoder(MambaEncoder, ModelHubMixin):
     """A :class:`~orthrus.nn.encoder.MambaEncoder` that Hugging Face's tools load, save and publish.
 
-    ``PretrainedEncoder.from_pretrained("owner/name", revision=None, device="cpu")`` reads a repository or a folder, of
-    our form or the published one, and returns the encoder in eval mode. It raises the errors of huggingface_hub for a
+    ``PretrainedEncoder.from_pretrained("owner/name", revision=None, device="cpu")`` reads a repository or a folder, in
+    our format or the published one, and returns the encoder in eval mode. It raises the errors of huggingface_hub for a
     repository that cannot be downloaded, and InputError, as :func:`orthrus.load_encoder`, for one without an encoder.
     The arguments of the class are those of :class:`~orthrus.nn.encoder.MambaEncoder`.
 

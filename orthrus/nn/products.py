@@ -1,4 +1,4 @@
-"""How fast a device multiplies matrices."""
+"""The speed of matrix products on a device."""
 
 import logging
 import time
@@ -9,12 +9,12 @@ _log = logging.getLogger(__name__)
 
 
 def product_flops(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """FLOP/s of the product of two square matrices, the fastest of three after one that warms up."""
+    """FLOP/s of the product of two square matrices, the fastest of three after a warm-up."""
     square = torch.ones(side, side, device=device, dtype=dtype)
 
     def seconds() -> float:
         started = time.perf_counter()
-        float((square @ square)[0, 0])  # waits for a device
+        float((square @ square)[0, 0])  # waits for the device
         return time.perf_counter() - started
 
     seconds()
@@ -22,7 +22,7 @@ def product_flops(device: torch.device, dtype: torch.dtype, side: int) -> float:
 
 
 def warn_of_slow_bf16(device: torch.device) -> None:
-    """Log a warning where bfloat16 products are slower than those of float32: a CPU without them emulates them."""
+    """Log a warning if bfloat16 products are slower than float32 products, as on a CPU that emulates them."""
     if device.type != "cpu":
         return
     slower = product_flops(device, torch.float32, 256) / product_flops(device, torch.bfloat16, 256)

@@ -1,9 +1,9 @@
-"""What the ranks of a distributed run tell one another, with gradients. N rows of this rank, M of all, D features.
+"""Communication between the ranks of a distributed run, with gradients. N rows of this rank, M of all, D features.
 
-Every scalar of an objective follows one convention: the mean over ranks of what each rank returns is the value over the
-whole batch. DDP averages gradients in the same way, so the gradients are those of the whole batch too, provided that
-what crosses ranks carries its gradient back: a gather without one would lose a rank's share as the others' negatives.
-In a single process all of this is free.
+Every scalar of an objective follows one convention: its mean over ranks is its value over the whole batch. DDP
+averages gradients in the same way, so the gradients are those of the whole batch too, provided that gradients also pass
+between ranks: without this, rows would get no gradient as negatives of the other ranks' rows. A single process does
+none of this.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ def world_size() -> int:
 
 
 def row_counts(rows_ND: Tensor) -> list[int]:
-    """How many rows each rank holds, in rank order."""
+    """The number of rows of each rank, in rank order."""
     if world_size() == 1:
         return [rows_ND.shape[0]]
     count = torch.tensor([rows_ND.shape[0]], device=rows_ND.device)
@@ -29,7 +29,7 @@ def row_counts(rows_ND: Tensor) -> list[int]:
 
 
 def gather_rows(rows_ND: Tensor, counts: list[int]) -> Tensor:
-    """(M, D): all ranks' rows in rank order; the gradient of a row is the sum of what every rank sends back to it.
+    """All ranks' rows in rank order, (M, D); the gradient of a row is the sum of its gradients on all ranks.
 
     ``counts`` are the :func:`row_counts`; they may differ and may be 0. Costs one collective of the padded rows, and
     one of the gradients.
@@ -40,7 +40,7 @@ def gather_rows(rows_ND: Tensor, counts: list[int]) -> Tensor:
 
 
 def share_of_mean(total: Tensor, count: Tensor) -> Tensor:
-    """This rank's share, whose mean over ranks is the sum of all totals over the sum of all counts; 0 for no counts."""
+    """The value whose mean over ranks is the sum of all totals divided by the sum of all counts; 0 for no counts."""
     counts = count.detach().clone()
     if world_size() > 1:
         dist.all_reduce(counts)
@@ -48,7 +48,7 @@ def share_of_mean(total: Tensor, count: Tensor) -> Tensor:
 
 
 def mean_over_ranks(scalars: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each scalar's mean over ranks, detached, the same on every rank; one collective for all of them."""
+    """The mean of each scalar over ranks, detached, the same on every rank; costs one collective."""
     means_S = torch.stack([scalar.detach().float() for scalar in scalars.values()])
     if world_size() > 1:
         dist.all_reduce(means_S)

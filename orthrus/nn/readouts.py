@@ -1,15 +1,15 @@
-"""Readouts: which layer's hidden states, and how they are pooled, give a transcript its vector.
+"""Readouts: the layer and the pooling of the hidden states that give the vector of a transcript.
 
 B batch rows, L positions (nt), T tokens, D model width, C tracks. A readout is named ``LAYER.POOL``:
 
-- layer ``last`` is what the encoder returns, after its final norm; ``layer0`` the embedding, ``layer1`` ... the
+- layer ``last`` is the output of the encoder, after its final norm; ``layer0`` the embedding, ``layer1`` ... the
   residual stream after that layer; ``average`` the mean over the streams after layers 1 to the last, each normalised;
-- pool ``mean``, ``max`` (over a transcript's own tokens) and ``cds`` (the mean over its CDS, or over the whole of it
-  without one) give D numbers, ``regions`` (the means of 5'UTR, CDS and 3'UTR side by side) 3 D.
+- pool ``mean``, ``max`` (over a transcript's own tokens) and ``cds`` (the mean over its CDS, or, without
+  one, over all tokens) give D numbers, ``regions`` (the means of 5'UTR, CDS and 3'UTR side by side) 3 D.
 
 ``lengths`` is a readout without a network: the natural logarithms of 1 plus the lengths (nt) of the transcript, its
-5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, 0 where unknown; without a CDS the three parts are 0. Several
-joined by ``+`` are one readout, side by side: ``last.mean+last.cds+lengths``.
+5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, 0 where unknown; without a CDS the three parts are 0. Readouts
+joined by ``+`` are concatenated: ``last.mean+last.cds+lengths``.
 
 All readouts come from one forward pass.
 """
@@ -32,7 +32,7 @@ _N_LENGTHS = 5
 
 
 def check_readouts(encoder: MambaEncoder, names: Sequence[str]) -> None:
-    """Raises InputError unless the encoder has all of these, each once."""
+    """Raise InputError unless the encoder has all of these readouts and each is named once."""
     for part in (part for name in names for part in name.split("+")):
         layer, _, pool = part.partition(".")
         numbered = re.fullmatch(r"layer(\d+)", layer)
@@ -53,12 +53,12 @@ def check_readouts(encoder: MambaEncoder, names: Sequence[str]) -> None:
 
 
 def widths(encoder: MambaEncoder, names: Sequence[str]) -> list[int]:
-    """How many numbers each readout is."""
+    """The width of each readout."""
     return [sum(_width(encoder, part) for part in name.split("+")) for name in names]
 
 
 def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names: Sequence[str]) -> list[Tensor]:
-    """Each readout of a batch, (B, its width), from one pass. The names are as :func:`check_readouts` lets them be."""
+    """Each readout of a batch, (B, its width), from one pass; ``names`` must pass :func:`check_readouts`."""
     if list(names) == [LAST_MEAN]:
         return [encoder.represent(tracks_BCL, lengths_B)]
     tokens = encoder.tokens(tracks_BCL, lengths_B)
@@ -81,7 +81,7 @@ def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names
 
 
 def log_lengths(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-    """log(1 + n) of the nt of the transcript, its 5'UTR, CDS and 3'UTR, and of its exons, float32 (B, 5)."""
+    """log(1 + n) for the nt of the transcript, its 5'UTR, CDS and 3'UTR, and for its exons, float32 (B, 5)."""
     start_B, end_B = coding_interval(tracks_BCL, lengths_B)
     start_B = with_cut_codon(start_B)
     end_B = torch.minimum(end_B, lengths_B)

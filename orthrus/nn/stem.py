@@ -3,8 +3,8 @@
 B batch rows, C tracks, L positions (nt), T tokens, D model width, W words (4 bases or 64 codons), K overlapping words.
 
 The base stem makes a token of every base, T = L. The codon stem makes one of every three bases, in the frame of the
-CDS, so that a nucleotide costs a third. Row b of a batch then has ceil((pad_b + lengths_b) / 3) tokens, pad_b of 0 to 2
-being the bases that the first token lacks.
+CDS, so that a nucleotide costs a third. Row b of a batch then has ceil((pad_b + lengths_b) / 3) tokens, where the first
+token lacks pad_b bases, 0 to 2.
 """
 
 from typing import NamedTuple
@@ -20,18 +20,18 @@ FIVE_PRIME, CODING, THREE_PRIME, UNKNOWN = range(4)
 
 
 class Tokens(NamedTuple):
-    """What the tokens of a batch are."""
+    """The lengths and regions of a batch's tokens."""
 
     lengths_B: Tensor
     """int64, the number of each row's own tokens."""
     region_BT: Tensor
-    """int64: 0 5'UTR, 1 CDS, 2 3'UTR, 3 where no CDS is known. The CDS runs from the first position of the CDS track
+    """int64: 0 5'UTR, 1 CDS, 2 3'UTR, 3 if no CDS is known. The CDS runs from the first position of the CDS track
     (1 at the first base of each codon) to the end of the last codon. One or two bases before it, at the transcript's
-    start, belong to it: what is left there of a codon that is cut off."""
+    start, belong to it as the rest of a codon that is cut off."""
 
 
 class BaseStem(nn.Linear):
-    """A token a base: a linear map of its tracks, under the published names ``weight`` and ``bias``."""
+    """One token a base: a linear map of its tracks, under the published names ``weight`` and ``bias``."""
 
     name = "base"
     n_words = 4
@@ -50,23 +50,23 @@ class BaseStem(nn.Linear):
         return lengths_B
 
     def tokens(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tokens:
-        """What the tokens are."""
+        """The lengths and regions of the tokens."""
         start_B, end_B = coding_interval(tracks_BCL, lengths_B)
         return Tokens(lengths_B, _regions(with_cut_codon(start_B), end_B, tracks_BCL.shape[2]))
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """The base of every token, int64 (B, L): 0 A, 1 C, 2 G, 3 T, and -1 where it is unknown and in padding."""
+        """The base of every token, int64 (B, L): 0 A, 1 C, 2 G, 3 T, and -1 if unknown and in padding."""
         return _bases(tracks_BCL, lengths_B) - 1
 
 
 class CodonStem(nn.Module):
-    """A token for three bases: the words that end within them, region and splice, as added embeddings.
+    """One token for three bases: the sum of embeddings of the words that end within them, of region and of splice.
 
-    Tokens are in the frame of the first codon of the CDS, in which the UTRs run on; without a CDS the frame begins at
-    the first base. A token is the sum of ``weight[k]`` of the word that ends at its base k, k = 0, 1, 2, so
-    ``weight[2]`` is of the token's own codon and the others of the words that overlap it from the left; of ``region``;
-    and, where one of its bases ends an exon, of ``splice``. A word with unknown bases is the mean of all that it may
-    be. Bases come from the tracks A, C, G, T, which must be 0 or 1; a base that is not a number is unknown.
+    All tokens, also in UTRs, are in the frame of the first codon of the CDS; without a CDS the frame begins at the
+    first base. A token is the sum of ``weight[k]`` for the word that ends at its base k, k = 0, 1, 2, so ``weight[2]``
+    is for the token's own codon and the others for the words that overlap it from the left; of ``region``; and, if one
+    of its bases ends an exon, of ``splice``. A word with unknown bases is the mean of all words that it may be. Bases
+    come from the tracks A, C, G, T, which must be 0 or 1; a base with NaN is unknown.
     """
 
     name = "codon"
@@ -96,7 +96,7 @@ class CodonStem(nn.Module):
         return (self._pad(tracks_BCL, lengths_B) + lengths_B + 2) // 3
 
     def tokens(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tokens:
-        """What the tokens are."""
+        """The lengths and regions of the tokens."""
         start_B, end_B = coding_interval(tracks_BCL, lengths_B)
         pad_B = (-start_B) % 3
         lengths_in_tokens_B = (pad_B + lengths_B + 2) // 3
@@ -108,20 +108,20 @@ class CodonStem(nn.Module):
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
         """The codon of every token, int64 (B, T): 16 b0 + 4 b1 + b2 with A, C, G, T as 0 to 3.
 
-        -1 where a base is unknown or lacking, and in padding.
+        -1 if a base is unknown or missing, and in padding.
         """
         base_BT3 = self._in_frame(_bases(tracks_BCL, lengths_B), tracks_BCL, lengths_B)
         word_BT = (base_BT3 - 1) @ base_BT3.new_tensor([16, 4, 1])
         return torch.where((base_BT3 > 0).all(2), word_BT, -1)
 
     def _overlapping(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """The words that end at each base of each token, int64 (B, T, 3): 25 b0 + 5 b1 + b2, unknown bases being 0."""
+        """The words that end at each base of each token, int64 (B, T, 3): 25 b0 + 5 b1 + b2, 0 for unknown bases."""
         base_BT3 = self._in_frame(_bases(tracks_BCL, lengths_B), tracks_BCL, lengths_B)
         base_BX = F.pad(base_BT3.flatten(1), (2, 0))
         return (25 * base_BX[:, :-2] + 5 * base_BX[:, 1:-1] + base_BX[:, 2:]).view(base_BT3.shape)
 
     def _in_frame(self, value_BL: Tensor, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """Values by position as those of each token's three bases (B, T, 3), 0 where it lacks one."""
+        """Values by position, arranged by each token's three bases (B, T, 3), 0 for missing bases."""
         pad_B = self._pad(tracks_BCL, lengths_B)
         n_tokens = int((pad_B + lengths_B + 2).max()) // 3
         position_BX = torch.arange(3 * n_tokens, device=value_BL.device) - pad_B[:, None]
@@ -131,7 +131,7 @@ class CodonStem(nn.Module):
 
     @staticmethod
     def _pad(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-        """How many bases the first token of each row lacks, int64 (B,)."""
+        """The number of bases that the first token of each row lacks, int64 (B,)."""
         return (-coding_interval(tracks_BCL, lengths_B)[0]) % 3
 
 
@@ -139,9 +139,9 @@ STEMS: dict[str, type[BaseStem] | type[CodonStem]] = {stem.name: stem for stem i
 
 
 def coding_interval(tracks_BCL: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Start and end of each row's CDS, half-open, int64 (B,); both 0 where the tracks tell of none.
+    """Start and end of each row's CDS, half-open, int64 (B,); both 0 if the tracks have none.
 
-    The end is that of the last codon, which may be cut by the end of the row.
+    The end is the end of the last codon, which the end of the row may cut.
     """
     rows, n_tracks, positions = tracks_BCL.shape
     if n_tracks <= CDS_TRACK:
@@ -155,12 +155,12 @@ def coding_interval(tracks_BCL: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tens
 
 
 def with_cut_codon(start_B: Tensor) -> Tensor:
-    """Where the CDS of each row begins if the first whole codon begins at ``start_B``, int64 (B,)."""
+    """The start of each row's CDS, cut codon included, if the first whole codon begins at ``start_B``, int64 (B,)."""
     return torch.where(start_B < 3, 0, start_B)
 
 
 def _regions(first_B: Tensor, behind_B: Tensor, n_tokens: int) -> Tensor:
-    """Regions of tokens, int64 (B, T), of a CDS from token ``first_B`` to before token ``behind_B``."""
+    """Regions of tokens, int64 (B, T), of a CDS of tokens ``first_B`` to ``behind_B``, half-open."""
     token_T = torch.arange(n_tokens, device=first_B.device)
     region_BT = (token_T >= first_B[:, None]).long() + (token_T >= behind_B[:, None])
     return torch.where(behind_B[:, None] > 0, region_BT, UNKNOWN)
@@ -175,6 +175,6 @@ def _bases(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
 
 
 def _share_of_words() -> Tensor:
-    """What each word of bases 0 to 4, 0 being unknown, may be: shares of the 64 codons, float32 (125, 64)."""
+    """For each word of bases 0 to 4 (0: unknown), the shares of the 64 codons that it may be, float32 (125, 64)."""
     base_54 = torch.cat([torch.full((1, 4), 0.25), torch.eye(4)])
     return torch.einsum("ai,bj,ck->abcijk", base_54, base_54, base_54).reshape(125, 64)

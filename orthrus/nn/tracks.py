@@ -1,4 +1,4 @@
-"""Codes to tracks, on the device. B rows, L positions, C tracks."""
+"""Turns codes into tracks, on the device. B rows, L positions, C tracks."""
 
 from functools import cache
 
@@ -19,6 +19,6 @@ def codes_to_tracks(codes_BL: Tensor, n_tracks: int) -> Tensor:
 
 @cache
 def _table(n_tracks: int, device: torch.device) -> Tensor:
-    """On the device once: a copy for every batch would make the host wait for what the device does."""
-    with torch.inference_mode(False):  # may be first used for inference, and then to train
+    """The table, copied to the device once: a copy for every batch would make the host wait for the device."""
+    with torch.inference_mode(False):  # the first use may be inference, and a later one training
         return torch.as_tensor(TRACK_TABLE[:, :n_tracks], dtype=torch.float32, device=device)

@@ -1,4 +1,4 @@
-"""What is minimised: named terms over pairs and over positions, and how they are weighed."""
+"""The training objective: named terms over pairs and over positions, and their weights."""
 
 from orthrus.objectives.contrastive import DecoupledContrastiveLoss, InfoNCELoss, MultiPositiveLoss, SigmoidLoss
 from orthrus.objectives.objective import (

@@ -1,4 +1,4 @@
-"""Losses over pairs: partners close, other families apart. N pairs of this rank, M pairs of all ranks.
+"""Losses that draw partners together and other families apart. N pairs of this rank, M pairs of all ranks.
 
 Each is a pure function of the rows to compare, with a module that holds its settings. In the equations s is the cosine
 similarity, T the temperature, w_i the weight of pair i by its kind, i' the partner of row i in the other view, and j a
@@ -39,7 +39,7 @@ def info_nce(rows: PairRows, temperature: float, within_view: bool = True) -> Te
     gives InfoNCE (van den Oord et al. 2018, arXiv 1807.03748) in the symmetric form of CLIP.
     """
     across_2NM = rows.across() / temperature
-    total_2N = log_sum_exp(across_2NM, ~rows.family_NM | rows.pair_NM, empty=0)  # the partner is always in the sum
+    total_2N = log_sum_exp(across_2NM, ~rows.family_NM | rows.pair_NM, empty=0)  # the partner is always part of the sum
     if within_view:
         within_2N = log_sum_exp(rows.within() / temperature, ~rows.family_NM, empty=-torch.inf)
         total_2N = torch.logaddexp(total_2N, within_2N)

@@ -1,4 +1,4 @@
-"""How a set of embeddings lies: pure measures, without gradients in mind. N pairs or rows, D features."""
+"""Measures of the geometry of embeddings: pure functions, not meant for gradients. N pairs or rows, D features."""
 
 import torch
 import torch.nn.functional as F
@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 def retrieval_top1(view0_ND: Tensor, view1_ND: Tensor, family_N: Tensor | None = None) -> Tensor:
-    """bool (2, N): whether row i of view 0 has its partner as nearest neighbour in view 1, and the other way round.
+    """Whether the nearest neighbour of row i of view 0 in view 1 is its partner, and vice versa, bool (2, N).
 
-    Nearest by cosine; a tie is a miss, so collapsed embeddings retrieve nothing. Rows of i's family other than the
-    partner are no candidates.
+    Neighbours are compared by cosine; a tie is a miss, so collapsed embeddings retrieve nothing. Rows of i's family
+    other than the partner are not candidates.
     """
     cosine_NN = F.normalize(view0_ND.float(), dim=-1) @ F.normalize(view1_ND.float(), dim=-1).T
     partner_N = cosine_NN.diagonal()
@@ -39,8 +39,8 @@ def uniformity(embedding_ND: Tensor) -> Tensor:
 def effective_rank(embedding_ND: Tensor) -> Tensor:
     """exp of the entropy of the singular values as shares of their sum: 1 (collapsed) to min(N, D).
 
-    Roy & Vetterli 2007, 'The effective rank: a measure of effective dimensionality'. The rows are not centred, so rows
-    that are all one vector have rank 1. NaN where any entry is not finite.
+    Roy & Vetterli 2007, 'The effective rank: a measure of effective dimensionality'. The rows are not centred, so equal
+    rows have rank 1. NaN if any entry is not finite.
     """
     if not embedding_ND.isfinite().all():
         return embedding_ND.new_tensor(float("nan"), dtype=torch.float32)

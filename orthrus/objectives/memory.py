@@ -1,7 +1,7 @@
 """Cross-batch memory: the projections of past steps' pairs (Wang et al. 2020, arXiv 1912.06798).
 
-N pairs of this rank, K pairs remembered, D features. Projections drift slowly once the learning rate has warmed up, so
-those of some hundred steps ago are still good negatives; a memory of 4,096 pairs of 128 features is 4 MB.
+N pairs of this rank, K stored pairs, D features. Projections drift slowly after the warm-up of the learning rate, so
+those of a few hundred steps ago are still good negatives; a memory of 4,096 pairs of 128 features is 4 MB.
 """
 
 import torch
@@ -32,13 +32,13 @@ class PairMemory(nn.Module):
         self._written = 0
 
     def past(self) -> PastPairs:
-        """What is remembered so far."""
+        """The pairs stored so far."""
         held = min(self._written, len(self.kind_K))
         return PastPairs(self.views_2KD[:, :held].clone(), self.kind_K[:held].clone(), self.family_K[:held].clone())
 
     @torch.no_grad()
     def add(self, view0_ND: Tensor, view1_ND: Tensor, pair_kind_N: Tensor, family_N: Tensor) -> None:
-        """Remember this step's pairs of all ranks in place of the oldest."""
+        """Replace the oldest pairs with this step's pairs of all ranks."""
         size, counts = len(self.kind_K), row_counts(view0_ND)
         views_2ND = F.normalize(torch.stack([view0_ND, view1_ND]).to(self.views_2KD.dtype), dim=-1)
         view0_MD, view1_MD = gather_rows(torch.cat([*views_2ND], dim=-1).detach(), counts)[-size:].chunk(2, dim=-1)
@@ -49,9 +49,9 @@ class PairMemory(nn.Module):
         self._written += len(place_M)
 
     def get_extra_state(self) -> int:
-        """How many pairs were ever added: part of the state dict."""
+        """The number of pairs ever added, for the state dict."""
         return self._written
 
     def set_extra_state(self, state: int) -> None:
-        """Go on where a state dict was saved."""
+        """Restore the number of pairs ever added."""
         self._written = int(state)

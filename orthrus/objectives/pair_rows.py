@@ -1,9 +1,9 @@
-"""Pairs as rows to compare, and what every loss over pairs has in common.
+"""Pairs as rows to compare, and the common part of all losses over pairs.
 
-N pairs of this rank; M pairs to compare with: those of all ranks, then those remembered from past steps.
+N pairs of this rank; M pairs to compare with: those of all ranks, then those stored from past steps.
 
-View 0 and view 1 of a pair are the projections, of D features, of two transcripts that should lie close: a transcript
-and itself under other masks, two isoforms of one gene, or two orthologs.
+View 0 and view 1 of a pair are the projections, of D features, of two transcripts that should be close: a transcript
+and itself with other masks, two isoforms of one gene, or two orthologs.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from orthrus.store.pairs import PairKind
 
 
 class PastPairs(NamedTuple):
-    """Pairs of past steps, K of them, the same on all ranks; no gradient reaches them."""
+    """K pairs of past steps, the same on all ranks, without gradient."""
 
     views_2KD: Tensor
     """Both views, on the unit sphere."""
@@ -28,22 +28,22 @@ class PastPairs(NamedTuple):
 
 
 class PairRows(NamedTuple):
-    """The views of this rank's pairs (anchors) beside those to compare with, on the unit sphere."""
+    """The views of this rank's pairs (anchors) and of the pairs to compare with, on the unit sphere."""
 
     own_2ND: Tensor
     """Both views of this rank's pairs."""
     all_2MD: Tensor
-    """Both views of the pairs to compare with; a gradient reaches the rank that a pair of this step comes from."""
+    """Both views of the pairs to compare with; the gradient of a pair of this step goes to its rank."""
     pair_NM: Tensor
     """bool: column j is row i's own pair."""
     family_NM: Tensor
-    """bool: column j is of row i's family, its own pair included. No such row is ever a negative."""
+    """bool: column j is of row i's family, its own pair included. Such a row is never a negative."""
     weight_N: Tensor
-    """Of this rank's pairs, by kind."""
+    """Weights of this rank's pairs, by kind."""
     weight_M: Tensor
-    """Of the pairs to compare with, by kind."""
+    """Weights of the pairs to compare with, by kind."""
     n_pairs: int
-    """How many of all ranks' pairs are of this step."""
+    """The number of this step's pairs on all ranks."""
 
     def partners(self) -> Tensor:
         """Cosine of the two views of each pair (N,)."""
@@ -59,22 +59,22 @@ class PairRows(NamedTuple):
 
 
 MAX_WEIGHT = 1_000_000
-"""Of a kind of pairs: more would leave the range of numbers in which losses are added."""
+"""The largest weight of a kind of pairs; sums of losses could overflow beyond it."""
 
 
 class PairLoss(nn.Module, ABC):
     """A loss over pairs: ``loss_fn(view0_ND, view1_ND, pair_kind_N=None, family_N=None)`` -> scalar.
 
-    ``pair_kind_N``: 0 self, 1 splice, 2 ortholog, weighing pairs as the loss says; None weighs every pair 1.
+    ``pair_kind_N``: 0 self, 1 splice, 2 ortholog, which gives the weight of a pair; None: every pair has weight 1.
     ``family_N``: integers; rows of one family are not negatives of each other. None: every pair is its own family.
 
-    ``past``: pairs of past steps to compare with too (cross-batch memory; Wang et al. 2020, arXiv 1912.06798), which
-    needs ``pair_kind_N`` and ``family_N``. They are no anchors; the loss is the mean over this step's pairs.
+    ``past``: pairs of past steps to compare with too (cross-batch memory; Wang et al. 2020, arXiv 1912.06798); it needs
+    ``pair_kind_N`` and ``family_N``. They are not anchors; the loss is the mean over this step's pairs.
 
-    Under torch.distributed each rank passes its own rows, as many as it has. The returned values, averaged over ranks
-    as DDP averages gradients, are the value and the gradient of one process with the whole batch.
+    Under torch.distributed each rank passes its own rows, in any number. The mean over ranks of the returned values,
+    and of their gradients as in DDP, equals that of one process with the whole batch.
 
-    Raises InputError for views of two shapes, unknown pair kinds, a temperature not above 0 and weights below 0.
+    Raises InputError for views of different shapes, unknown pair kinds, a temperature not above 0 and weights below 0.
     """
 
     def __init__(self, self_weight: float, splice_weight: float, ortholog_weight: float) -> None:
@@ -86,7 +86,7 @@ class PairLoss(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, rows: PairRows) -> Tensor:
-        """What each of this rank's pairs adds to the loss of the whole batch (N,), before division by M."""
+        """The contribution of each of this rank's pairs to the loss of the whole batch, (N,), before division by M."""
 
     def forward(
         self,
@@ -155,8 +155,8 @@ def check_temperature(temperature: float) -> float:
 
 
 def log_sum_exp(logit_NM: Tensor, counted_NM: Tensor, empty: float) -> Tensor:
-    """log sum exp over the counted entries of the last dimension; ``empty``, without gradient, where there is none."""
+    """log sum exp over the counted entries of the last dimension; ``empty``, without gradient, if there is none."""
     any_N = counted_NM.any(dim=-1)
-    # A row of -inf alone would have a NaN gradient, so that row is left as it is and its sum dropped.
+    # A row of only -inf would have a NaN gradient, so such a row is not masked and its sum is dropped.
     total_N = logit_NM.masked_fill(~counted_NM & any_N[..., None], -torch.inf).logsumexp(dim=-1)
     return total_N.masked_fill(~any_N, empty)

@@ -1,7 +1,7 @@
-"""Weights that change as training goes on: pure functions of the trainer's global step, so that nothing is to be saved.
+"""Weights that change during training: pure functions of the trainer's global step, without state to save.
 
-A resumed run has the weights of an uninterrupted one because it has its step. At step infinity a schedule is where it
-ends; validation weighs terms so, lest its loss should change with the weights alone.
+A resumed run therefore has the weights of an uninterrupted one. At step infinity a schedule has its final value;
+validation uses this weight, so that its loss does not change with the weights alone.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from orthrus.errors import InputError
 
 
 class Schedule(ABC):
-    """A weight by optimiser step."""
+    """A weight that depends on the optimiser step."""
 
     @abstractmethod
     def __call__(self, step: float) -> float:
@@ -28,7 +28,7 @@ class Constant(Schedule):
 
 
 class Linear(Schedule):
-    """From ``start`` to ``end`` in ``steps`` steps, beginning at step ``begin``; level before and after."""
+    """From ``start`` to ``end`` in ``steps`` steps from step ``begin``; constant before and after."""
 
     def __init__(self, start: float, end: float, steps: int, begin: int = 0) -> None:
         self.start, self.end, self.begin = _weight("start", start), _weight("end", end), begin
@@ -42,7 +42,7 @@ class Linear(Schedule):
 
 
 class WarmUp(Linear):
-    """From 0 at the first step to ``value`` after ``steps`` steps, then level."""
+    """From 0 at the first step to ``value`` after ``steps`` steps, then constant."""
 
     def __init__(self, value: float, steps: int) -> None:
         super().__init__(0.0, value, steps)

@@ -1,8 +1,8 @@
-"""Checkpoint files: written whole or not at all, checked before they are trusted.
+"""Checkpoint files, which are written completely or not at all, and checked before use.
 
-A file is written beside its name, synced and renamed, so that a name always holds a whole checkpoint, whatever
-happens to the process or the machine. PyTorch's format is a zip archive with a checksum of every tensor; validity is
-those checksums, which costs one read of the file.
+A file is written under a temporary name, synced and renamed, so that a checkpoint's name always holds a complete file,
+even if the process or the machine fails. PyTorch's format is a zip archive with a checksum of every tensor; a file is
+valid if they match, which costs one read of the file.
 """
 
 import logging
@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes each checkpoint to a temporary file, syncs it and renames it.
 
-    What keeps a checkpoint from being written (a full disk, say) is kept in ``failure`` rather than raised: the other
-    ranks are on their way to a barrier. The name then still holds what it held before.
+    An error in writing (a full disk, for example) is stored in ``failure`` instead of raised, because the other ranks
+    are on their way to a barrier. The former file, if any, then stays.
     """
 
     def __init__(self) -> None:
@@ -53,14 +53,14 @@ def point(link: Path, target: Path) -> None:
 
 
 def by_step(folder: Path) -> list[Path]:
-    """Checkpoints of a run by the step of their names, the last first."""
+    """Checkpoints of a run, sorted by the step in their names, the last one first."""
     return sorted(folder.glob(PATTERN), reverse=True)
 
 
 def newest_valid(folder: Path) -> Path | None:
-    """The checkpoint of ``folder`` with the most steps that is whole, None where there is none.
+    """The valid checkpoint of ``folder`` with the most steps, None if there is none.
 
-    The step is that inside, whatever the file's name and date. Warns of each that is not whole.
+    The step is the one stored in the file, not that of its name. Warns about each checkpoint that is not valid.
     """
     found: list[tuple[int, Path]] = []
     for path in by_step(folder):

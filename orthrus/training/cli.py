@@ -1,7 +1,7 @@
 """`orthrus fit` and `orthrus validate`: LightningCLI with a run folder.
 
 A run folder is ``trainer.default_root_dir``: ``config.yaml``, ``metrics/version_K/metrics.csv`` (K counts resumptions),
-``checkpoints/``. ``--resume auto`` goes on with the run in it. Everything else is as LightningCLI's users know it.
+``checkpoints/``. ``--resume auto`` continues the run in it. Everything else is as in LightningCLI.
 """
 
 import math
@@ -41,7 +41,7 @@ from orthrus.training.recipe import keep_recipe, refuse_or_report_changes
 from orthrus.training.stop import ready_to_leave
 
 _SMALLEST = sys.float_info.min
-_BOUNDS: dict[str, tuple[float, float]] = {  # of numbers, whatever else an option may be
+_BOUNDS: dict[str, tuple[float, float]] = {  # apply to numbers; an option may also have other values
     "seed_everything": (0, 2**32 - 1),
     "trainer.accumulate_grad_batches": (1, math.inf),
     "trainer.gradient_clip_val": (0, math.inf),
@@ -65,24 +65,24 @@ _PROGRESS_BAR = "orthrus.training.callbacks.progress.StepProgressBar"
 
 
 class RunConfig(SaveConfigCallback):
-    """Writes ``config.yaml`` into the run folder, for a run that has one recipe on all its ranks."""
+    """Writes ``config.yaml`` into the run folder, if all ranks of the run have the same recipe."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Compare the ranks' recipes. Write nothing yet: what is still to be refused leaves no run behind."""
+        """Compare the ranks' recipes. Write nothing yet, so that a run that is still refused leaves no files."""
         compare_ranks(
             trainer,
             self._values | {"store": describe_store(self.config.data.store), "ckpt_path": self.config.ckpt_path},
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Everything stands; the first step is next."""
+        """Write and log the recipe, now that all checks have passed."""
         if trainer.is_global_zero:
             keep_recipe(self._text, Path(trainer.default_root_dir, self.config_filename), trainer.global_step)
             for logger in trainer.loggers[1:]:  # the first, metrics.csv, has config.yaml beside it
                 logger.log_hyperparams(self._values | {"store": describe_store(self.config.data.store)})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the recipe with what it led to."""
+        """Store the recipe in the checkpoint."""
         checkpoint[RECIPE_KEY] = self._values
 
     @cached_property
@@ -108,11 +108,11 @@ class OrthrusCLI(LightningCLI):
             trainer_defaults={
                 "default_root_dir": "runs/pretrain",
                 "use_distributed_sampler": False,  # our plans are made for each rank
-                "check_val_every_n_epoch": None,  # epochs have no end: validation goes by steps
+                "check_val_every_n_epoch": None,  # epochs have no end: validation is by step
                 "gradient_clip_val": 1.0,
                 "log_every_n_steps": 10,
                 "enable_model_summary": False,
-                "num_sanity_val_steps": 0,  # the whole validation set is gone through before the first step
+                "num_sanity_val_steps": 0,  # the whole validation set is run before the first step
             },
             seed_everything_default=0,
             auto_configure_optimizers=False,
@@ -121,7 +121,7 @@ class OrthrusCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """What belongs to every run."""
+        """Add the options of every run."""
         parser.add_argument(
             "--resume",
             type=Literal["auto"] | None,
@@ -141,7 +141,7 @@ class OrthrusCLI(LightningCLI):
         parser.add_lightning_class_args(CollapseMonitor, "collapse")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse; raises InputError for a number that Lightning would fail on, or take for something else, later."""
+        """Parse; raises InputError for a number that Lightning would fail on, or misread, later."""
         super().parse_arguments(parser, args)
         options = self.config[self.config.subcommand]
         for name, (least, most) in _BOUNDS.items():
@@ -151,7 +151,7 @@ class OrthrusCLI(LightningCLI):
                 raise InputError(f"{name} is {value}; expected {least:g}{upto}")
 
     def instantiate_classes(self) -> None:
-        """Build what the recipe says; raises InputError for what Lightning refuses."""
+        """Build the objects of the recipe; raises InputError if Lightning refuses one."""
         try:
             super().instantiate_classes()
         except (MisconfigurationException, ValueError) as error:
@@ -160,7 +160,7 @@ class OrthrusCLI(LightningCLI):
             raise InputError(f"{' '.join(str(error).split())}; see `orthrus {self.subcommand} --help`") from error
 
     def before_instantiate_classes(self) -> None:
-        """Find the checkpoint to resume; log to CSV; bf16 where a GPU has it."""
+        """Find the checkpoint to resume; log to CSV; use bf16 on a GPU that has it."""
         options = self.config[self.subcommand]
         trainer = options.trainer
         if self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
@@ -188,7 +188,7 @@ class OrthrusCLI(LightningCLI):
             trainer.precision = "bf16-mixed" if has_bf16 else "32-true"
 
     def before_fit(self) -> None:
-        """Validate the untrained encoder, so that every curve starts where training does."""
+        """Validate the untrained encoder, so that every curve begins at the start of training."""
         self.model.trainer = self.trainer
         if str(self.trainer.precision).startswith("bf16"):
             warn_of_slow_bf16(self.trainer.strategy.root_device)
@@ -203,13 +203,13 @@ class OrthrusCLI(LightningCLI):
             self.trainer.validate(self.model, self.datamodule, verbose=False)
 
     def after_fit(self) -> None:
-        """Say where everything is."""
+        """Print where the results are."""
         if self.trainer.is_global_zero:
             print(f"trained {self.trainer.global_step:,} steps: {self.trainer.default_root_dir}/checkpoints/last.ckpt")
 
 
 def recipe_text(parser: Any, config: Namespace) -> str:
-    """A recipe as YAML, less how this start goes on, which is no part of it."""
+    """A recipe as YAML, without the options of resumption, which are not part of it."""
     recipe = config.clone()
     recipe.resume = recipe.ckpt_path = None
     text: str = parser.dump(recipe, skip_none=False)
@@ -241,25 +241,25 @@ def _refuse_another_shape(checkpoint: Path, config: dict[str, Any]) -> None:
 
 
 def _without(class_path: str, given: Any) -> list[Any]:
-    """Loggers or callbacks as a list, less those that this module adds itself: a run's own config.yaml has them."""
+    """Loggers or callbacks as a list, without those that this module adds, which a run's config.yaml also has."""
     components = given if isinstance(given, list) else [] if given is None else [given]
     name = class_path.rsplit(".", 1)[-1]
     return [each for each in components if getattr(each, "class_path", "").rsplit(".", 1)[-1] != name]
 
 
 def _plugins(given: Any) -> list[Any]:
-    """The recipe's plugins and ours. Under Slurm it is the batch script that requeues (slurm/pretrain.sbatch)."""
+    """The recipe's plugins and ours. Under Slurm the batch script requeues the run (slurm/pretrain.sbatch)."""
     plugins = [*_without(_SLURM, _without(_CHECKPOINT_IO, given)), _component(_CHECKPOINT_IO)]
     return [*plugins, _component(_SLURM, auto_requeue=False)] if SLURMEnvironment.detect() else plugins
 
 
 def _component(class_path: str, **init_args: Any) -> Any:
-    namespace: Any = Namespace  # whose signature is not annotated
+    namespace: Any = Namespace  # its signature is not annotated
     return namespace(class_path=class_path, init_args=namespace(**init_args))
 
 
 def run(args: list[str]) -> Trainer:
-    """Parse ``args`` (``fit ...`` or ``validate ...``) and run; the trainer afterwards.
+    """Parse ``args`` (``fit ...`` or ``validate ...``) and run; returns the trainer.
 
     Raises InputError for unusable input.
     """
@@ -270,6 +270,6 @@ def run(args: list[str]) -> Trainer:
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus {args[0]} --help`") from None
     except ValueError as error:
-        if isinstance(error.__cause__, InputError):  # refused by an object that jsonargparse was building
+        if isinstance(error.__cause__, InputError):  # from an object that jsonargparse was building
             raise error.__cause__ from None
         raise

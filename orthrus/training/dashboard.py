@@ -1,6 +1,6 @@
-"""The W&B workspace of pretraining: which curves stand together, as wandb-workspaces defines it.
+"""The W&B workspace of pretraining: the sections of its plots, defined with wandb-workspaces.
 
-With a login it is saved to the project; without one its definition is written to a file, which is what would be sent.
+With a login it is saved to the project; without one the definition that would be sent is written to a file.
 """
 
 import json
@@ -12,7 +12,7 @@ import wandb_workspaces.workspaces as workspaces
 
 from orthrus.output import write_text
 
-# Section -> panels: title -> metrics, or a regular expression of them.
+# Section -> panels: title -> metrics, or a regular expression for them.
 SECTIONS: dict[str, dict[str, list[str] | str]] = {
     "Training": {
         "Loss": ["train/loss", "val/loss"],

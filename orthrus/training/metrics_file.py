@@ -1,6 +1,6 @@
-"""``metrics/version_K/metrics.csv`` of a run folder: a row a logged step, one file for each start of the run.
+"""``metrics/version_K/metrics.csv`` of a run folder: one row a logged step, one file for each start of the run.
 
-A disk that is full costs no step: rows that cannot be written are kept in memory and written once there is room.
+A full disk does not stop training: rows that cannot be written are kept in memory and written once there is space.
 """
 
 import csv
@@ -42,7 +42,7 @@ class MetricsFile(Logger):
 
     @property
     def version(self) -> int:
-        """Which start of the run this is, from 0."""
+        """The number of this start of the run, from 0."""
         if self._version is None:
             taken = [path.name.removeprefix("version_") for path in self._folder.glob("version_*")]
             self._version = max((int(number) for number in taken if number.isdigit()), default=-1) + 1
@@ -55,11 +55,11 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Nothing: ``config.yaml`` of the run folder has them."""
+        """Do nothing, because ``config.yaml`` of the run folder has them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Add a row; the same once more is none (a step is logged before its checkpoint, then by Lightning)."""
+        """Add a row, but not the same one twice (a step is logged before its checkpoint, then by Lightning)."""
         row = {"step": step, **metrics}
         if not (self._waiting and self._waiting[-1] == row) and row != getattr(self, "_last", None):
             self._waiting.append(row)
@@ -67,7 +67,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the rows that wait; warn, once, if the disk does not take them."""
+        """Write the rows in memory; warn, once, if the disk is full."""
         if not self._waiting:
             return
         try:
@@ -85,7 +85,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what waits."""
+        """Write the rows in memory."""
         self.save()
 
     def _write(self) -> None:
@@ -107,5 +107,5 @@ class MetricsFile(Logger):
             with path.open("a", newline="", encoding="utf-8") as stream:
                 csv.DictWriter(stream, self._columns).writerows(self._waiting)
         except OSError:
-            os.truncate(path, size)  # less the rows that were cut
+            os.truncate(path, size)  # without partly written rows
             raise

@@ -19,7 +19,7 @@ class PairGeometry(Metric):
     ``compute()`` gives, over all pairs and by kind (``_splice``, ``_ortholog``, ``_self``):
 
     - ``retrieval_top1``: the share of first views whose nearest second view by cosine, among those of other families
-      whose length is within 10 % of the partner's, is their partner. Length gives no partner away, and the number of
+      whose length is within 10 % of the partner's, is their partner. Length does not reveal partners, and the number of
       candidates depends only on the validation set, not on batches or ranks;
     - ``retrieval_chance``: the expected value for a random choice, the mean of 1 / candidates;
     - ``alignment``: mean squared distance of partners on the unit sphere;

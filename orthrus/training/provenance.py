@@ -21,7 +21,7 @@ def describe_store(path: str) -> dict[str, Any]:
 
 
 def compare_ranks(trainer: Trainer, mine: Any) -> None:
-    """Raise InputError on every rank unless all have the same nested dictionary ``mine``, naming what differs."""
+    """Raise InputError, naming the differences, on every rank unless all have the same nested dictionary ``mine``."""
     if trainer.world_size == 1:
         return
     everyones: list[Any] = [None] * trainer.world_size

@@ -52,7 +52,7 @@ def refuse_or_report_changes(before: Mapping[str, Any], now: Mapping[str, Any], 
 
 
 def keep_recipe(text: str, path: Path, step: int) -> None:
-    """Write the recipe of a run to ``path``; a different earlier recipe is kept under the step that it led to."""
+    """Write the recipe of a run to ``path``; a different earlier recipe is kept under the step that it reached."""
     before = path.read_text(encoding="utf-8") if path.exists() else None
     if before is not None and step and yaml.safe_load(before) != yaml.safe_load(text):
         write_text(before, path.with_name(f"config.until-step-{step:08d}.yaml"))
@@ -64,7 +64,7 @@ def _within(key: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def _is_new_option(key: str, before: Mapping[str, Any]) -> bool:
-    """Whether the option is newer than the recipe, so that its default is what the earlier version did."""
+    """Whether the option is newer than the recipe, so that its default is the behaviour of the earlier version."""
     *parents, name = key.split(".")
     for parent in parents:
         before = before.get(parent) or {}

@@ -5,11 +5,11 @@ signal     from                                                          exit st
 =========  ============================================================  =====================================
 SIGINT     Ctrl-C; a second one ends the process at once                 130
 SIGHUP     a terminal that was closed                                    129
-SIGTERM    a user, a scheduler that takes the machine back               0
+SIGTERM    a user, a scheduler that reclaims the machine                 0
 SIGUSR1    Slurm, shortly before the time limit                          :data:`REQUEUE_STATUS`: run it again
 =========  ============================================================  =====================================
 
-Before training there is nothing to save: SIGUSR1 ends the process with the same status, so that the job is run again,
+Before training there is nothing to save: SIGUSR1 ends the process with the same status, so that the job runs again, and
 SIGTERM with 143.
 """
 

@@ -1,10 +1,9 @@
-"""A Weights & Biases run that belongs to a run folder, and that training neither waits for nor fails with.
+"""A Weights & Biases run of a run folder; training neither waits for it nor fails with it.
 
-Its id, the one in WANDB_RUN_ID where a sweep's agent has set it, is kept in ``wandb_id`` of the run folder, so that a
-run that is resumed goes on as the same one. Metrics are
-logged at the training step they are of: steps that are done again after an interruption are equal and change nothing.
-Without a login it is offline, in ``wandb/`` of the run folder, for `wandb sync` later; a server that does not answer
-makes it offline too.
+Its id (WANDB_RUN_ID, if a sweep's agent has set it) is stored in ``wandb_id`` of the run folder, so that a resumed run
+continues the same W&B run. Metrics are logged with their training step; steps that are repeated after an interruption
+are equal and change nothing. Without a login, or if the server does not answer, the run is offline, in ``wandb/`` of
+the run folder, for a later `wandb sync`.
 """
 
 import logging
@@ -34,10 +33,10 @@ class WandbRun(Logger):
     """Logs to W&B.
 
     Args:
-        project: of W&B.
-        entity: user or team of W&B; None: the login's own.
-        name: shown for the run; None: one that W&B makes up.
-        run_folder: where the id and offline files are kept; None: the trainer's ``default_root_dir``.
+        project: project in W&B.
+        entity: user or team in W&B; None: the default of the login.
+        name: display name of the run; None: W&B chooses one.
+        run_folder: folder of the id and the offline files; None: the trainer's ``default_root_dir``.
         log_checkpoints: upload the best checkpoint at the end of training as an artifact.
     """
 
@@ -62,14 +61,14 @@ class WandbRun(Logger):
 
     @property
     def version(self) -> str | None:
-        """The run's id; None before there is one."""
+        """The run's id, None before it exists."""
         path = self.folder / _ID_FILE
         return path.read_text().strip() if path.is_file() else None
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run, begun when first asked for; a disabled one if there can be none."""
+        """The run, which begins at the first access; a disabled one if it cannot begin."""
         if self._run is None:
             try:
                 self._run = self._begin()
@@ -89,7 +88,7 @@ class WandbRun(Logger):
         self.attempt(lambda run: run.log(dict(metrics), step=step))
 
     def attempt(self, act: Callable[[Any], object]) -> None:
-        """Do something with the run; should it fail, tell it once and leave W&B alone from then on."""
+        """Call ``act`` with the run; after a failure, warn once and do not use W&B again."""
         if self._failed:
             return
         try:
@@ -136,7 +135,7 @@ class WandbRun(Logger):
 
 
 def _ask(server: str) -> None:
-    """Raise OSError if no server answers: W&B's service would try on, and could then not be ended."""
+    """Raise OSError if no server answers: W&B's service would keep trying, and could then not be ended."""
     try:
         urlopen(server, timeout=_CONNECT_SECONDS).close()
     except HTTPError as answer:

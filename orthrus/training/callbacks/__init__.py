@@ -1,1 +1,1 @@
-"""Side concerns of a run, one a module: what it keeps, what it watches, how it stops."""
+"""Callbacks of a run, one a module: what is saved and measured, and how the run stops."""

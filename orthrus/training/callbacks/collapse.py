@@ -20,8 +20,8 @@ class CollapseMonitor(Callback):
     """Logs ``train/embedding_std`` and ``train/effective_rank`` of a batch's embeddings; warns when they collapse.
 
     The spread is the standard deviation of a feature over the views, on the unit sphere, times the root of D: 1 when
-    views lie in all directions, 0 when they lie in one (Chen & He 2021, arXiv 2011.10566, figure 2). The rank is that
-    of :func:`~orthrus.objectives.geometry.effective_rank`, of the centred views.
+    views lie in all directions, 0 when they lie in one (Chen & He 2021, arXiv 2011.10566, figure 2). The rank is
+    :func:`~orthrus.objectives.geometry.effective_rank` of the centred views.
 
     Args:
         every_n_steps: steps between measurements.

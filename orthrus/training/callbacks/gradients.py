@@ -51,7 +51,7 @@ class Gradients(Callback):
         self._bad_steps = state_dict["bad_steps"]
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: PairBatch, batch_idx: int) -> None:
-        """Keep what is needed to report and to undo a bad step."""
+        """Keep the state that is needed to report and undo a bad step."""
         if not self._batches:
             self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
         self._batches.append(batch)

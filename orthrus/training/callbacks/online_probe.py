@@ -21,17 +21,17 @@ from orthrus.training.log import log_now
 
 
 class OnlineProbe(Callback):
-    """Logs ``probe/NAME/METRIC`` of a task, on the test rows of one split, before training and every so many steps.
+    """Logs ``probe/NAME/METRIC`` of a task, on the test rows of one split, before training and at regular steps.
 
-    Rank 0 embeds and fits while the others wait for it at the next step. A run that is chosen by this number is chosen
+    Rank 0 embeds and fits while the others wait for it at the next step. Choosing a run by this number is choosing it
     by its test rows, so report another split.
 
     Args:
-        task: the task's YAML, as of `orthrus probe --task`.
+        task: the task's YAML, as for `orthrus probe --task`.
         store: folder of the store that holds the labelled transcripts.
         every_n_steps: optimiser steps between probes.
-        n_transcripts: labelled transcripts to take at most, drawn once.
-        token_budget: padded nt of a batch that is embedded.
+        n_transcripts: maximal number of labelled transcripts, drawn once.
+        token_budget: padded nt of a batch to embed.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-_TOUCHED, _SILENT = 2.0, 15.0  # seconds between touches, and without one before a rank counts as missing
+_TOUCHED, _SILENT = 2.0, 15.0  # seconds between touches; seconds without one until a rank counts as missing
 _log = logging.getLogger(__name__)
 
 

@@ -1,4 +1,4 @@
-"""Random number generators of every rank, in the checkpoint: what draws from them goes on as if uninterrupted."""
+"""Saves the random number generators of every rank in the checkpoint, so that a resumed run draws the same numbers."""
 
 import logging
 import random
@@ -28,7 +28,7 @@ class RandomStates(Callback):
         checkpoint[_KEY] = states
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Find this rank's states; warn where the number of ranks has changed."""
+        """Find this rank's states; warn if the number of ranks has changed."""
         states = checkpoint.get(_KEY, [])
         if len(states) != trainer.world_size:
             if trainer.is_global_zero:
@@ -41,7 +41,7 @@ class RandomStates(Callback):
         self._restored = states[trainer.global_rank]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restore them, now that setting up has drawn what it draws."""
+        """Restore the states, after the random draws of the setup."""
         if self._restored is not None:
             write_states(self._restored)
             self._restored = None

@@ -1,4 +1,4 @@
-"""Throughput: how fast training goes, and what keeps it from going faster."""
+"""Throughput: the speed of training, and what limits it."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from orthrus.loading.batch import PairBatch
 from orthrus.loading.lightning_internals import is_logging_step
 from orthrus.nn.products import product_flops
 
-# Dense bfloat16 FLOP/s by NVIDIA's data sheets, by a part of the device's name.
+# Dense bfloat16 FLOP/s from NVIDIA's data sheets, by a part of the device's name.
 PEAK_FLOPS = {
     "B200": 2250e12,
     "H200": 989e12,
@@ -31,9 +31,9 @@ class Throughput(Callback):
 
     - ``train/nt_per_s``: real positions of all ranks;
     - ``train/mfu``, model FLOP utilisation (Chowdhery et al. 2022, arXiv 2204.02311, appendix B): matrix products of
-      the encoder, forward and backward, on real positions, as a share of what the device can do
-      (:func:`peak_flops`); nothing is counted for the scan or for what is done again to save memory;
-    - ``perf/pairs_per_step``: of all ranks;
+      the encoder, forward and backward, on real positions, as a share of the device's peak (:func:`peak_flops`);
+      the scan and recomputation to save memory do not count;
+    - ``perf/pairs_per_step``: pairs of all ranks;
     - ``perf/padding``: the share of positions that are padding;
     - ``perf/loader_wait``: the share of time spent waiting for a batch.
     """
@@ -62,7 +62,7 @@ class Throughput(Callback):
         batch_idx: int,
     ) -> None:
         """Count the batch; log at logging steps."""
-        self._nt = self._nt.to(batch.lengths_V.device) + batch.lengths_V.sum()  # read at logging steps alone
+        self._nt = self._nt.to(batch.lengths_V.device) + batch.lengths_V.sum()  # read only at logging steps
         self._positions += batch.codes_VL.numel()
         self._pairs += len(batch.pair_kind_N)
         self._steps += 1
@@ -83,11 +83,11 @@ class Throughput(Callback):
         self._since = self._waiting_since = now
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Stop the clock: what validation takes is not training time."""
+        """Stop the clock, because validation is not training time."""
         self._reset()
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Time spent on a checkpoint is no wait for a batch."""
+        """Do not count the time of a checkpoint as a wait for a batch."""
         self._waiting_since = None
 
     def _reset(self) -> None:
@@ -98,19 +98,19 @@ class Throughput(Callback):
 
 
 def training_flops(encoder: nn.Module) -> int:
-    """FLOP of the encoder's matrix products for one position, forward and backward: six a weight of a matrix."""
+    """FLOP of the encoder's matrix products for one position, forward and backward: six a matrix weight."""
     weights = (p for name, p in encoder.named_parameters() if p.ndim == 2 and not name.endswith("A_log"))
     return 6 * sum(weight.numel() for weight in weights)
 
 
 def _dtype(precision: str) -> torch.dtype:
-    """Of matrix products, by Lightning's name of a precision."""
+    """The type of matrix products, by Lightning's name of a precision."""
     return {"bf16": torch.bfloat16, "16": torch.float16}.get(precision.partition("-")[0], torch.float32)
 
 
 @cache
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of matrix products: by the data sheet for bfloat16 on GPUs that are known, else of one large product."""
+    """FLOP/s of matrix products: from the data sheet for bfloat16 on known GPUs, else measured on a large product."""
     if device.type == "cuda" and dtype == torch.bfloat16:
         name = torch.cuda.get_device_name(device)
         for part, flops in PEAK_FLOPS.items():

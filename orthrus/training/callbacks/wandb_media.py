@@ -1,4 +1,4 @@
-"""What a W&B run shows beside curves, at every validation: a map of the embedding and examples of retrieval.
+"""Media of a W&B run at every validation: a map of the embedding and examples of retrieval.
 
 M validation pairs of rank 0, D features. Costs a singular value decomposition of (2M, D) and one M x M product.
 """
@@ -26,7 +26,7 @@ _FAMILIES = 10
 
 
 class WandbMedia(Callback):
-    """Logs ``media/embedding_map`` and ``media/retrieval``, and the best checkpoint where the run wants it.
+    """Logs ``media/embedding_map`` and ``media/retrieval``, and the best checkpoint if the run asks for it.
 
     Args:
         store: folder of the store, for the families' names.
@@ -36,7 +36,7 @@ class WandbMedia(Callback):
         self.store_path = store
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Look at the pairs that were validated, before their measures are taken and they are forgotten."""
+        """Log media of the validated pairs, before their measures are computed and the pairs are cleared."""
         if trainer.state.fn != TrainerFn.FITTING or not trainer.is_global_zero:
             return
         geometry: Any = module.geometry
@@ -59,7 +59,7 @@ class WandbMedia(Callback):
             logger.attempt(log)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Log the best checkpoint as an artifact, if it was asked for."""
+        """Log the best checkpoint as an artifact, if the run asks for it."""
         best = Path(trainer.default_root_dir, "checkpoints", "best.ckpt")
         if not trainer.is_global_zero or not best.exists():
             return
@@ -80,7 +80,7 @@ class WandbMedia(Callback):
                 logger.finish(0)
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        """Close the run, as failed unless it was asked to stop."""
+        """Close the run, as failed unless a signal stopped it."""
         for logger in _runs(trainer):
             logger.finish(0 if isinstance(exception, SystemExit) else 1)
 
@@ -88,9 +88,9 @@ class WandbMedia(Callback):
 def examples(
     view0_MD: Tensor, view1_MD: Tensor, length1_M: Tensor, kind_M: Tensor, families: list[str]
 ) -> dict[str, list[Any]]:
-    """Columns of a table of some pairs: how the partner ranks by cosine to the first view, and what is nearest.
+    """Columns of a table of some pairs: the rank of the partner by cosine to the first view, and the nearest view.
 
-    Rank 1 is a partner that was retrieved; other pairs of the family do not count.
+    A partner of rank 1 was retrieved; other pairs of the family do not count.
     """
     cosine_MM = F.normalize(view0_MD, dim=-1) @ F.normalize(view1_MD, dim=-1).T
     _, number_M = np.unique(families, return_inverse=True)
@@ -120,7 +120,7 @@ def plane(embedding_ND: Tensor) -> NDArray[np.float32]:
 
 
 def draw_map(points_N2: NDArray[np.float32], family_M: NDArray[np.int64]) -> Figure:
-    """Pairs as lines between their views, those of the largest families in colour."""
+    """Draw pairs as lines between their views, those of the largest families in colour."""
     figure = Figure(figsize=(6, 6), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     first_M2, second_M2 = np.split(points_N2, 2)
