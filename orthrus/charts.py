@@ -1,7 +1,7 @@
-"""How this project's charts look, and the files they become.
+"""The style of this project's charts, and their files.
 
 A chart is a Vega-Lite specification, made by Altair: the page of a run shows it with hover and downloads, and
-vl-convert draws the same one to a PNG without a browser. Colours can be told apart by every kind of colour vision.
+vl-convert draws it to a PNG without a browser. The colours can be distinguished with every kind of colour vision.
 """
 
 from pathlib import Path
@@ -32,11 +32,11 @@ _THEME = alt.Config(
 
 
 def specification(chart: Any) -> dict[str, Any]:
-    """The chart in this project's look, as the Vega-Lite specification that a page embeds."""
+    """The chart in this project's style, as the Vega-Lite specification that a page embeds."""
     spec: dict[str, Any] = chart.properties(config=_THEME).to_dict()
     return spec
 
 
 def write_png(chart: Any, path: Path) -> None:
-    """Draw a chart to a PNG on white, two pixels a unit."""
+    """Draw a chart to a PNG on white, with two pixels a unit."""
     path.write_bytes(vl_convert.vegalite_to_png(specification(chart) | {"background": "white"}, scale=2))

@@ -1,4 +1,4 @@
-"""Where progress and remarks go: stderr, so that stdout holds results alone."""
+"""Progress and remarks go to stderr, so that stdout has only results."""
 
 import sys
 
@@ -6,10 +6,11 @@ from rich.console import Console
 
 
 def messages(soft_wrap: bool = False) -> Console:
-    """A console on stderr: a terminal's if that is what the process was started with, else plain text.
+    """A console on stderr: a terminal if the process was started with one, else plain text.
 
-    It shows text as it is, since users' names may look like Rich's markup. In a notebook it writes plain text: stderr
-    calls itself a terminal there and would keep every frame of a bar, and bars of Rich's own kind need ipywidgets.
+    It shows text without markup, because users' names may look like Rich's markup. In a notebook it writes plain text,
+    because stderr claims to be a terminal there and would keep every frame of a bar, and Rich's notebook bars need
+    ipywidgets.
     """
     own = sys.stderr is sys.__stderr__
     return Console(

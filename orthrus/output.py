@@ -1,10 +1,10 @@
 """Outputs that appear whole or not at all, each made by one process at a time.
 
-An output NAME is made in the folder ``.NAME.partial`` beside it and renamed into place. The folder also holds the
-lock: a lease of the library filelock, a file that is created exclusively (which NFS and Lustre do right, whatever their
-mount options make of ``flock``) and touched every third of :data:`LEASE_SECONDS`. A lock is stale, and taken over, when
-its process is gone from this machine, or when a process of another machine has not touched it for as long as this one
-looked on. What a killed process leaves is in that folder alone, so the next to take the lock knows it as left over.
+An output NAME is made in the folder ``.NAME.partial`` beside it and renamed into place. The folder also holds the lock:
+a lease of the library filelock, a file that is created exclusively (which works on NFS and Lustre, also where mount
+options disable ``flock``) and touched every third of :data:`LEASE_SECONDS`. A lock is stale, and is taken over, if its
+process no longer exists on this machine, or if a process of another machine has not touched it while this one watched.
+A killed process leaves files only in that folder, where the next holder finds them.
 """
 
 import errno
@@ -29,7 +29,7 @@ from orthrus.errors import InputError
 
 LEASE_SECONDS = 60.0
 _LOCK, _HOLDER, _NEW, _OLD = "lock", "holder", "new", "old"
-_PROMPT = 0.5  # seconds in which the lock of a dead process of this machine is taken over
+_PROMPT = 0.5  # seconds until the lock of a dead process of this machine is taken over
 _UNWRITABLE = {
     getattr(errno, name)
     for name in (
@@ -50,20 +50,20 @@ _UNWRITABLE = {
 }
 
 _log = logging.getLogger(__name__)
-_leases: dict[Path, SoftFileLease] = {}  # what this process holds
+_leases: dict[Path, SoftFileLease] = {}  # the locks that this process holds
 
 
 @contextmanager
 def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[Path]:
-    """The folder to make ``output`` in, held against every other process, of this machine and of others.
+    """The folder to make ``output`` in, locked against every other process on this and other machines.
 
-    Within a process, a hold may enclose another one of the same output. The folder is removed in the end.
+    Within a process, holds of the same output may be nested. The folder is removed at the end.
 
     Args:
-        output: what is to be made.
-        keep: leave the folder after an error, so that a later run can go on from what is in it.
-        grows: ``output`` is a folder that is there while it grows, such as that of a training run. The lock is then in
-            it, which needs no right to write beside it.
+        output: the file or folder to make.
+        keep: leave the folder after an error, so that a later run can continue from its contents.
+        grows: ``output`` is a folder that exists while it grows, such as the folder of a training run. The lock is then
+            in it, so no write permission beside it is needed.
 
     Raises:
         InputError: if another process holds ``output`` (naming it, and what to do if it is dead), or if nothing can be
@@ -81,7 +81,7 @@ def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[P
         with writing(output):
             lease = _take(place, output)
     except BaseException:
-        _remove_empty((place, *made))  # of another process, if it holds the place, something is in it
+        _remove_empty((place, *made))  # if another process holds the place, it is not empty
         raise
     _leases[key] = lease
     finished = False
@@ -93,7 +93,7 @@ def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[P
         finished = True
     finally:
         del _leases[key]
-        with suppress(OSError):  # the first error, if any, is on its way
+        with suppress(OSError):  # an earlier error has precedence
             if finished or not keep or not _left(place):
                 _empty(place)
         lease.release()
@@ -101,7 +101,7 @@ def hold(output: Path, *, keep: bool = False, grows: bool = False) -> Iterator[P
 
 
 def refuse_lost_hold(output: Path, grows: bool = False) -> None:
-    """Raises InputError if the lock of ``output`` was taken from this process, which was taken for dead."""
+    """Raise InputError if another process took over the lock of ``output`` because this one seemed dead."""
     lease = _leases.get(_key(_place(output, grows)))
     if lease is not None and not lease.is_lock_held_by_us:
         raise InputError(
@@ -112,7 +112,7 @@ def refuse_lost_hold(output: Path, grows: bool = False) -> None:
 
 @contextmanager
 def writing(output: Path) -> Iterator[None]:
-    """Turns the error of a full disk, a read-only folder and the like into an InputError that names ``output``."""
+    """Turn errors such as a full disk or a read-only folder into an InputError that names ``output``."""
     try:
         yield
     except OSError as error:
@@ -129,7 +129,7 @@ def writing(output: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A path to write a file to, which takes the place of ``path`` when the context ends well, and is gone otherwise.
+    """A path to write a file to, which replaces ``path`` if the context ends without error, and is removed otherwise.
 
     Raises InputError as :func:`hold` does, and if the disk is full.
     """
@@ -148,7 +148,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of ``path`` when the context ends well, and is gone otherwise.
+    """An empty folder that replaces ``path`` if the context ends without error, and is removed otherwise.
 
     Raises InputError as :func:`hold` does, and if the disk is full.
     """
@@ -160,7 +160,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def move_into_place(folder: Path, path: Path) -> None:
-    """Give a finished ``folder``, made where :func:`hold` said, the name ``path``, in place of an earlier one."""
+    """Rename a finished ``folder`` from the place of :func:`hold` to ``path``, replacing an earlier one."""
     refuse_lost_hold(path)
     old = folder.with_name(_OLD)
     try:
@@ -176,7 +176,7 @@ def move_into_place(folder: Path, path: Path) -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A private folder in TMPDIR for as long as the context lasts; those that killed processes left go first."""
+    """A private folder in TMPDIR that lasts as long as the context; folders of killed processes are removed first."""
     root = Path(tempfile.gettempdir())
     remove_leftovers(root, ".orthrus-*.partial")
     output = root / f"orthrus-{secrets.token_hex(8)}"
@@ -190,7 +190,7 @@ def temporary_folder() -> Iterator[Path]:
 def reserve_file(
     path: Path, overwrite: bool, suffixes: tuple[str, ...] = (".parquet", ".tsv", ".csv")
 ) -> Iterator[None]:
-    """Holds the place of a table while it is made; raises InputError if it is taken, exists, or names no format."""
+    """Hold the place of a table while it is made; raises InputError if it is held, exists, or names no format."""
     if path.suffix not in suffixes:
         raise InputError(f"output {path} ends in {path.suffix!r}; expected {', '.join(suffixes)}")
     with hold(path):
@@ -201,10 +201,10 @@ def reserve_file(
 
 @contextmanager
 def reserve_folder(path: Path, marker: str, overwrite: bool | None = None) -> Iterator[None]:
-    """Holds the place of a folder while it is made.
+    """Hold the place of a folder while it is made.
 
-    Raises InputError if it is taken or exists: only a folder that holds a ``marker`` file is ever replaced, and only
-    with ``overwrite`` (None: the user has no such choice).
+    Raises InputError if it is held or exists: only a folder with a ``marker`` file is replaced, and only with
+    ``overwrite`` (None: the command has no such option).
     """
     with hold(path):
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
@@ -234,7 +234,7 @@ def write_delimited(table: pa.Table, path: Path) -> None:
         try:
             csv.write_csv(table, path, options)
             return
-        except pa.ArrowInvalid:  # a delimiter, a quote or a line end in a value
+        except pa.ArrowInvalid:  # a value has a delimiter, a quote or a line end
             if quoting == "needed":
                 raise
 
@@ -246,10 +246,10 @@ def write_text(text: str, path: Path) -> None:
 
 
 def remove_leftovers(folder: Path, pattern: str = ".*.partial") -> None:
-    """Remove what killed processes left unfinished in ``folder``, naming it; what a living one holds stays."""
+    """Remove unfinished outputs of killed processes in ``folder``, naming them; those of living processes stay."""
     for place in sorted(folder.glob(pattern)):
         lease = SoftFileLease(place / _LOCK, lease_duration=LEASE_SECONDS, thread_local=False)
-        with suppress(OSError, Timeout):  # another user's, or just now taken
+        with suppress(OSError, Timeout):  # of another user, or just taken
             if not (place / _LOCK).exists() or _lives_here(lease.pid, _holder(place)):
                 continue
             lease.acquire(timeout=_PROMPT, poll_interval=_PROMPT / 10)
@@ -260,11 +260,11 @@ def remove_leftovers(folder: Path, pattern: str = ".*.partial") -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` last beyond a power cut, where the file system can be asked to."""
+    """Make a rename in ``folder`` survive a power cut, if the file system supports it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
-    except OSError:  # some network file systems refuse; the rename itself stands
+    except OSError:  # some network file systems refuse; the rename is still done
         pass
     finally:
         os.close(handle)
@@ -279,7 +279,7 @@ def _key(place: Path) -> Path:
 
 
 def _take(place: Path, output: Path) -> SoftFileLease:
-    """The lock of ``place``: at once, or after watching a holder of another machine for as long as its lease."""
+    """Take the lock of ``place``: at once, or after watching a holder on another machine for as long as its lease."""
     lease = SoftFileLease(place / _LOCK, lease_duration=LEASE_SECONDS, thread_local=False)
     for patience in (_PROMPT, LEASE_SECONDS + _PROMPT):
         place.mkdir(parents=True, exist_ok=True)
@@ -304,7 +304,7 @@ def _describe_holder() -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # in a container, a user may have no name
         user = f"user {os.getuid()}"
     return f"process {os.getpid()} on {gethostname()}, of {user}, since {since}"
 
@@ -325,7 +325,7 @@ def _lives_here(pid: int | None, holder: str) -> bool:
 
 
 def _clear(place: Path, output: Path, keep: bool) -> None:
-    """Put back what a killed process was replacing, and remove what it was making unless that is to be kept."""
+    """Restore the output that a killed process was replacing, and remove its unfinished one unless ``keep`` is true."""
     if (place / _OLD).exists() and not output.exists():
         (place / _OLD).rename(output)
         _log.warning("%s is put back: a process was killed while it replaced it", output)
@@ -340,7 +340,7 @@ def _left(place: Path) -> list[str]:
 
 
 def _remove_empty(folders: tuple[Path, ...]) -> None:
-    """Remove folders, down to one that something is in."""
+    """Remove folders until one is not empty."""
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()

@@ -1,7 +1,7 @@
-"""YAML files that a person writes: no key twice, no unknown key, and the files they name found.
+"""YAML files written by users: checks for repeated and unknown keys, and finds the files that they name.
 
-Paths in them are relative to the file's own folder; ``$VAR``, ``${VAR}`` and ``~`` are expanded. A path that begins
-with a variable is relative to the working folder, as it would be in the shell that set the variable.
+Paths in them are relative to the folder of the file; ``$VAR``, ``${VAR}`` and ``~`` are expanded. A path that begins
+with a variable is relative to the working folder, as in a shell.
 """
 
 import difflib
@@ -21,14 +21,14 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 @dataclass(frozen=True)
 class File:
-    """A file as the spec gives it and where it is."""
+    """A file: its name in the spec and its path."""
 
     given: str
     path: Path
 
 
 def load_yaml(path: Path, what: str) -> Any:
-    """The document in a YAML file; raises InputError, which calls it ``what``, if it cannot be read."""
+    """The document in a YAML file; raises InputError, which calls the file ``what``, if it cannot be read."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
@@ -40,7 +40,7 @@ def load_yaml(path: Path, what: str) -> Any:
 
 
 def mapping(document: Any, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """``document`` as a mapping with no key but ``keys``; raises InputError with the nearest key."""
+    """``document`` as a mapping with only ``keys``; raises InputError with the nearest key for another one."""
     if not isinstance(document, dict):
         raise InputError(f"{where}: found {document!r}; expected keys and values ({', '.join(keys)}).")
     for key in document:
@@ -52,7 +52,7 @@ def mapping(document: Any, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def find_file(text: Any, folder: Path, where: str) -> File:
-    """The file that a spec in ``folder`` names; raises InputError if it or a variable in it is not there."""
+    """The file that a spec in ``folder`` names; raises InputError if it, or a variable in its path, does not exist."""
     if not isinstance(text, str) or not text:
         raise InputError(f"{where}: found {text!r}; expected the path of a file.")
     for match in _VARIABLE.finditer(text):
@@ -67,7 +67,7 @@ def find_file(text: Any, folder: Path, where: str) -> File:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose mappings name no key twice: PyYAML would silently keep the last."""
+    """A loader that refuses repeated keys, of which PyYAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

@@ -1,8 +1,8 @@
-"""What the sequences of a store hold: structure, composition and similarity, as tables and plots.
+"""Analysis of the sequences of a store: structure, composition and similarity, as tables and plots.
 
-A store in, a folder out: ``analysis.json``, a CSV and a PNG each of ``compression``, ``composition``, ``codons`` and
-``similarity``. Everything is measured on samples, one random transcript with a CDS a gene, drawn by a seed that the
-output states, so that memory and time do not grow with the store: about 3 s a species on one core.
+The output folder has ``analysis.json``, and a CSV and a PNG each of ``compression``, ``composition``, ``codons`` and
+``similarity``. Everything is measured on samples of one random transcript with a CDS for each gene, with a seed that
+the output states, so memory and time do not grow with the store: about 3 s a species on one core.
 """
 
 import json
@@ -28,7 +28,7 @@ from orthrus.store import TranscriptStore
 
 ANALYSIS_FILE = "analysis.json"
 TABLES = ("compression", "composition", "codons", "similarity")
-MAX_GENES = 5_000  # of a species, for composition and codons
+MAX_GENES = 5_000  # genes of a species, for composition and codons
 MAX_SPECIES = 12
 ENGLISH = "English"
 
@@ -42,11 +42,12 @@ def analyse(
     seed: int = 0,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Analyse the largest species of a store, write the folder ``output`` whole, and return its ``analysis.json``.
+    """Analyse the largest species of a store, write the folder ``output``, and return the content of its
+    ``analysis.json``.
 
-    ``symbols`` is the size of each sample that is compressed, the length of the ``text`` unless given: a longer one
-    compresses better, so all are of one size, and a region that has fewer is named with what it has. Raises InputError
-    if no transcript has a CDS, or if ``output`` is there and ``overwrite`` is not.
+    ``symbols`` is the size of each compressed sample, by default the length of the ``text``. Longer samples compress
+    better, so all have one size, and the output names regions with fewer symbols. Raises InputError if no transcript
+    has a CDS, or if ``output`` exists and ``overwrite`` is false.
     """
     with reserve_folder(output, ANALYSIS_FILE, overwrite):
         document, tables = _measure(store, text, symbols, pairs, seed)
@@ -144,7 +145,7 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def describe_analysis(document: Mapping[str, Any]) -> Table:
-    """Structure by species and region, for the terminal."""
+    """A table of structure by species and region, for the terminal."""
     table = Table(
         title=f"Bits over those of uniform symbols, {document['symbols']:,} symbols a sample",
         caption="in brackets: the same symbols in random order. Lower: more structure. Huffman: the best k.",

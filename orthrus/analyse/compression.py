@@ -1,8 +1,8 @@
-"""How much structure a sequence has, by how far it can be compressed, on a scale that texts share.
+"""The structure of a sequence, measured by its compression on a scale that also applies to texts.
 
-A sample of n symbols from an alphabet of A costs n log2 A bits where nothing is known of it: 2 bits a base, 4.75 bits a
-letter of 26 and the space. Structure is what a compressor saves of that. The same sample in random order keeps its
-composition and loses the rest; it also says what a compressor gains or loses on so few symbols.
+Without compression, n symbols from an alphabet of A need n log2 A bits: 2 bits a base, 4.75 bits a symbol of 26 letters
+and the space. Structure is the part that a compressor saves. The same sample in random order keeps only its
+composition; it also shows the gain or loss of a compressor on so few symbols.
 """
 
 import gzip
@@ -24,7 +24,7 @@ from orthrus.genome.files import open_bytes
 
 REFERENCE_TEXT = "Alice's Adventures in Wonderland (Carroll 1865; public domain)"
 TEXT_ALPHABET = 27
-_TABLE_BITS = 8  # to write down the length of one k-mer's code
+_TABLE_BITS = 8  # for the length of one k-mer's code
 
 
 class Sample(NamedTuple):
@@ -41,9 +41,9 @@ def bases(codes: Codes) -> NDArray[np.uint8]:
 
 
 def read_text(path: Path | None = None) -> Sample:
-    """A text, or the one that comes with this package, in the letters a to z (0..25) and the space (26).
+    """A text, by default the one in this package, in the letters a to z (0..25) and the space (26).
 
-    Letters lose their case and everything else is space. Raises InputError for a file of fewer than 1,000 letters.
+    Letters are lowercased and everything else is space. Raises InputError for a file of fewer than 1,000 letters.
     """
     if path is None:
         data = gzip.decompress(resources.files("orthrus.analyse").joinpath("alice.txt.gz").read_bytes())
@@ -58,9 +58,9 @@ def read_text(path: Path | None = None) -> Sample:
 
 
 def compress(sample: Sample, generator: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """A row a compressor: ``method``, ``k``, ``bits_per_symbol``, ``of_uniform``, ``shuffled_of_uniform``.
+    """Yield a row a compressor: ``method``, ``k``, ``bits_per_symbol``, ``of_uniform``, ``shuffled_of_uniform``.
 
-    The last two are shares of log2 A, of the sample as it is and in random order.
+    The last two are shares of log2 A, for the sample in its own order and in random order.
 
     ``huffman`` codes disjoint k-mers, for every k with fewer possible k-mers than the sample has; the table of codes is
     part of its size. ``lzma`` (xz, preset 9) and ``zstd`` (level 19) read a byte a symbol.
@@ -89,9 +89,9 @@ def _sizes(sample: Sample) -> Iterator[tuple[str, int | None, float]]:
 
 
 def huffman_bits(sample: Sample, k: int) -> float:
-    """Bits of a sample as Huffman codes (Huffman 1952) of its disjoint k-mers, with the table of codes.
+    """Bits of a sample as Huffman codes (Huffman 1952) of its disjoint k-mers, including the table of codes.
 
-    A code's bits in all are the sum of the weights that are merged on the way to its tree's root.
+    The total bits of a code are the sum of the merged weights of its tree.
     """
     whole = len(sample.symbols) // k * k
     power = sample.alphabet ** np.arange(k - 1, -1, -1)

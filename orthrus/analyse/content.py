@@ -1,4 +1,4 @@
-"""What transcripts are made of, by species and region: lengths, GC, codons; and how alike related ones are."""
+"""Composition of transcripts by species and region: lengths, GC, codons; and similarity of related transcripts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,9 +18,9 @@ SIMILARITY_K = 12
 def one_of_each_gene(
     store: TranscriptStore, species: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.int64], int]:
-    """A random transcript with a CDS of each gene of a species, in random order: isoforms would count a gene twice.
+    """One random transcript with a CDS for each gene of a species, in random order, so that each gene counts once.
 
-    Of genes that the species' most frequent genetic code translates, which is returned too.
+    Only genes with the most frequent genetic code of the species are included; this code is also returned.
     """
     rows = np.flatnonzero((store.species == species) & (store.cds[:, 0] >= 0))
     codes = store.transcripts["genetic_code"].to_numpy()[rows]
@@ -31,7 +31,7 @@ def one_of_each_gene(
 
 
 def composition(parts: Sequence[Codes]) -> dict[str, Any]:
-    """Of one region of several transcripts: how many have it, the median length, mean and quartiles of GC."""
+    """Composition of one region of several transcripts: how many have it, median length, mean and quartiles of GC."""
     known = [part for part in parts if np.count_nonzero(part & BASE_BITS)]
     if not known:
         return {"transcripts": 0, "median_nt": None, "gc": None, "gc_q1": None, "gc_q3": None}
@@ -52,8 +52,8 @@ def _gc(codes: Codes) -> float:
 
 
 def relative_usage(counts: NDArray[np.int64], genetic_code: int = STANDARD) -> NDArray[np.float64]:
-    """RSCU (Sharp and Li 1986): each codon's count over the mean of its amino acid's codons, float64 (64,); NaN where
-    the amino acid does not occur."""
+    """RSCU (Sharp and Li 1986): each codon's count divided by the mean count of its amino acid's codons, float64 (64,);
+    NaN if the amino acid does not occur."""
     usage = np.full(64, np.nan)
     letters = amino_acids(genetic_code)[:UNKNOWN]
     for letter in np.unique(letters):
@@ -64,9 +64,10 @@ def relative_usage(counts: NDArray[np.int64], genetic_code: int = STANDARD) -> N
 
 
 def similarities(store: TranscriptStore, n_pairs: int, generator: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """A row a pair of transcripts: ``kind`` (isoforms, orthologs, unrelated), ids, ``jaccard`` and ``containment``.
+    """Yield a row a pair of transcripts: ``kind`` (isoforms, orthologs, unrelated), ids, ``jaccard``, ``containment``.
 
-    These compare sets of 12-mers: shared over all, and shared over the smaller set. Up to ``n_pairs`` of each kind.
+    The last two compare sets of 12-mers: the shared ones divided by all, and by the smaller set. There are up to
+    ``n_pairs`` pairs of each kind.
     """
     index = PairIndex(store)
     drawn = generator.permutation(len(store))

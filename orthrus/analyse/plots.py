@@ -1,4 +1,4 @@
-"""The pictures of an analysis, one PNG a table. Colours can be told apart by every kind of colour vision."""
+"""The plots of an analysis, one PNG a table. The colours can be distinguished with every kind of colour vision."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,7 +61,7 @@ def _draw_compression(table: pd.DataFrame, names: list[str], document: Mapping[s
             lines.plot(block, rows["of_uniform"], "o-", color=colour, markersize=3.5, linewidth=1.6, label=label)
             lines.plot(block, rows["shuffled_of_uniform"], ":", color=colour, linewidth=1.2)
     _bare(lines, "bits of a block of k symbols, uniform")
-    lines.set_ylim(top=1.3)  # beyond, the table of codes outgrows the sample
+    lines.set_ylim(top=1.3)  # above it, the table of codes is larger than the sample
     lines.set_title("Huffman code of k-mers (dotted: symbols in random order)", fontsize=9, color=SOFT, loc="left")
     lines.legend(fontsize=8, frameon=False, labelcolor=INK)
     lzma = table[table["method"] == "lzma"]

@@ -1,4 +1,4 @@
-"""An analysis as a section of a run's page: its plots, inside the page, with what they say."""
+"""An analysis as a section of a run's page: its plots with explanations."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Builds a store: sources one by one, ortholog tables, provenance."""
+"""Builds a store from sources in turn, ortholog tables and provenance."""
 
 import logging
 import time
@@ -41,7 +41,7 @@ _EVERYTHING = Filters(biotypes=None, min_length=1, max_length=2**31 - 1)
 class PrepareSummary:
     """The result of :func:`prepare`: the ``path`` of the store and the ``seconds`` it took.
 
-    ``counts``, ``dropped`` (transcripts by reason) and ``warnings`` are those of the store's ``meta.json``.
+    ``counts``, ``dropped`` (transcripts by reason) and ``warnings`` are as in the store's ``meta.json``.
     """
 
     path: Path
@@ -233,7 +233,7 @@ def _provenance(spec: Spec, sources: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class _RateColumn(ProgressColumn):
-    """Shows the number of transcripts, and how many a second."""
+    """Shows the number of transcripts, in total and per second."""
 
     def render(self, task: Task) -> Text:
         if not task.completed:

@@ -1,10 +1,10 @@
-"""Homologous genes by their proteins, clustered with MMseqs2 (Steinegger & Söding 2017, doi:10.1038/nbt.3988).
+"""Homologous genes from clusters of their proteins by MMseqs2 (Steinegger & Söding 2017, doi:10.1038/nbt.3988).
 
 A gene's protein is the translation of its longest CDS. Two proteins are linked if they align over ``coverage`` of both
-with ``min_identity``, and genes that links connect are one group: no gene of one side of a split then has such a
-relative on another side. Genes without a CDS are in no group. The search is that of ``mmseqs easy-cluster``, which is
-sensitive, but no guarantee: identities below 30 % are found in part. The 17,870 proteins of 65 Mnt of human mRNA give
-12,705 groups, the largest the 322 of zinc fingers, in minutes on two cores.
+with ``min_identity``, and the connected components are groups, so that no gene has such a relative on another side of a
+split. Genes without a CDS are in no group. The search is ``mmseqs easy-cluster``, which is sensitive but not complete:
+it finds only part of the identities below 30 %. The 17,870 proteins of 65 Mnt of human mRNA give 12,705 groups, the
+largest with 322 zinc fingers, in minutes on two cores.
 """
 
 import shutil
@@ -29,14 +29,14 @@ from orthrus.store import HOMOLOG_SCHEMA
 
 @dataclass(frozen=True)
 class Clustering:
-    """How proteins are clustered: the identity and the covered share of both, as fractions, that link two of them."""
+    """The identity and the covered share of both, as fractions, that link two proteins."""
 
     min_identity: float = 0.3
     coverage: float = 0.8
 
 
 def require_mmseqs() -> str:
-    """The path of MMseqs2's program; raises InputError if it is not installed."""
+    """The path of the program of MMseqs2; raises InputError if it is not installed."""
     program = shutil.which("mmseqs")
     if program is None:
         raise InputError(
@@ -49,11 +49,11 @@ def require_mmseqs() -> str:
 def cluster_genes(
     genes: Iterable[tuple[str, str, Codes, int]], clustering: Clustering, folder: Path
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Groups of homologous genes, columns as in HOMOLOG_SCHEMA, and what ``meta.json`` says of how they were made.
+    """Groups of homologous genes, columns as in HOMOLOG_SCHEMA, and their provenance for ``meta.json``.
 
     ``genes`` are species, gene id, the codes of a CDS and its genetic code. Temporary files go to ``folder``. A group
-    is named after its first member in MMseqs2's output, so that groups of several stores stay apart. Raises InputError
-    if MMseqs2 is not installed or fails.
+    is named after its first member in MMseqs2's output, so that groups of several stores stay separate. Raises
+    InputError if MMseqs2 is not installed or fails.
     """
     program, started = require_mmseqs(), time.monotonic()
     names: list[tuple[str, str]] = []
@@ -80,7 +80,7 @@ def cluster_genes(
 
 
 def _links(program: str, work: Path, clustering: Clustering) -> NDArray[np.int64]:
-    """The first and each member of every cluster, int (n, 2), as numbers of the sequences."""
+    """The first member and each member of every cluster, as numbers of the sequences, int (n, 2)."""
     _run(
         [
             *(program, "easy-cluster", str(work / "proteins.fa"), str(work / "out"), str(work / "tmp")),
@@ -101,5 +101,5 @@ def _run(command: list[str]) -> str:
 
 
 def protein_of(codes: Codes, genetic_code: int = STANDARD) -> str:
-    """The protein of a CDS, uint8 (L,), without its stop codon; others are X, as unknown ones."""
+    """The protein of a CDS, uint8 (L,), without its stop codon; other stop codons and unknown codons are X."""
     return translate(codes, genetic_code).removesuffix("*").replace("*", "X") or "X"

@@ -1,8 +1,8 @@
-"""Results that cannot be meant: counted while transcripts pass into a store, and said once, at the end.
+"""Implausible results: counted while transcripts are added to a store, and reported once, at the end.
 
-Each has a cause in the input that no single row shows: a hard-masked genome, a genome of another assembly, a reading
-frame or a genetic code that is not the annotation's, a tool that knows no coding region and writes the whole
-transcript. Nothing is left out for it. About 1 ns a base.
+No single row of the input shows their causes: a hard-masked genome, a genome of another assembly, a reading frame or
+genetic code other than the annotation's, or a tool that writes the whole transcript as CDS if it knows none. No
+transcript is dropped for them. The cost is about 1 ns a base.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,11 +31,11 @@ _TGA = 16 * 3 + 4 * 2
 
 
 def doubting(chunks: Iterable[Chunk], findings: Findings, coding_only: bool = False) -> Iterator[Chunk]:
-    """The same ``chunks``; once all have passed, what is implausible of them is in the notes of ``findings``.
+    """Yield the same ``chunks`` and, after the last, note implausible results in ``findings``.
 
-    Transcripts with more N than bases are always told of; stop codons inside the CDS if more than 1 % of the coding
-    transcripts have some, a single TGA, which may stand for selenocysteine, not counted; a CDS as long as the
-    transcript if more than half have one, but not of ``coding_only`` sources, which have nothing else.
+    Transcripts with more N than bases are always noted. Stop codons inside the CDS are noted if more than 1 % of the
+    coding transcripts have some; a single TGA does not count, because it may encode selenocysteine. A CDS as long as
+    the transcript is noted if more than half have one, except for ``coding_only`` sources.
     """
     found, coding = Tally(), 0
     for chunk in chunks:
@@ -65,10 +65,10 @@ def doubting(chunks: Iterable[Chunk], findings: Findings, coding_only: bool = Fa
 def _counts(
     codes: Codes, offsets: NDArray[np.int64], is_stop: NDArray[np.bool_], table: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """How many bases of each of n transcripts are known, (n,), and whether stop codons are inside its CDS, (n,).
+    """The number of known bases of each of n transcripts, (n,), and whether its CDS has stop codons inside, (n,).
 
-    ``offsets`` (n + 1,) are those of the transcripts in ``codes``, ``table`` (n,) is which row of ``is_stop`` (T, 65)
-    is their genetic code. A codon is inside if another begins behind it.
+    ``offsets`` (n + 1,) bound the transcripts in ``codes``; ``table`` (n,) has the row of ``is_stop`` (T, 65) for their
+    genetic code. A codon is inside if another one follows it.
     """
     n = len(offsets) - 1
     known, inside = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)

@@ -1,7 +1,7 @@
-"""Fetching public data: whole files, compared with the publisher's checksums, or none.
+"""Downloads public data: files appear only when complete and compared with the publisher's checksums.
 
-A file arrives as ``NAME.part``, which an interrupted download leaves and the next one goes on with, if the server still
-has the same file (its ETag or date). pooch compares it with its checksum and gives it its name.
+A file is downloaded as ``NAME.part``. After an interrupted download, the next one continues it if the server still has
+the same file (by ETag or date). pooch compares it with its checksum and renames it.
 """
 
 import time
@@ -32,14 +32,14 @@ from orthrus.spec_file import load_yaml, mapping
 
 _KEYS = ("title", "version", "homepage", "licence", "url", "checksums", "folders", "files")
 _ATTEMPTS = 5
-_PAUSE = 2.0  # seconds before a second attempt, twice that before a third, ...
+_PAUSE = 2.0  # seconds before the second attempt, twice that before the third, ...
 _TIMEOUT = (20, 60)  # seconds to connect, and without a byte
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class DownloadSource:
-    """Files of one publisher in a folder, ``url``, or, with ``folders``, in each of many below it."""
+    """Files of one publisher in the folder ``url`` or, with ``folders``, in each of many folders below it."""
 
     name: str
     title: str
@@ -53,7 +53,7 @@ class DownloadSource:
 
 
 def load_sources(path: Path) -> dict[str, DownloadSource]:
-    """The sources of a table such as ``data/sources.yaml``, by name; raises InputError naming what is wrong in it."""
+    """The sources of a table such as ``data/sources.yaml``, by name; raises InputError naming an error in it."""
     document = load_yaml(path, "sources")
     if not isinstance(document, dict) or not document:
         raise InputError(f"{path}: found {document!r}; expected sources by name.")
@@ -78,10 +78,10 @@ def load_sources(path: Path) -> dict[str, DownloadSource]:
 
 
 def download(source: DownloadSource, output: Path, folders: Sequence[str] = ()) -> list[Path]:
-    """Fetch the files of ``source`` into ``output/NAME`` (and the folders in it), with progress; returns their paths.
+    """Download the files of ``source`` to ``output/NAME`` (and folders in it) with progress, and return their paths.
 
-    Files that are there are kept if they match their checksum. Raises InputError if ``folders`` are not what the source
-    needs, if a file is not there, does not match its checksum, or cannot be fetched or written.
+    Existing files are kept if they match their checksum. Raises InputError if ``folders`` do not fit the source, or if
+    a file does not exist, does not match its checksum, or cannot be downloaded or written.
     """
     if bool(folders) != source.folders:
         raise InputError(
@@ -108,14 +108,14 @@ def download(source: DownloadSource, output: Path, folders: Sequence[str] = ()) 
 
 
 def _refuse_way_out(name: str, where: str) -> None:
-    """Raises InputError for the name of a file that would be written outside its folder."""
+    """Raise InputError if a file of this name would be written outside its folder."""
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or "" in parts or ":" in parts[0] or "\0" in name:
         raise InputError(f"{where}: {name!r} leads out of the folder that is downloaded to; expected a path within it.")
 
 
 def _published(url: str, source: DownloadSource) -> Iterator[tuple[str, str]]:
-    """Names and checksums (``md5:...``) of a list in the form of md5sum and its kin."""
+    """Names and checksums (``md5:...``) of a list in the format of md5sum and similar programs."""
     try:
         response = requests.get(url, timeout=_TIMEOUT)
         response.raise_for_status()
@@ -140,7 +140,7 @@ def _fetch(url: str, path: Path, checksum: str | None, source: DownloadSource, p
         raise _refusal(url, source, error) from None
     except InputError:
         raise
-    except ValueError:  # pooch's word for another checksum
+    except ValueError:  # pooch raises it if the checksum differs
         raise InputError(
             f"{url} does not match its checksum ({checksum}), so it was not kept; fetch it again, or see"
             f" {source.homepage} for a newer version."
@@ -163,7 +163,7 @@ def _refusal(url: str, source: DownloadSource, error: Exception) -> InputError:
 
 
 class _Resumed:
-    """A downloader for pooch that goes on with what an earlier one left in ``part``."""
+    """A downloader for pooch that continues an earlier one's ``part``."""
 
     def __init__(self, part: Path, progress: Progress, task: TaskID) -> None:
         self._part, self._validator = part, part.with_name(part.name + ".validator")
@@ -182,7 +182,7 @@ class _Resumed:
         self._validator.unlink(missing_ok=True)
 
     def _go_on(self, url: str) -> None:
-        headers = {"Accept-Encoding": "identity"}  # the file's own bytes
+        headers = {"Accept-Encoding": "identity"}  # the bytes of the file
         have = self._part.stat().st_size if self._part.exists() and self._validator.exists() else 0
         if have:
             headers |= {"Range": f"bytes={have}-", "If-Range": self._validator.read_text()}
@@ -208,7 +208,7 @@ class _Resumed:
             raise requests.ConnectionError(f"{found:,} bytes came of {total:,}")
 
     def _remember(self, response: requests.Response) -> None:
-        """Keep what tells whether the server's file is still this one."""
+        """Record the header that identifies this version of the server's file."""
         tag = response.headers.get("ETag", "")
         validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
         self._validator.unlink(missing_ok=True)
@@ -217,7 +217,7 @@ class _Resumed:
 
 
 def describe_sources(sources: Iterable[DownloadSource]) -> Table:
-    """The sources in a table for people."""
+    """A table of the sources, for the terminal."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("source", header_style="dim", no_wrap=True)
     table.add_column("what", header_style="dim")

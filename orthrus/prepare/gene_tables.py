@@ -1,4 +1,4 @@
-"""Tables of orthologous and homologous genes, in the formats they are published in, told by their columns.
+"""Tables of orthologous and homologous genes in published formats, which are recognised by their columns.
 
 =====================  ===============================================================================================
 ours                   species_a, gene_id_a, species_b, gene_id_b, homology_type (pairs); species, gene_id, group
@@ -10,8 +10,8 @@ NCBI HomoloGene        no header: group, taxonomy number, GeneID, symbol, protei
 TOGA                   t_gene, q_gene, orthology_class (:mod:`orthrus.prepare.toga_orthologs`)
 =====================  ===============================================================================================
 
-As orthologs, groups are taken as the pairs of genes of different species in them. As homologs, pairs are taken as
-groups of two, and paralogs, which are no orthologs, count too.
+As orthologs, a group stands for its pairs of genes of different species. As homologs, a pair stands for a group of two,
+and paralogs are included.
 """
 
 import re
@@ -33,16 +33,16 @@ _NCBI = ("tax_id", "GeneID", "relationship", "Other_tax_id", "Other_GeneID")
 _BIOMART_GENE = ("Gene stable ID", "Gene stable ID version", "ensembl_gene_id", "ensembl_gene_id_version")
 _BIOMART_OTHER = re.compile(r"^(?:(?P<web>.+) gene stable ID(?: version)?|(?P<api>[a-z0-9]+)_homolog_ensembl_gene)$")
 _BIOMART_KIND = ("{} homology type", "{}_homolog_orthology_type")
-_NO_ORTHOLOGS = r"paralog|gene_split|parent|related|sibling"  # as Compara and NCBI call them
+_NO_ORTHOLOGS = r"paralog|gene_split|parent|related|sibling"  # terms of Compara and NCBI
 _HOMOLOGENE = ("group", "species", "gene_id", "symbol", "protein_gi", "protein_accession")
 _MAX_PAIRS = 50_000_000
 
 
 @dataclass(frozen=True)
 class RelationTable:
-    """A table as the spec names it.
+    """A table of the spec.
 
-    ``species`` says whose genes a BioMart table's first column lists; ``by_symbol`` that HomoloGene's symbols, not its
+    ``species`` is the species of the first column of a BioMart table; ``by_symbol``: HomoloGene's symbols, not its
     GeneIDs, are the ids of genes.
     """
 
@@ -53,8 +53,8 @@ class RelationTable:
     def pairs(self, names: SpeciesNames, findings: Findings) -> pa.Table:
         """Orthologous genes, columns as in :data:`orthrus.store.ORTHOLOG_SCHEMA`.
 
-        What is left out is noted in ``findings``. Raises InputError if the table cannot be read, or has no species of
-        the spec.
+        Omitted rows are noted in ``findings``. Raises InputError if the table cannot be read, or has no species of the
+        spec.
         """
         header = read_header(self.file.path)
         if _is_grouped(header):
@@ -68,9 +68,9 @@ class RelationTable:
         return pairs.filter(pc.invert(other))
 
     def groups(self, names: SpeciesNames, findings: Findings) -> pa.Table:
-        """Homologous genes by their group, columns as in :data:`orthrus.store.HOMOLOG_SCHEMA`; errors as of pairs.
+        """Homologous genes with their group, columns as in :data:`orthrus.store.HOMOLOG_SCHEMA`. Errors as for pairs.
 
-        Groups bear the file's checksum, so that those of other tables, perhaps of other stores, are others.
+        Group names include the checksum of the file, so that groups of other tables and stores differ.
         """
         header = read_header(self.file.path)
         if _is_grouped(header):
@@ -95,7 +95,7 @@ class RelationTable:
         return self._of_known_species(rows, table["species"], pc.is_valid(species), findings)
 
     def _rows(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
-        """The rows of a table of pairs, paralogs among them."""
+        """The rows of a table of pairs, including paralogs."""
         if set(_COMPARA) <= set(header):
             return self._between_species(read_tsv(self.file.path, _COMPARA).select(_COMPARA), names, findings)
         if set(_NCBI) <= set(header):
@@ -108,7 +108,7 @@ class RelationTable:
         return read_tsv(self.file.path, ORTHOLOG_SCHEMA.names).select(ORTHOLOG_SCHEMA.names)
 
     def _between_species(self, table: pa.Table, names: SpeciesNames, findings: Findings) -> pa.Table:
-        """The rows of a table with Compara's columns whose species are both of the spec."""
+        """The rows of a table with Compara's columns where both species are in the spec."""
         gene_a, species_a, gene_b, species_b, kind = table.columns
         a, b = names.translate(species_a), names.translate(species_b)
         rows = pa.table([a, gene_a, b, gene_b, kind], schema=ORTHOLOG_SCHEMA)
@@ -157,7 +157,7 @@ class RelationTable:
     def _of_known_species(
         self, rows: pa.Table, foreign: pa.ChunkedArray, known: pa.ChunkedArray, findings: Findings
     ) -> pa.Table:
-        """The ``known`` of ``rows``; of the others, the species that ``foreign`` names is noted."""
+        """The ``known`` ones of ``rows``; the species in ``foreign`` is noted for the others."""
         other = pc.unique(foreign.filter(pc.invert(known))).to_pylist()
         if not pc.any(known, min_count=0).as_py():
             raise InputError(
@@ -175,13 +175,13 @@ def _n(mask: pa.ChunkedArray) -> int:
 
 
 def _is_grouped(header: list[str]) -> bool:
-    """Whether a table is one of groups: ours by its columns, HomoloGene, which has no header, by its first row."""
+    """Whether a table has groups: ours by its columns, HomoloGene, which has no header, by its first row."""
     homologene = len(header) == len(_HOMOLOGENE) and all(field.isdigit() for field in header[:3])
     return homologene or set(HOMOLOG_SCHEMA.names) <= set(header)
 
 
 def _pairs_of_groups(groups: pa.Table, file: File) -> pa.Table:
-    """Each two genes of different species in a group, with the kind of orthology that their numbers make it."""
+    """All pairs of genes of different species in a group; the kind of orthology follows from their numbers."""
     codes = {
         name: groups[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in ("group", "species")
     }

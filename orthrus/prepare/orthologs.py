@@ -1,4 +1,4 @@
-"""All gene pairs and gene groups that a spec gives a store: its tables', and what TOGA's annotation says itself."""
+"""All gene pairs and gene groups of a spec: from its tables, and from TOGA's annotation."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +19,7 @@ _ENSEMBL_GENE = r"^ENS[A-Z]*G\d{11}(\.\d+)?$"
 def read_orthologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
     """Pairs of orthologous genes, columns as in ORTHOLOG_SCHEMA; notes go to ``findings``, by table or source.
 
-    Where TOGA's genes are told by its projections' names, its annotation and the reference's are read for that.
+    If TOGA's genes follow from the names of its projections, its annotation and the reference's are read for them.
     """
     tables = [ORTHOLOG_SCHEMA.empty_table()]
     numbers = _GeneNumbers(spec)
@@ -44,14 +44,14 @@ def read_homologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
 
 
 class _GeneNumbers:
-    """NCBI's GeneIDs, as its tables name genes, and what a spec's annotations call the same genes, as RefSeq's GTF."""
+    """Translates the GeneIDs of NCBI's tables to the gene ids of a spec's annotations, such as RefSeq's GTF."""
 
     def __init__(self, spec: Spec) -> None:
         self._sources = spec.sources
         self._of_species: dict[str, dict[str, str]] = {}
 
     def replaced(self, table: pa.Table, *columns: tuple[str, str]) -> pa.Table:
-        """``table`` with gene ids in place of GeneIDs, in ``columns`` of a species and of its genes."""
+        """``table`` with gene ids in place of GeneIDs; each of ``columns`` is a column of species and one of genes."""
         for species, gene_id in columns:
             genes = table[gene_id]
             is_number = pc.match_substring_regex(genes, r"^\d+$")
@@ -64,7 +64,7 @@ class _GeneNumbers:
         return table
 
     def _known(self, species: str) -> dict[str, str]:
-        """The gene ids of a species by their GeneIDs; its annotations are read for that, once."""
+        """The gene ids of a species by GeneID; its annotations are read for them, once."""
         if species not in self._of_species:
             mine = [s for s in self._sources if s.species == species and "annotation" in s.files]
             mine = [s for s in mine if s.format in (None, "gtf", "gff3")]
@@ -79,7 +79,7 @@ def _of_toga(
     orthology = source.files.get("orthology")
     if orthology:
         stated = read_tsv(orthology.path, ("t_gene",))["t_gene"]
-        if pc.all(pc.match_substring_regex(stated, _ENSEMBL_GENE)).as_py():  # as the store has them
+        if pc.all(pc.match_substring_regex(stated, _ENSEMBL_GENE)).as_py():  # the ids of the store
             return pairs_of_table(orthology.path, source.species, reference, _reference_genes([]))
     if reference not in genes:
         genes[reference] = _reference_genes([s for s in spec.sources if s.species == reference])
@@ -90,7 +90,7 @@ def _of_toga(
 
 
 def _reference_genes(sources: list[Source]) -> ReferenceGenes:
-    """Names of transcripts and genes in ``sources``."""
+    """The names of transcripts and genes in ``sources``."""
     names = [_names(source) for source in sources]
     empty = pa.array([], pa.string())
     return ReferenceGenes(

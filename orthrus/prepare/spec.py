@@ -1,4 +1,4 @@
-"""The spec of ``orthrus prepare``: a YAML file, checked whole, files included, before anything is read."""
+"""The spec of ``orthrus prepare``: a YAML file that is checked completely, with its files, before any is read."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,10 +28,10 @@ _LISTED = ("transcripts", "coordinates")
 
 @dataclass(frozen=True)
 class Source:
-    """Where transcripts of a species come from: ``files`` by their key in the spec.
+    """A source of transcripts of a species: ``files`` by their key in the spec.
 
-    ``format`` is that of the annotation (:data:`orthrus.genome.annotation.FORMATS`), None to be told by content;
-    ``reference`` the species whose transcripts TOGA projected here; ``genetic_codes`` translate its CDS.
+    ``format`` is the format of the annotation (:data:`orthrus.genome.annotation.FORMATS`), None to recognise it by
+    content; ``reference`` the species whose transcripts TOGA projected; ``genetic_codes`` the codes of its CDSs.
     """
 
     species: str
@@ -42,12 +42,12 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What the store's ``source`` column says: the file that names the transcripts, as the spec has it."""
+        """The value of the store's ``source`` column: the file that names the transcripts, as written in the spec."""
         return self._main.given
 
     @property
     def short_name(self) -> str:
-        """That file with its folder, for people."""
+        """That file with its folder, for messages."""
         return "/".join(self._main.path.parts[-2:])
 
     @property
@@ -55,7 +55,7 @@ class Source:
         return self.files["annotation" if "annotation" in self.files else "transcripts"]
 
     def chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
-        """The source's transcripts, streamed; what is implausible of them goes to the notes of ``findings``."""
+        """Stream the transcripts of the source; implausible results are noted in ``findings``."""
         chunks = self._chunks(filters, findings, splicer, cds_frame)
         return doubting(chunks, findings, coding_only=self.format == "toga")
 
@@ -72,14 +72,14 @@ class Source:
 
     @property
     def genes(self) -> Path | None:
-        """The table that tells the transcripts' genes."""
+        """The table of the transcripts' genes."""
         file = self.files.get("genes") or self.files.get("orthology")
         return file.path if file else None
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What to put into a store: of all ``sources`` those ``chosen``, which the others may help to relate."""
+    """The content of a store: the ``chosen`` ones of all ``sources``; the others may help to find their relations."""
 
     sources: list[Source]
     chosen: list[Source]
@@ -177,7 +177,7 @@ def _clustering(fields: Mapping[str, Any], where: str) -> Clustering | None:
 
 
 def _stated_taxa(sources: list[Source]) -> dict[str, str]:
-    """The taxonomy number of each species whose annotation says it."""
+    """The taxonomy number of each species whose annotation states it."""
     annotations = [(source.species, source.files["annotation"]) for source in sources if "annotation" in source.files]
     stated = {species: stated_taxon(file.path) for species, file in annotations}
     return {species: taxon for species, taxon in stated.items() if taxon}

@@ -1,4 +1,4 @@
-"""What tables of genes call species: by NCBI's taxonomy number, scientific name, and the common names of Ensembl."""
+"""Names of species in tables of genes: NCBI's taxonomy number, the scientific name, and Ensembl's common names."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -58,10 +58,10 @@ _KNOWN = """
 
 
 class SpeciesNames:
-    """What tables call the spec's species: by their own names, whatever their case, and by their aliases.
+    """The names of the spec's species in tables: their own names, in any case, and their aliases.
 
-    A species whose name or alias is a well-known one's goes by all of that one's names, and by the taxonomy number that
-    its annotation states (``taxa``, by species). What the spec says comes first.
+    If a name or alias is that of a well-known species, all names of that species count, and so does the taxonomy number
+    that the annotation states (``taxa``, by species). The spec has precedence.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ def _folded(name: str) -> str:
 
 
 def _well_known() -> Iterable[list[str]]:
-    """The names of each well-known species: taxonomy number, scientific, as BioMart's ``mmusculus``, and common."""
+    """The names of each well-known species: taxonomy number, scientific, BioMart's (``mmusculus``), and common."""
     for line in _KNOWN.strip().splitlines():
         first, _, common = line.partition(": ")
         taxon, _, scientific = first.casefold().partition(" ")
@@ -99,7 +99,7 @@ def _well_known() -> Iterable[list[str]]:
 
 
 def stated_taxon(annotation: Path) -> str | None:
-    """The taxonomy number in the head of an annotation, by NCBI's ``##species`` line or the ``Dbxref`` of a region."""
+    """The taxonomy number in the head of an annotation: NCBI's ``##species`` line or the ``Dbxref`` of a region."""
     with open_bytes(annotation) as stream:
         match = _TAXON.search(stream.read(_HEAD))
     return (match[1] or match[2]).decode() if match else None

@@ -1,7 +1,7 @@
-"""Transcripts in chunks, on all cores: contigs are read here one after the other, and spliced by worker processes.
+"""Transcripts in chunks, on all cores: contigs are read here one by one, and spliced by worker processes.
 
-A contig travels as a file that the workers map, at most two at a time, so memory does not grow with the cores. Chunks
-are cut by number and come in order, so what is made of them does not depend on the number of workers.
+Workers map a contig from a file, at most two at a time, so memory does not grow with the cores. Chunks have a fixed
+number of transcripts and come in order, so the result does not depend on the number of workers.
 """
 
 import os
@@ -25,16 +25,16 @@ from orthrus.genome.transcripts import Transcript, spliced_transcripts
 from orthrus.store import Chunk, ChunkWriter
 
 _CHUNK = 2_000  # transcripts
-_WORTH_WORKERS = 10_000  # transcripts, which take longer than workers take to start
+_WORTH_WORKERS = 10_000  # transcripts; fewer take less time than workers take to start
 
 
 def available_cores() -> int:
-    """The cores that this process may use (a Slurm job or a container may not use all)."""
+    """The number of cores that this process may use (in a Slurm job or a container, not all)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def chunked(transcripts: Iterable[Transcript], source: str, genetic_code: int = STANDARD) -> Iterator[Chunk]:
-    """``transcripts`` in chunks for a store whose ``source`` column names where they are from."""
+    """``transcripts`` in chunks for a store; ``source`` is the value of its column of that name."""
     writer = ChunkWriter()
     for transcript_id, gene_id, gene_known, gene_name, species, biotype, mrna in transcripts:
         writer.add(
@@ -57,9 +57,9 @@ def chunked(transcripts: Iterable[Transcript], source: str, genetic_code: int = 
 
 
 class Splicer:
-    """Makes chunks of contigs with ``workers`` processes, started when there is enough to do.
+    """Makes chunks of contigs with ``workers`` processes, which start when there is enough work.
 
-    Use as a context manager; ``folder`` is for files that last as long as it does.
+    It is a context manager; ``folder`` is for files that last as long as the context.
     """
 
     def __init__(self, workers: int, folder: Path) -> None:
@@ -128,7 +128,7 @@ class Splicer:
 
 
 def _finished(pending: deque[tuple[Future[Chunk], Path | None]], leave: int) -> Iterator[Chunk]:
-    """Results, the oldest first, until ``leave`` are waiting; a contig's file goes with its last."""
+    """Yield results, the oldest first, until ``leave`` are pending; the file of a contig is removed after its last."""
     while len(pending) > leave:
         future, path = pending.popleft()
         yield future.result()
@@ -148,7 +148,7 @@ def _splice(models: TranscriptModels, bases: Codes | Path, species: str, source:
 
 
 def _be_a_worker() -> None:
-    """Leave interrupts to the parent, and do not outlive it."""
+    """Leave interrupts to the parent process, and end when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = parent_process()

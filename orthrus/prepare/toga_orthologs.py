@@ -1,8 +1,8 @@
-"""Orthologs out of TOGA: its projections are the genes of a reference species, found in a query genome.
+"""Orthologs from TOGA, which projects the genes of a reference species on a query genome.
 
-With TOGA's orthology table (``orthology_classification.tsv``; columns t_gene, t_transcript, q_gene, q_transcript,
-orthology_class) its pairs of genes are taken, with their class. Without it the projections' names tell the reference's
-transcript and gene symbol, and so the gene, and the class follows from how many genes are paired with how many.
+TOGA's orthology table (``orthology_classification.tsv``; columns t_gene, t_transcript, q_gene, q_transcript,
+orthology_class) gives pairs of genes and their class. Without it, the names of projections give the transcript and gene
+symbol of the reference, and so the gene, and the class follows from the numbers of paired genes.
 """
 
 from pathlib import Path
@@ -22,16 +22,16 @@ from orthrus.store import ORTHOLOG_SCHEMA
 
 
 class ReferenceGenes(NamedTuple):
-    """What the genes of a reference species may be called by; columns of equal length."""
+    """Names of the genes of a reference species; columns of equal length."""
 
     transcript_id: pa.Array
     gene_id: pa.Array
     gene_name: pa.Array
 
     def find(self, *names: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Gene ids by the first of ``names`` (each (n,), perhaps null) that a gene has, null where none has.
+        """Gene ids by the first of ``names`` (each (n,), may be null) that a gene has, null if no gene has one.
 
-        A name may be a gene's id, a transcript's, both as :func:`orthrus.genome.names.find` does it, or a gene's name.
+        A name may be the id of a gene or a transcript, found as in :func:`orthrus.genome.names.find`, or a gene's name.
         """
         found = pa.chunked_array([pa.nulls(len(names[0]), pa.string())])
         for name in names:
@@ -61,9 +61,9 @@ def parse_reference(names: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Chunked
 def pairs_of_names(
     models: TranscriptModels, species: str, reference: str, genes: ReferenceGenes, findings: Findings
 ) -> pa.Table:
-    """Orthologous genes by the names of the projections, paralogs and retrogenes left out (:data:`ORTHOLOG_SCHEMA`).
+    """Orthologous genes by the names of the projections, without paralogs and retrogenes (:data:`ORTHOLOG_SCHEMA`).
 
-    Projections of what the reference does not have are noted.
+    Projections that are not in the reference are noted.
     """
     parsed = parse_projections(pc.replace_substring_regex(models.transcript_id, r"_dup\d+$", ""))
     orthologous = pc.and_(pc.is_valid(parsed["transcript"]), pc.is_null(parsed["kind"]))
@@ -75,7 +75,7 @@ def pairs_of_names(
     )
     pairs = pa.table({"a": gene, "b": models.gene_id}).filter(known)
     pairs = pairs.group_by(["a", "b"], use_threads=False).aggregate([])
-    partners = {side: _n_of_each(pairs[side]) for side in "ab"}  # of the gene on that side
+    partners = {side: _n_of_each(pairs[side]) for side in "ab"}  # number of partners of the gene on that side
     kinds = np.array(["one2one", "one2many", "many2one", "many2many"], dtype=object)
     kind = kinds[(partners["a"] > 1).astype(int) + 2 * (partners["b"] > 1)]
     kind = pc.binary_join_element_wise("ortholog", pa.array(kind, pa.string()), "_")
@@ -83,7 +83,7 @@ def pairs_of_names(
 
 
 def _n_of_each(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """How often each value occurs, beside each."""
+    """The number of occurrences of each row's value."""
     codes = column.combine_chunks().dictionary_encode().indices.to_numpy()
     return np.bincount(codes)[codes] if len(codes) else np.zeros(0, np.int64)
 

@@ -1,13 +1,13 @@
-"""Which bases a head's answer rests on: attributions of a predicted value to the tokens of a transcript.
+"""Attributions of a head's predicted value to the tokens of a transcript, and so to its bases.
 
-An encoder reads tokens, a base or three; what is attributed is each token's first vector (the stem's), against a
+An encoder reads tokens of one or three bases. The value is attributed to each token's vector after the stem, against a
 baseline of zeros. L positions (nt), T tokens, D model width.
 
 - ``integrated-gradients`` (Sundararajan et al. 2017, by Captum): the gradient along the line from the baseline, summed
-  over ``steps`` points; the attributions add up to the value's difference from that of the baseline.
+  over ``steps`` points; the attributions sum to the value minus the baseline's value.
 - ``gradient-x-input``: the gradient at the transcript itself.
 
-A token of three bases gives each of them a third.
+Each base of a token of three gets a third.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,15 +39,15 @@ def attribute(
     method: Method = "integrated-gradients",
     steps: int = 32,
 ) -> tuple[NDArray[np.float64], float]:
-    """What each base of a transcript adds to a head's score.
+    """The contribution of each base of a transcript to a head's score.
 
     Args:
-        encoder: that the head was fitted to.
-        head: whose score, before a probability is made of it, is attributed.
+        encoder: the encoder that the head was fitted to.
+        head: the head; its score before conversion to a probability is attributed.
         codes: uint8 (L,), annotated.
-        target: which of the head's targets.
-        method: see above.
-        steps: of the integral.
+        target: the index of one of the head's targets.
+        method: one of the two above.
+        steps: number of points of the integral.
 
     Returns:
         float64 (L,), in the score's unit, and the score of the transcript.
@@ -102,7 +102,7 @@ def _gradient(score: Callable[[Tensor], Tensor], first_1TD: Tensor, steps: int) 
 
 @contextmanager
 def _stem_gives(encoder: MambaEncoder, hidden_NTD: Tensor) -> Iterator[None]:
-    """The encoder's tokens begin as these vectors, whatever its tracks."""
+    """Make the encoder's stem return these vectors for any tracks."""
     stem = encoder.embedding
     stem.embed = lambda tracks_BCL, lengths_B: hidden_NTD  # type: ignore[method-assign]
     try:

@@ -1,8 +1,8 @@
-"""How far scores would move with other test families: resampling whole families, the same for every feature set.
+"""The variation of scores with the test families: resamples of whole families, the same for every feature set.
 
-B resamples, F families, N test rows, T targets or labels. A resample draws F of all F families with replacement, and a
-family counts as often as it was drawn in the test side of every seed, since sides of different seeds share families.
-1,000 resamples of one target of 1,900 rows take a few ms a seed, 200 of 84 labels about 0.1 s.
+B resamples, F families, N test rows, T targets or labels. A resample draws F of the F families with replacement. A
+family has the same count in the test side of every seed, because different seeds share families. 1,000 resamples of one
+target of 1,900 rows take a few ms a seed, 200 of 84 labels about 0.1 s.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def family_counts(n_families: int, n_targets: int) -> Counts:
 def regression_resamples(truth_NT: Floats, predicted_NT: Floats, counts_BN: Counts) -> Mapping[str, Floats]:
     """``pearson_r``, ``spearman_r`` and ``r2`` of every resample, (B,), mean over targets.
 
-    Spearman's on the ranks that the rows have among all test rows.
+    Spearman's rho uses the ranks of the rows among all test rows.
     """
     weights_BN = counts_BN.astype(np.float64)
     weights_BN /= np.maximum(weights_BN.sum(axis=1, keepdims=True), 1)
@@ -60,7 +60,7 @@ def label_resamples(truth_NT: Floats, scores_NT: Floats, counts_BN: Counts) -> M
     for truth, score in zip(truth_NT.T, scores_NT.T, strict=True):
         if np.isfinite(score).all() and np.ptp(truth) > 0:
             order = np.argsort(-score, kind="stable")
-            last = np.append(np.diff(score[order]) != 0, True)  # of the rows that share a score
+            last = np.append(np.diff(score[order]) != 0, True)  # last of the rows that share a score
             by_label.append(_areas(truth[order] > 0, last, np.ascontiguousarray(counts_BN[:, order])))
     if not by_label:
         return {metric: np.full(len(counts_BN), np.nan) for metric in ("auroc", "auprc")}
@@ -72,7 +72,8 @@ def label_resamples(truth_NT: Floats, scores_NT: Floats, counts_BN: Counts) -> M
 
 @compiled()
 def _areas(truth: NDArray[np.bool_], last: NDArray[np.bool_], counts_BN: Counts) -> Floats:
-    """Areas under ROC and precision-recall curve (B, 2) of rows in descending order of score; NaN for one class."""
+    """Areas under the ROC and precision-recall curves (B, 2) of rows in descending order of score; NaN for one
+    class."""
     areas = np.full((len(counts_BN), 2), np.nan)
     for b, counts in enumerate(counts_BN):
         n_true, n_false = 0, 0

@@ -1,8 +1,8 @@
-"""Scores on test rows that pretraining saw (transductive) and on those that it did not (inductive), apart.
+"""Separate scores on test rows that pretraining saw (transductive) and on those that it did not see (inductive).
 
-Every probe's test rows are of families that its linear model never saw. Whether the encoder did is another question:
-an encoder that was pretrained on a family, without its labels, may read it better. The models are those of the whole
-probe; only the rows that are scored differ. M rows, N of them in a split's test side, T targets.
+The linear model of a probe never saw the families of its test rows, but the encoder may have been pretrained on them,
+without labels, and may then embed them better. The models are those of the whole probe; only the scored rows differ. M
+rows, N of them in a split's test side, T targets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from orthrus.probe.metrics import SeedScores, corrected_interval, interval, scor
 from orthrus.probe.rows import ProbeRows
 from orthrus.probe.splits import Groups
 
-LEAST_ROWS = 20  # of a part of one split's test side, to be scored
+LEAST_ROWS = 20  # of the part in the test side of one split, for a score
 
 Scores = dict[str, dict[str, list[float]]]
-"""By feature set and metric, a score a split, NaN where the part cannot be scored."""
+"""One score a split by feature set and metric, NaN where the part cannot be scored."""
 
 
 def seen_families(seen: Seen, families: Groups | None) -> NDArray[np.bool_]:
-    """Which of M rows, bool (M,), are of a family of which pretraining saw anything."""
+    """Whether pretraining saw any part of the family of each of M rows, bool (M,)."""
     found: NDArray[np.bool_] = np.logical_or.reduce(list(seen.values()))
     if families is None:
         return found
@@ -35,7 +35,7 @@ def by_pretraining(
 ) -> dict[str, PartOfTest]:
     """``transductive`` and ``inductive`` scores of every feature set but the shuffled labels.
 
-    ``results`` are by feature set, member and split. Nothing where ``seen`` is None, or where one of the two has fewer
+    ``results`` are by feature set, member and split. Empty if ``seen`` is None, or if one of the two parts has fewer
     than 20 test rows in every split.
     """
     if seen is None:
@@ -77,7 +77,7 @@ def _part(
 
 
 def _score(seed: SeedScores, rows: ProbeRows, number: int, chosen_M: NDArray[np.bool_]) -> dict[str, float]:
-    """Metrics of one split's chosen test rows, means over the targets that these can score; none if they can none."""
+    """Metrics of the chosen test rows of a split, means over the targets that they can score; empty without any."""
     test = rows.splits[number].test
     chosen_N = chosen_M[test]
     if chosen_N.sum() < LEAST_ROWS:

@@ -1,16 +1,15 @@
-"""What can be counted in a sequence: codons and short words by region, k-mers of the whole, length and composition.
+"""Control features counted in a sequence: codons and short words by region, k-mers, length and composition.
 
-Every control is a feature matrix of the same transcripts as the embedding, probed as it is.
+Every control is a feature matrix of the same transcripts as the embedding, and is probed in the same way.
 
-The ``codon`` control counts what the field knows to matter (codon usage for stability and function, short words of the
-UTRs, lengths, exon junctions) in :data:`N_CODON_FEATURES` columns. It is the hardest of the controls: on human mRNAs,
-family-disjoint, it scores .64 on half-life where k-mers score .61 (docs/results.md).
+The ``codon`` control has features with known effects (codon usage for stability and function, short words of the UTRs,
+lengths, exon junctions) in :data:`N_CODON_FEATURES` columns. It is the strongest control: on human mRNAs,
+family-disjoint, it scores .64 on half-life and k-mers score .61 (docs/results.md).
 
 The k-mer control is one feature set for each largest k of 3, 4 and 5 (6 on request): frequencies of all k-mers of
-1 to k with length, GC content, CDS length and exon count. Which k is chosen on validation rows, as a readout of an
-embedding is. Features are standardised, so k-mers that are too many and too rare make it weaker: the mean R on
-half-life is 0.60 (k to 3), 0.61 (4), 0.58 (5) and 0.49 (6), and to always take 6 would only make it easier to beat.
-18 k transcripts of 65 Mnt take about 4 s.
+1 to k with length, GC content, CDS length and exon count. k is chosen on validation rows, like a readout of an
+embedding. Features are standardised, so many rare k-mers weaken the control: the mean R on half-life is 0.60 (k to 3),
+0.61 (4), 0.58 (5) and 0.49 (6), so k = 6 everywhere would be easier to beat. 18 k transcripts of 65 Mnt take about 4 s.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +34,7 @@ N_CODON_FEATURES = len(CODONS) + 2 * n_kmers(UTR_WORDS) + len(LENGTHS)
 
 
 def codon_features(store: TranscriptStore, transcript_ids: Sequence[str]) -> Embeddings:
-    """The codon control of the transcripts that are in the store, (N, 238), in the order given, others left out.
+    """The codon control of those transcripts that are in the store, (N, 238), in the given order.
 
     See :func:`codon_row` for its columns.
     """
@@ -44,21 +43,21 @@ def codon_features(store: TranscriptStore, transcript_ids: Sequence[str]) -> Emb
 
 
 def has_cds(store: TranscriptStore, transcript_ids: Sequence[str]) -> bool:
-    """Whether any of these transcripts of the store has an annotated CDS: without one there are no codons to count."""
+    """Whether any of these transcripts of the store has an annotated CDS, and so codons to count."""
     return bool((store.cds[[store.index_of(name) for name in transcript_ids], 0] >= 0).any())
 
 
 def codon_row(codes: Codes) -> NDArray[np.float64]:
-    """What the codon control counts in one transcript's codes (L,), float64 (238,).
+    """The codon control of one transcript's codes (L,), float64 (238,).
 
-    1. 64 frequencies of in-frame codons (:data:`orthrus.genome.genetic_code.CODONS`), the stop codon included: those
-       that begin at a CDS bit, over the number of such codons without an N.
+    1. 64 frequencies of in-frame codons (:data:`orthrus.genome.genetic_code.CODONS`), the stop codon included: codons
+       that begin at a CDS bit, divided by the number of such codons without an N.
     2. 84 frequencies of the 5'UTR's 1-, 2- and 3-mers and 84 of the 3'UTR's, as
        :func:`orthrus.genome.kmers.kmer_frequencies` counts them: each k sums to one over the windows without an N.
     3. 6 numbers: log2(1 + n) of the nt of the transcript, its 5'UTR, CDS and 3'UTR and of its number of exons, and
        whether that is known (0 or 1).
 
-    A frequency is 0 where there is nothing to count. The regions are those of :func:`orthrus.genome.codons.regions`.
+    A frequency is 0 where there is nothing to count. :func:`orthrus.genome.codons.regions` defines the regions.
     """
     of = regions(codes)
     counts = codon_counts(codes)
@@ -71,7 +70,7 @@ def codon_row(codes: Codes) -> NDArray[np.float64]:
 def kmer_features(
     store: TranscriptStore, transcript_ids: Sequence[str], sizes: Sequence[int] = KMER_SIZES
 ) -> Embeddings:
-    """Composition features of the transcripts that are in the store, in the order given, others left out.
+    """Composition features of those transcripts that are in the store, in the given order.
 
     One readout for each size k: :data:`BESIDE_KMERS`, then the frequencies of all k-mers among the windows without an
     N, for 1 to k (each sums to one), 6 + 4 + 16 + ... + 4^k columns.
@@ -90,7 +89,7 @@ def kmer_features(
 
 
 def composition_features(store: TranscriptStore, transcript_ids: Sequence[str]) -> Embeddings:
-    """Length, GC, CDS length, exon count and base frequencies alone, (N, 6 + 4); as :func:`kmer_features` else."""
+    """Only length, GC, CDS length, exon count and base frequencies, (N, 6 + 4); see :func:`kmer_features`."""
     known, matrix = _features(store, transcript_ids, lambda codes: _kmer_row(codes, 1), len(BESIDE_KMERS) + n_kmers(1))
     return Embeddings(known, matrix, {"features": f"{', '.join(BESIDE_KMERS)}, bases"})
 
@@ -98,7 +97,7 @@ def composition_features(store: TranscriptStore, transcript_ids: Sequence[str]) 
 def _features(
     store: TranscriptStore, transcript_ids: Sequence[str], row_of: Callable[[Codes], NDArray[np.float64]], width: int
 ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """The ids that the store has, and ``row_of`` the codes of each, float32 (N, ``width``)."""
+    """The ids that are in the store, and ``row_of`` applied to the codes of each, float32 (N, ``width``)."""
     index = {name: i for i, name in enumerate(store.column("transcript_id"))}
     known = tuple(name for name in transcript_ids if name in index)
     matrix = np.empty((len(known), width), dtype=np.float32)

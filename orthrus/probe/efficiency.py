@@ -1,7 +1,8 @@
 """Label-efficiency curves: the same splits and test rows with 30, 100, 300, ... labels to learn from.
 
-A number of labels counts those that the penalty is chosen on: training and validation rows shrink alike, whole families
-first in an order of the seed, so that the rows of a smaller number are among those of a larger one.
+A number of labels includes the validation rows, on which the penalty is chosen. Training and validation rows shrink in
+proportion, by whole families in an order that depends on the seed, so that a smaller number is a subset of a larger
+one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ SIZES = (30, 100, 300, 1000, 3000, 10_000)
 
 
 def limited(split: Split, n_labels: int, families: Groups | None) -> Split:
-    """The split with ``n_labels`` training and validation rows together; the test rows stay."""
+    """The split with ``n_labels`` training and validation rows in total and all test rows."""
     generator = np.random.default_rng(split.seed)
     share = n_labels / (len(split.train) + len(split.validation))
     sides = []
@@ -40,9 +41,9 @@ def label_efficiency(
     metric: str,
     sizes: Sequence[int],
 ) -> LabelEfficiency:
-    """Mean score and interval over seeds of each feature set at each number of labels, up to all there are.
+    """Mean score and interval over seeds of each feature set at each number of labels, up to all labels.
 
-    A label that the few rows hold only one value of scores chance, so that every number is a mean over the same labels.
+    A label with only one value in the few rows scores chance, so that every number is a mean over the same labels.
     """
     most = min(len(split.train) + len(split.validation) for split in splits)
     sizes = [*sorted(size for size in set(sizes) if size < most), most]

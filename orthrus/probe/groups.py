@@ -1,7 +1,7 @@
-"""Which labelled transcripts are related: keys of families, genes, homology groups, chromosomes and sequences.
+"""Relations of labelled transcripts: keys of families, genes, homology groups, chromosomes and sequences.
 
-What a split keeps together is a connected component of rows that share a key (:func:`orthrus.probe.splits.group_rows`).
-A row of which the unit is not known goes with its gene, never by itself while the gene has other rows.
+A split keeps connected components of rows that share a key together (:func:`orthrus.probe.splits.group_rows`). A row of
+unknown unit stays with the other rows of its gene, if there are any.
 """
 
 import csv
@@ -32,10 +32,10 @@ _CHROMOSOMES = ("chromosome", "chrom", "contig")
 
 @dataclass(frozen=True)
 class Relations:
-    """What is known of M labelled transcripts, the ``rows`` of the labels.
+    """The known relations of M labelled transcripts, the ``rows`` of the labels.
 
-    ``transcripts`` is a table with a column ``transcript_id`` and, where they are known, ``family_id``, ``gene_id`` and
-    ``gene_name``: a store's, or what the embeddings say. ``store`` holds the sequences, if they are at hand.
+    ``transcripts`` is a table with a column ``transcript_id`` and, if known, ``family_id``, ``gene_id`` and
+    ``gene_name``, from a store or from the embeddings. ``store`` has the sequences, if they are available.
     """
 
     labels: Labels
@@ -77,9 +77,9 @@ def family_keys(known: Relations) -> Keys:
 
 
 def of_unknown_gene(known: Relations) -> NDArray[np.bool_]:
-    """Which of M rows are of a gene that nothing names, neither the transcript table nor the labels, bool (M,).
+    """Whether neither the transcript table nor the labels name the gene of each of M rows, bool (M,).
 
-    Transcripts of such a gene may lie in several families, and so on several sides of a split.
+    Transcripts of such a gene may be in several families, and so on several sides of a split.
     """
     stated = known.of_table("gene_known")
     named = [known.labels.gene_name[row] for row in known.rows] if known.labels.gene_name is not None else None
@@ -97,9 +97,9 @@ def of_unknown_gene(known: Relations) -> NDArray[np.bool_]:
 
 
 def unit_keys(unit: SplitUnit, known: Relations, groups: Path | None) -> Keys:
-    """The keys of what a split by ``unit`` keeps together.
+    """The keys that define the groups of a split by ``unit``.
 
-    Raises InputError if the unit cannot be told: no table of ``groups``, no column of chromosomes, no sequences.
+    Raises InputError if the unit is unknown: no table of ``groups``, no column of chromosomes, no sequences.
     """
     families = family_keys(known)
     if unit is SplitUnit.RANDOM:
@@ -122,7 +122,7 @@ def unit_keys(unit: SplitUnit, known: Relations, groups: Path | None) -> Keys:
 
 
 def _of_the_unplaced(key: tuple[str, Sequence[str | None]], placed: Sequence[str]) -> tuple[str, list[str | None]]:
-    """The key of those genes alone of which some row has no place."""
+    """The key restricted to genes with a row that has no place."""
     kind, genes = key
     unplaced = {gene for gene, place in zip(genes, placed, strict=True) if not place}
     return kind, [gene if gene in unplaced else None for gene in genes]
@@ -154,9 +154,9 @@ def _homology_keys(known: Relations, path: Path | None) -> Keys:
 def read_groups(path: Path) -> Mapping[str, list[str]]:
     """The groups of each transcript or gene in a table.
 
-    A table (comma-separated if its name ends in .csv, else tab-separated) with a column ``transcript_id``, ``gene_id``,
-    ``gene_name`` or ``gene`` and a column ``group``, ``gene_group``, ``cluster`` or ``family``; or, without a header,
-    the two columns of an MMseqs2 clustering (``..._cluster.tsv``): representative and member.
+    The table (comma-separated if its name ends in .csv, else tab-separated) has a column ``transcript_id``,
+    ``gene_id``, ``gene_name`` or ``gene`` and a column ``group``, ``gene_group``, ``cluster`` or ``family``; or it has
+    no header and the two columns of an MMseqs2 clustering (``..._cluster.tsv``): representative and member.
     """
     separator = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
     try:
@@ -183,7 +183,7 @@ def read_groups(path: Path) -> Mapping[str, list[str]]:
 
 
 def _sequence_clusters(known: Relations) -> list[str]:
-    """Connected components of 'contains 30 % of the 21-mers of', by number."""
+    """The number of each row's connected component under the relation 'contains 30 % of the 21-mers of'."""
     if known.store is None:
         raise InputError("a split by k-mer cluster needs the sequences: give --store.")
     indices = [known.store.index_of(name) for name in known.transcript_ids]

@@ -1,8 +1,8 @@
-"""Labels of transcripts: a tab-separated table, or a Parquet data frame, as texts with their place in the file.
+"""Labels of transcripts, from a tab-separated table or a Parquet data frame, as texts with their place in the file.
 
-A table has a column of ids, target columns and, if it knows them, ``gene_name`` (or ``gene``), ``chromosome``, folds.
-A data frame with sequences and without the column of ids, as mRNABench keeps them, has its row numbers for ids;
-``orthrus embed`` gives its transcripts the same. Missing values are empty, NA, N/A, NaN, null or None.
+A table has a column of ids, target columns and optionally ``gene_name`` (or ``gene``), ``chromosome`` and folds. In a
+data frame with sequences and without the column of ids (mRNABench's format), the row numbers are the ids, as in
+``orthrus embed``. Missing values are empty, NA, N/A, NaN, null or None.
 """
 
 import csv
@@ -24,12 +24,12 @@ from orthrus.genome.mrna_frames import PARQUET_SUFFIXES, row_ids
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 _GENE_COLUMNS = ("gene_name", "gene", "gene_id")
 _SEQUENCE = "sequence"
-_BULKY = (_SEQUENCE, "cds", "splice")  # of a data frame: not labels
+_BULKY = (_SEQUENCE, "cds", "splice")  # columns of a data frame that are not labels
 
 
 @dataclass(frozen=True)
 class Labels:
-    """N labelled transcripts of a table, rows without a value left out.
+    """The N transcripts of a table that have a label.
 
     ``values`` are the texts of each target column, ``lines`` the rows' line numbers in the file, 1-based, header
     included (in a data frame, row numbers from 0). ``columns`` holds the other columns' texts.
@@ -47,32 +47,32 @@ class Labels:
 
     @property
     def name(self) -> str:
-        """The target, or the first of several and how many more there are."""
+        """The target, or the first of several and the number of others."""
         rest = f" and {len(self.targets) - 1} more" if len(self.targets) > 1 else ""
         return self.targets[0] + rest
 
     @property
     def gene_name(self) -> tuple[str, ...] | None:
-        """The rows' genes, from the first of gene_name, gene and gene_id that is there."""
+        """The genes of the rows, from the first existing column of gene_name, gene and gene_id."""
         return next((self.columns[name] for name in _GENE_COLUMNS if name in self.columns), None)
 
     def place(self, row: int) -> str:
-        """Where a row is, as an error names it."""
+        """The place of a row, for an error."""
         return f"{self.path}, {'row' if _is_frame(self.path) else 'line'} {self.lines[row]}"
 
     def column(self, name: str) -> tuple[str, ...]:
-        """Another column; raises InputError, naming those there are, if it is not there."""
+        """Another column; raises InputError, naming the existing ones, if it does not exist."""
         if name not in self.columns:
             raise InputError(f"{self.path} has no column {name!r}; beside the target it has {_named(self.columns)}.")
         return self.columns[name]
 
 
 def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str = "transcript_id") -> Labels:
-    """Read the target columns of a table, plain, gzip or bgzip, or of a Parquet data frame.
+    """Read the target columns of a table (plain, gzip or bgzip) or of a Parquet data frame.
 
-    A row that repeats another word for word is dropped and counted, as is a row without a value in one of the targets.
-    A list of 0 and 1 in a data frame is read as a bit string. Raises InputError if the file cannot be read, a column is
-    missing, an id is missing or repeated with other values, or no row has a value.
+    Exact repeats of a row, and rows without a value in one of the targets, are dropped and counted. A list of 0 and 1
+    in a data frame is read as a bit string. Raises InputError if the file cannot be read, a column is missing, an id is
+    missing or repeated with other values, or no row has a value.
     """
     path, targets = Path(path), (targets,) if isinstance(targets, str) else tuple(targets)
     if not path.is_file():
@@ -114,7 +114,7 @@ def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str =
 
 
 def holds_sequences(path: Path) -> bool:
-    """Whether a labels file is a data frame with the transcripts' sequences in it."""
+    """Whether a labels file is a data frame with the sequences of the transcripts."""
     return _is_frame(path) and path.is_file() and _SEQUENCE in _open_frame(path).schema_arrow.names
 
 

@@ -1,4 +1,4 @@
-"""L-BFGS over many independent convex problems at once: P problems of M parameters, as rows of a tensor."""
+"""L-BFGS on many independent convex problems at once: P problems of M parameters, as rows of a tensor."""
 
 from collections.abc import Callable
 
@@ -18,11 +18,10 @@ def minimise(
 ) -> Tensor:
     """Minima (P, M) of P independent, strictly convex functions of M parameters, by L-BFGS with backtracking.
 
-    ``evaluate(params_AM, problems_A)`` gives values (A,) and gradients (A, M) of the problems of those numbers.
-    ``inverse_curvature_PM`` is the first guess of the inverse Hessian's diagonal; ``tolerance`` the root of gradient x
-    inverse Hessian x gradient at which a problem is done, as it is where its value has stood still, to its rounding,
-    for three steps. Problems that are done are left out of the batch once they
-    are a quarter of it. Raises RuntimeError if MAX_ITERATIONS do not suffice.
+    ``evaluate(params_AM, problems_A)`` returns values (A,) and gradients (A, M) of the problems with those numbers.
+    ``inverse_curvature_PM`` is the initial diagonal of the inverse Hessian. A problem is done when the root of gradient
+    x inverse Hessian x gradient is at most ``tolerance``, or when its value has not changed, to rounding, for three
+    steps. Finished problems leave the batch once they are a quarter of it. Raises RuntimeError after MAX_ITERATIONS.
     """
     result_PM = start_PM.clone()
     problems = torch.arange(len(start_PM))
@@ -67,7 +66,7 @@ def _backtrack(
     new_value, new_gradient = evaluate(new_params, problems)
     scale = torch.ones_like(value)
     for _ in range(30):
-        # The last term lets a step pass whose gain is lost in the value's rounding.
+        # The last term accepts a step whose gain is below the rounding of the value.
         failed = ~(new_value <= value + 1e-4 * scale * slope + _rounding(value))
         if not failed.any():
             break
@@ -87,7 +86,7 @@ def _times_inverse_hessian(gradient: Tensor, inverse: Tensor, history: list[tupl
     passed = []
     for step, change in reversed(history):
         along = (step * change).sum(dim=1, keepdim=True)
-        inverse_along = torch.where(along > 1e-300, 1 / along, 0.0)  # 0: a problem that stood still
+        inverse_along = torch.where(along > 1e-300, 1 / along, 0.0)  # 0: a problem that did not move
         weight = (step * vector).sum(dim=1, keepdim=True) * inverse_along
         vector -= weight * change
         passed.append((step, change, inverse_along, weight))

@@ -1,8 +1,8 @@
-"""What the sides of a split share: families, near-identical sequences, and what the encoder was pretrained on.
+"""Leaks between the sides of a split, and from pretraining: shared genes, families and near-identical sequences.
 
-A report goes with every result. Between training and test sides it should say zero. That test transcripts were seen in
-pretraining, without their labels, is how the field probes; it is said, and :mod:`orthrus.probe.by_pretraining` scores
-the rows that were seen and those that were not apart.
+Every result has a report, which should be zero between training and test sides. In the field, pretraining usually sees
+test transcripts, without their labels; the report states it, and :mod:`orthrus.probe.by_pretraining` scores the rows
+that were seen separately from the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ TRANSCRIPT, GENE, FAMILY = "transcript", "gene", "family"
 _NO_SEQUENCES = "needs --store, for the transcripts' sequences"
 
 Seen = Mapping[str, NDArray[np.bool_]]
-"""By what is shared with pretraining: which of M rows share it, bool (M,)."""
+"""For each thing shared with pretraining, whether each of M rows shares it, bool (M,)."""
 
 
 class Pretraining(NamedTuple):
@@ -35,7 +35,7 @@ class Pretraining(NamedTuple):
 
     @classmethod
     def on(cls, store: TranscriptStore, val_fraction: float = 0.0, test_fraction: float = 0.0) -> "Pretraining":
-        """The training families of a run on ``store`` that kept these fractions of families from training."""
+        """The training families of a run on ``store`` that held out these fractions of families."""
         side = split_of(store.family_names, val_fraction, test_fraction)
         return cls(store, np.flatnonzero((side == "train")[store.family]))
 
@@ -48,8 +48,8 @@ class Pretraining(NamedTuple):
 def leak_report(rows: ProbeRows, seen: Seen | None) -> Leaks:
     """Test rows, mean over splits, that share something with training or validation rows, or with pretraining.
 
-    ``seen`` is what :func:`seen_in_pretraining` found, None where the pretraining store is not known. ``not_checked``
-    says what could not be looked at.
+    ``seen`` is the result of :func:`seen_in_pretraining`, None if the pretraining store is not known. ``not_checked``
+    lists the checks that were not possible.
     """
     splits, training, not_checked = rows.splits, {}, {}
     if rows.families is not None:
@@ -76,11 +76,11 @@ def leak_report(rows: ProbeRows, seen: Seen | None) -> Leaks:
 
 
 def seen_in_pretraining(relations: Relations, pretraining: Pretraining) -> Seen:
-    """Which rows have a transcript id, gene, family or near-identical sequence of the pretraining transcripts.
+    """Which rows share a transcript id, gene, family or near-identical sequence with the pretraining transcripts.
 
-    Genes are compared by name, families by theirs (``species:gene``, of the member of the earliest species), so that
-    those of a store that was prepared otherwise may be missed; a sequence is seen where 80 % of the 21-mers of the
-    shorter are in one of pretraining. What the transcript table does not know is left out.
+    Genes and families are compared by name. A family's name is ``species:gene`` of its member of the earliest species,
+    so families of a store that was prepared differently may be missed. A sequence counts as seen if it and one of
+    pretraining share 80 % of the 21-mers of the shorter. Columns that the transcript table lacks are not compared.
     """
     seen = {TRANSCRIPT: np.isin(relations.transcript_ids, np.array(pretraining.values("transcript_id"), dtype=str))}
     for what, column in ((GENE, "gene_name"), (FAMILY, "family_id")):
@@ -96,7 +96,7 @@ def seen_in_pretraining(relations: Relations, pretraining: Pretraining) -> Seen:
 
 
 def _sketches(relations: Relations) -> tuple[list[Sketch], np.uint64] | None:
-    """Sketches of all rows and the limit of their hashes, None without their sequences."""
+    """Sketches of all rows and the limit of their hashes; None without sequences."""
     store = relations.store
     if store is None:
         return None
@@ -106,7 +106,7 @@ def _sketches(relations: Relations) -> tuple[list[Sketch], np.uint64] | None:
 
 
 def _with_partner(split: Split, pairs: NDArray[np.int64], n_rows: int) -> NDArray[np.bool_]:
-    """Which test rows have a partner in training or validation."""
+    """Whether each test row has a partner in training or validation."""
     elsewhere = np.ones(n_rows, dtype=np.bool_)
     elsewhere[split.test] = False
     both = np.concatenate([pairs, pairs[:, ::-1]])
@@ -122,7 +122,7 @@ def _count(shared: Sequence[NDArray[np.bool_]]) -> Shared:
 
 
 def leak_lines(report: Leaks) -> list[str]:
-    """The report in sentences."""
+    """The report as sentences."""
     lines = []
     if report.unknown_genes:
         lines.append(

@@ -2,12 +2,12 @@
 
 N rows, D features, R their rank, T targets, P penalties.
 
-Features are standardised by the training rows and turned onto those rows' principal axes, once a feature set and
-split. There the squared-norm penalty is unchanged, and ridge is one division a coefficient for every penalty and
-target. Everything is float64. 12.6 k x 512 rows: the axes 0.3 s, ridge 0.05 s.
+Features are standardised by the training rows and rotated onto the principal axes of those rows, once for each feature
+set and split. The rotation preserves the squared-norm penalty, and ridge is then one division for each coefficient,
+penalty and target. Everything is float64. 12.6 k x 512 rows: the axes 0.3 s, ridge 0.05 s.
 
 Penalties are per training row: ridge minimises ``|y - Xw|^2 / n + penalty |w|^2``, that is scikit-learn's
-``alpha = n penalty``. Intercepts are not penalised. Each target has its own penalty, that with the smallest squared
+``alpha = n penalty``. Intercepts are not penalised. Each target has its own penalty, the one with the smallest squared
 error on validation rows.
 """
 
@@ -28,9 +28,9 @@ RIDGE_PENALTIES = tuple(float(10**exponent) for exponent in np.arange(-5, 2.5, 0
 @dataclass(frozen=True)
 class Fit:
     """``scores_NT``: predictions for the test rows (numbers; logits; log-probabilities of classes), float64, NaN
-    where the training rows have one class only. ``penalties``: the chosen one of each target. ``validation_loss``:
-    what it was chosen by, mean over targets (squared error in variances of the target; log-loss). ``weights_RT`` and
-    ``intercept_T`` give the predictions from principal axes, but for the normalisation of classes."""
+    where the training rows have only one class. ``penalties``: the chosen penalty of each target. ``validation_loss``:
+    the loss that chose it, mean over targets (squared error in variances of the target; log-loss). ``weights_RT`` and
+    ``intercept_T`` give the predictions from principal axes, except for the normalisation of classes."""
 
     scores_NT: NDArray[np.float64]
     penalties: tuple[float, ...]
@@ -41,9 +41,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class Axes:
-    """Features in principal axes of the training rows: ``train_NR`` and so on, ``variance_R`` that of train_NR.
+    """Features of each side in principal axes of the training rows; ``variance_R`` is the variance of ``train_NR``.
 
-    A feature's place is ``((x - mean_D) * inverse_D) @ axes_DR``; ``inverse_D`` is 0 for a constant feature.
+    The coordinates of x are ``((x - mean_D) * inverse_D) @ axes_DR``; ``inverse_D`` is 0 for a constant feature.
     """
 
     train_NR: Tensor
@@ -57,10 +57,10 @@ class Axes:
 
 @contextmanager
 def threads_for(n_values: int) -> Iterator[None]:
-    """One thread for a matrix of fewer than a million values, else as many as there were.
+    """Use one thread for a matrix of fewer than a million values, else leave the number unchanged.
 
-    On small problems threads wait for each other more than they work: on a machine that others use too, a thousand
-    labels by 64 features took 65 s on two threads and 4 s on one.
+    On small problems threads mostly wait for each other: on a shared machine, a thousand labels by 64 features took 65
+    s on two threads and 4 s on one.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1 if n_values < 1_000_000 else before)
@@ -71,10 +71,10 @@ def threads_for(n_values: int) -> Iterator[None]:
 
 
 def principal_axes(features_ND: NDArray[np.float32], split: Split, weight_D: NDArray[np.float64] | None = None) -> Axes:
-    """Standardise by the training rows alone and turn onto their principal axes; no direction with variance is lost.
+    """Standardise by the training rows only and rotate onto all of their principal axes that have variance.
 
-    A feature that is constant in training is ignored. Standardised features are multiplied by ``weight_D``, so that
-    those of a small weight are penalised more. The decomposition is of D x D or N x N, whichever is smaller.
+    A feature that is constant in training is ignored. Standardised features are multiplied by ``weight_D``; a smaller
+    weight means a stronger penalty. The decomposed matrix is D x D or N x N, whichever is smaller.
     """
     sides = [torch.from_numpy(features_ND[rows]).double() for rows in (split.train, split.validation, split.test)]
     train = sides[0]
@@ -98,7 +98,7 @@ def principal_axes(features_ND: NDArray[np.float32], split: Split, weight_D: NDA
 
 
 def eigh(symmetric: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, ascending, and eigenvectors; by NumPy, measured 3-8x faster here than torch.linalg.eigh."""
+    """Eigenvalues, ascending, and eigenvectors, by NumPy, which is 3-8x faster here than torch.linalg.eigh."""
     values, vectors = np.linalg.eigh(symmetric.numpy())
     return torch.from_numpy(values), torch.from_numpy(vectors)
 
@@ -109,7 +109,7 @@ def fit_ridge(
     split: Split,
     penalties: tuple[float, ...] = RIDGE_PENALTIES,
 ) -> Fit:
-    """Ridge regression of each target, ``targets_NT`` over all rows that ``split`` divides."""
+    """Ridge regression of each target; ``targets_NT`` has all rows that ``split`` divides."""
     train_NT, validation_NT = (torch.from_numpy(targets_NT[rows]) for rows in (split.train, split.validation))
     mean_T = train_NT.mean(dim=0)
     covariance_RT = axes.train_NR.T @ (train_NT - mean_T) / len(train_NT)

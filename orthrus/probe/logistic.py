@@ -1,15 +1,16 @@
-"""Logistic probes of many labels at once, with the penalty of each chosen on validation rows.
+"""Logistic probes of many labels at once; the penalty of each label is chosen on validation rows.
 
 N rows, R principal axes of the features, T labels, P problems solved side by side, K classes, M parameters.
 
 In principal axes the logistic Hessian at the start is diagonal, so a preconditioned L-BFGS over all labels and
-penalties at once needs a dozen or two passes. Penalties are chosen in float32 from solutions that are near enough to
-rank them (log-loss to 1e-6); the chosen problem of each label, a sixth of them, is then solved in float64 to the
-optimum. 10.7 k x 512 rows, 84 labels x 6 penalties: 8 s of one core.
+penalties at once needs 12 to 24 passes. Penalties are chosen in float32 from solutions that are accurate enough to rank
+them (log-loss to 1e-6); the chosen problem of each label, a sixth of all, is then solved in float64 to the optimum.
+10.7 k x 512 rows, 84 labels x 6 penalties: 8 s of one core.
 
 Penalties are per training row: the mean log-loss ``+ penalty / 2 |w|^2`` is minimised, that is scikit-learn's
-``C = 1 / (n penalty)``. Intercepts are not penalised. Each label has its own penalty, that with the smallest validation
-log-loss, a proper score that stays steady where a rare label's ranking does not. A multiclass target has one.
+``C = 1 / (n penalty)``. Intercepts are not penalised. Each label has its own penalty, the one with the smallest
+validation log-loss, a proper score that varies less for rare labels than a ranking. A multiclass target has one
+penalty.
 """
 
 import numpy as np
@@ -24,8 +25,8 @@ from orthrus.probe.splits import Split
 
 LOGISTIC_PENALTIES = tuple(float(10.0**exponent) for exponent in range(-4, 2))
 
-EXACT = 1e-9  # root of gradient x inverse Hessian x gradient, about the weighted error left in the logits
-EXACT_OF_CLASSES = 1e-7  # of many classes apart in many dimensions, the weakest penalty is slow beyond it
+EXACT = 1e-9  # root of gradient x inverse Hessian x gradient, about the weighted error of the logits
+EXACT_OF_CLASSES = 1e-7  # with many separable classes, the weakest penalty converges slowly beyond it
 NEAR = 1e-3
 
 
@@ -35,7 +36,7 @@ def fit_logistic(
     split: Split,
     penalties: tuple[float, ...] = LOGISTIC_PENALTIES,
 ) -> Fit:
-    """Logistic regression of each 0/1 label on its own, ``labels_NT`` over all rows that ``split`` divides."""
+    """Separate logistic regression of each 0/1 label; ``labels_NT`` has all rows that ``split`` divides."""
     train_NT = labels_NT[split.train]
     fitted = np.flatnonzero((train_NT != train_NT[0]).any(axis=0))
     scores_NT = np.full((len(split.test), labels_NT.shape[1]), np.nan)
@@ -109,7 +110,7 @@ def fit_softmax(
     split: Split,
     penalties: tuple[float, ...] = LOGISTIC_PENALTIES,
 ) -> Fit:
-    """Multinomial logistic regression of one-hot ``classes_NK`` over all rows that ``split`` divides."""
+    """Multinomial logistic regression of one-hot ``classes_NK``, which has all rows that ``split`` divides."""
     fitted = np.flatnonzero(classes_NK[split.train].any(axis=0))
     train_KN = torch.from_numpy(classes_NK[split.train][:, fitted].T.copy())
     validation_KN = torch.from_numpy(classes_NK[split.validation][:, fitted].T.copy())
@@ -117,7 +118,7 @@ def fit_softmax(
     penalties_P = torch.tensor(penalties, dtype=torch.float64)
 
     # The Hessian at the start is (diag(rate) - rate rate') x variance: diagonal in the eigenvectors of its first factor
-    # and the principal axes of the features. One eigenvector moves all classes alike, which changes nothing.
+    # and the principal axes of the features. One eigenvector moves all classes equally, which has no effect.
     rate_K = train_KN.mean(dim=1)
     curvature_K, turn_KK = eigh(torch.diag(rate_K) - torch.outer(rate_K, rate_K))
     curvature_K1 = curvature_K.clamp_min(0)[:, None]
@@ -153,7 +154,7 @@ def fit_softmax(
 def _penalised(
     loss_P: Tensor, gradient: Tensor, residual: Tensor, weights: Tensor, penalties_P: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Loss and flat gradient with the penalty on weights but not on the intercept, which comes last."""
+    """Loss and flat gradient with the penalty on the weights but not on the intercept, which is last."""
     penalty = penalties_P.view(-1, *[1] * (weights.dim() - 1))
     loss_P = loss_P + 0.5 * (penalty * weights**2).flatten(1).sum(dim=1)
     return loss_P, torch.cat([gradient + penalty * weights, residual.sum(dim=-1, keepdim=True)], dim=-1).flatten(1)

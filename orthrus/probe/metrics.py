@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean and 95 % interval of scores, one a seed; ``low`` and ``high`` are NaN with fewer than two."""
+    """Mean and 95 % interval of one score for each seed; ``low`` and ``high`` are NaN with fewer than two."""
 
     mean: float
     low: float
@@ -53,9 +53,9 @@ class Interval:
 class SeedScores:
     """Scores of one feature set on one seed's test rows.
 
-    ``scores`` are means over targets or labels; ``of_label`` holds (T,) arrays, empty for a single number.
-    ``predicted_NT`` are the predictions (logits, log-probabilities) of the N test rows, ``validation_loss`` what the
-    penalties were chosen by, ``readout`` the name of the vectors that it chose.
+    ``scores`` are means over targets or labels; ``of_label`` has (T,) arrays, empty for a single number.
+    ``predicted_NT`` are the predictions (logits, log-probabilities) for the N test rows. ``validation_loss`` chose the
+    penalties and the vectors named ``readout``.
     """
 
     scores: dict[str, float]
@@ -85,7 +85,7 @@ def regression_scores(truth_N: Floats, predicted_N: Floats) -> dict[str, float]:
 
 
 def label_scores(truth_NT: Floats, scores_NT: Floats) -> dict[str, Floats]:
-    """``auroc`` and ``auprc`` of each label, (T,); NaN for a label whose test rows are all alike or without a score."""
+    """``auroc`` and ``auprc`` of each label, (T,); NaN for a label whose test rows have one value or no score."""
     n_labels = truth_NT.shape[1]
     result = {metric: np.full(n_labels, np.nan) for metric in LABEL_METRICS}
     for label in range(n_labels):
@@ -97,12 +97,12 @@ def label_scores(truth_NT: Floats, scores_NT: Floats) -> dict[str, Floats]:
 
 
 def interval(scores: Sequence[float]) -> Interval:
-    """Mean and 95 % t-interval over seeds: how far the mean would move with other splits of these labels."""
+    """Mean and 95 % t-interval over seeds, the variation of the mean with the splits of these labels."""
     return _t_interval(scores, 1 / max(len(scores), 1))
 
 
 def paired_p_value(differences: Sequence[float], test_to_train: float) -> float:
-    """Two-sided p of 'no difference' by the t-test that goes with :func:`corrected_interval`; NaN with one seed."""
+    """Two-sided p-value of 'no difference' by the t-test of :func:`corrected_interval`; NaN with one seed."""
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:
         return float("nan")
@@ -115,8 +115,8 @@ def paired_p_value(differences: Sequence[float], test_to_train: float) -> float:
 def corrected_interval(differences: Sequence[float], test_to_train: float) -> Interval:
     """Mean and 95 % interval of paired differences over seeds, for claims that one feature set beats another.
 
-    Training sets of different seeds overlap, so the plain t-interval is too narrow; the variance is multiplied by
-    1/n + n_test/n_train instead of 1/n (Nadeau and Bengio, Machine Learning 52, 2003).
+    Training sets of different seeds overlap, so the plain t-interval is too narrow; the variance is multiplied by 1/n +
+    n_test/n_train instead of 1/n (Nadeau and Bengio, Machine Learning 52, 2003).
     """
     return _t_interval(differences, 1 / max(len(differences), 1) + test_to_train)
 
@@ -131,5 +131,5 @@ def _t_interval(scores: Sequence[float], variance_factor: float) -> Interval:
 
 
 def chance(task_metrics: Sequence[str], prevalence: float) -> Mapping[str, float]:
-    """What predictions unrelated to the truth score: 0.5 for AUROC, the mean prevalence for AUPRC, else 0."""
+    """The scores of predictions unrelated to the truth: 0.5 for AUROC, the mean prevalence for AUPRC, else 0."""
     return {metric: {"auroc": 0.5, "auprc": prevalence}.get(metric, 0.0) for metric in task_metrics}

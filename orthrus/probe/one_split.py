@@ -33,7 +33,7 @@ def seed_scores(
     validation_loss: float,
     penalties: tuple[float, ...] = (),
 ) -> SeedScores:
-    """Scores of predictions for the test rows of one split; raises InputError if these can score no label."""
+    """Scores of predictions for the test rows of one split; raises InputError if they can score no label."""
     of_label = score(target.task, target.values[split.test], predicted_NT)
     scored = np.isfinite(next(iter(of_label.values())))
     if not scored.any():
@@ -51,7 +51,7 @@ def seed_scores(
 
 
 def probe_readouts(readouts: Mapping[str, NDArray[np.float32]], target: Target, split: Split) -> SeedScores:
-    """:func:`probe_features` of that readout whose validation loss is least."""
+    """:func:`probe_features` of the readout with the smallest validation loss."""
     probed = [replace(probe_features(matrix, target, split), readout=name) for name, matrix in readouts.items()]
     return min(probed, key=lambda each: each.validation_loss)
 
@@ -59,12 +59,12 @@ def probe_readouts(readouts: Mapping[str, NDArray[np.float32]], target: Target, 
 def probe_beside(
     readouts: Mapping[str, NDArray[np.float32]], control_MC: NDArray[np.float32], target: Target, split: Split
 ) -> SeedScores:
-    """:func:`probe_features` of one of the ``readouts`` side by side with a control's features.
+    """:func:`probe_features` of one of the ``readouts`` concatenated with a control's features.
 
-    Standardised, a block of many features outweighs one of few, whatever either says; so the embedding's are multiplied
-    by one of :data:`EMBEDDING_WEIGHTS`, which is a penalty of their own. Readout and weight are those whose ridge
-    regression has the least squared error on validation rows, for labels and classes too, where it costs a hundredth of
-    the logistic regression that then scores.
+    After standardisation, a block of many features outweighs one of few. Therefore the embedding's features are
+    multiplied by one of :data:`EMBEDDING_WEIGHTS`, which gives them a penalty of their own. The readout and weight
+    whose ridge regression has the smallest squared error on validation rows are chosen, also for labels and classes,
+    where ridge costs a hundredth of the logistic regression that then scores.
     """
     best: tuple[float, str, linear.Axes] | None = None
     with linear.threads_for(control_MC.size):
@@ -83,17 +83,17 @@ def probe_beside(
 
 
 def weighted(readout: str, weight: float) -> str:
-    """The name of a readout beside a control, by the weight of its features."""
+    """The name of a readout that is combined with a control at this weight."""
     return f"{readout} × {weight:g}"
 
 
 def fit_features(features_MD: NDArray[np.float32], target: Target, split: Split) -> linear.Fit:
-    """The linear model of the task: ridge, logistic of each label, or multinomial for several classes."""
+    """The linear model of the task: ridge, logistic for each label, or multinomial for several classes."""
     return fit_on_axes(linear.principal_axes(features_MD, split), target, split)
 
 
 def fit_on_axes(axes: linear.Axes, target: Target, split: Split) -> linear.Fit:
-    """:func:`fit_features` of features that are in principal axes already."""
+    """:func:`fit_features` of features in principal axes."""
     if target.task is Task.REGRESSION:
         return linear.fit_ridge(axes, target.values, split)
     several_classes = target.task is Task.CLASSIFICATION and target.values.shape[1] > 1
@@ -101,10 +101,10 @@ def fit_on_axes(axes: linear.Axes, target: Target, split: Split) -> linear.Fit:
 
 
 def probe_shuffled(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:
-    """:func:`probe_features` of labels that are permuted among training and validation rows: chance, or a leak.
+    """:func:`probe_features` with labels permuted among training and validation rows; scores above chance show a leak.
 
-    One permutation of few labels measures chance with much noise, so there are as many, up to ten, as make 2,000
-    predictions.
+    One permutation of few labels is a noisy measure of chance, so permutations are repeated, up to ten times, until
+    there are 2,000 predictions.
     """
     rows = np.concatenate([split.train, split.validation])
     generator = np.random.default_rng(split.seed)

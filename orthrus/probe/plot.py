@@ -1,6 +1,6 @@
-"""The probe's picture: bars from chance to each feature set's mean, with 95 % intervals, and the splits as dots.
+"""The chart of a probe: bars from chance to each feature set's mean, with 95 % intervals, and the splits as dots.
 
-One drawing, for ``bars.png`` and for the page of a run.
+The same chart is ``bars.png`` and is on the page of a run.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ EXPLANATION = "bars from chance to the mean, whiskers its 95 % interval over spl
 
 
 def bar_chart(document: ProbeDocument, metric: str) -> Any:
-    """The layered chart of a probe's scores on a metric, a row a feature set."""
+    """The layered chart of a probe's scores on a metric, with one row for each feature set."""
     chance, sets = document.chance[metric], document.feature_sets
     rows: list[dict[str, Any]] = []
     for i, (name, feature_set) in enumerate(sets.items()):
@@ -67,7 +67,7 @@ def bar_chart(document: ProbeDocument, metric: str) -> Any:
 
 
 def draw_bars(document: ProbeDocument, path: Path) -> None:
-    """Draw the scores of a probe to a PNG, one panel a metric, titled by the split that was made."""
+    """Draw the scores of a probe to a PNG with one panel for each metric; the split is the title."""
     title = f"{document.target} ({document.task}), {document.counts['rows']:,} transcripts, {document.splits}"
     panels = [bar_chart(document, metric).properties(width=300) for metric in document.metrics]
     whole = alt.hconcat(*panels, spacing=30, title=alt.TitleParams(title, subtitle=EXPLANATION))

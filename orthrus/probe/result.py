@@ -1,4 +1,4 @@
-"""What a probe leaves behind: ``metrics.json``, ``scores.csv`` and ``bars.png`` in a folder, and a printed table."""
+"""The output of a probe: ``metrics.json``, ``scores.csv`` and ``bars.png`` in a folder, and a printed table."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ SCORES_FILE, BARS_FILE = "scores.csv", "bars.png"
 
 
 def write_result(document: ProbeDocument, folder: Path) -> None:
-    """Write ``metrics.json``, ``scores.csv`` and ``bars.png`` into a folder that exists."""
+    """Write ``metrics.json``, ``scores.csv`` and ``bars.png`` into an existing folder."""
     document.write(folder / DOCUMENT_FILE)
     _write_scores(document, folder / SCORES_FILE)
     draw_bars(document, folder / BARS_FILE)
@@ -31,7 +31,7 @@ def _write_scores(document: ProbeDocument, path: Path) -> None:
 
 
 def print_table(document: ProbeDocument, console: Console) -> None:
-    """Print means and intervals of every feature set, differences from the controls, and controls that are missing."""
+    """Print means and intervals of every feature set, differences from the controls, and missing controls."""
     table = Table(title=f"{document.target} ({document.task})", caption=_caption(document))
     table.add_column("features", no_wrap=True)
     table.add_column("D", justify="right")
@@ -56,7 +56,7 @@ def print_table(document: ProbeDocument, console: Console) -> None:
 
 
 def comparisons(document: ProbeDocument) -> dict[str, dict[str, Difference]]:
-    """Every difference by a title that says of what: ``vs k-mer``, and what the embedding adds to the codon control."""
+    """Every difference by its title: ``vs k-mer`` and so on, and the gain of the embedding over the codon control."""
     found = {f"vs {name}": difference for name, difference in document.differences.items()}
     return found | ({f"{EMBEDDING} added to {CODON}": document.added} if document.added else {})
 
@@ -90,7 +90,7 @@ def _caption(document: ProbeDocument) -> str:
 
 
 def format_interval(value: Mean, sign: bool = False) -> str:
-    """``0.612 ± 0.011``, or the mean alone without an interval; ``sign`` shows plus signs."""
+    """``0.612 ± 0.011``, or only the mean if there is no interval; ``sign`` shows plus signs."""
     mean = format(value.mean, "+.3f" if sign else ".3f").replace("-", "−")
     if value.interval95 is None:
         return mean
@@ -111,5 +111,5 @@ def format_difference(value: Difference) -> str:
 
 
 def format_p_value(value: Difference) -> str:
-    """``0.013``, ``<0.001``, or nothing without one."""
+    """``0.013``, ``<0.001``, or an empty string without a p-value."""
     return "" if value.p_value is None else "<0.001" if value.p_value < 0.001 else f"{value.p_value:.3f}"

@@ -1,4 +1,4 @@
-"""The rows of a probe: which labelled transcripts every feature set has, what to predict for them, and their groups."""
+"""The rows of a probe: the labelled transcripts that every feature set has, their target, and their groups."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ DEFAULT_SEEDS = 10
 
 @dataclass(frozen=True)
 class ProbeRows:
-    """M transcripts with their target and ``splits``; ``counts`` say how many were left out, and where.
+    """M transcripts with their target and ``splits``; ``counts`` are the numbers of dropped ones, by cause.
 
-    ``relations`` is what is known of them; ``families`` groups them by family and gene, None where neither is known;
+    ``relations`` are their known relations; ``families`` groups them by family and gene, None if neither is known;
     ``grouped_by`` names the keys of a split's unit.
     """
 
@@ -45,7 +45,7 @@ def choose_rows(
 ) -> ProbeRows:
     """The labelled transcripts that all ``sources`` (name -> transcript ids) have, with their target and splits.
 
-    ``transcripts`` says which are related: a store's table, or :attr:`orthrus.embedding.file.Embeddings.transcripts`
+    ``transcripts`` gives their relations: a store's table, or :attr:`orthrus.embedding.file.Embeddings.transcripts`
     (columns as in :class:`orthrus.probe.groups.Relations`). ``store`` holds their sequences, which a split by k-mer
     cluster needs. ``seeds`` is the number of splits: 10 unless given, or as many as there are given folds. Raises
     InputError if a source has none of the labelled transcripts, or the target or the groups cannot be used.
@@ -103,7 +103,7 @@ def _given_folds(labels: Labels, target: Target, column: str, seeds: int | None)
 
 
 def report_dropped_rows(labels: Labels, rows: ProbeRows, console: Console) -> None:
-    """Print a line on each thing that was dropped, and why."""
+    """Print a line on everything that was dropped, with the reason."""
     counts = rows.counts
     lines = [f"{what} dropped: {why}" for what, why in rows.target.dropped.items()]
     if len(lines) > 5:

@@ -1,8 +1,8 @@
 """Splits of labelled transcripts into training, validation and test, whole groups at a time.
 
-Rows that share a family or a gene are one group; a row of which neither is known is a group of its own. Groups are put
-in an order that depends on the seed and their names alone, then cut at 70 % and 85 % of the rows, so a split does not
-depend on the order of rows. Cost: one hash a group and seed. Folds that come with the labels are taken as they are.
+Rows that share a family or a gene are one group; a row without either is a group of its own. The order of groups
+depends only on the seed and their names, so a split does not depend on the order of rows. It is cut at 70 % and 85 % of
+the rows. The cost is one hash for each group and seed. Folds that come with the labels are used unchanged.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ Indices = NDArray[np.int64]
 
 
 class SplitUnit(str, Enum):
-    """What never straddles the sides of a split.
+    """The unit that a split never divides.
 
-    ``family``: genes joined by orthology, and by homology where the store was prepared with it. ``homology``: families
+    ``family``: genes joined by orthology, and by homology if the store was prepared with it. ``homology``: families
     joined by a table of gene groups. ``kmer-cluster``: genes joined by near-identical sequences. ``chromosome``: all
-    genes of one. ``random``: nothing but the row, to see what leaks. ``folds``: given with the labels.
+    genes of a chromosome. ``random``: single rows, to measure leaks. ``folds``: folds of the labels.
     """
 
     FAMILY = "family"
@@ -41,7 +41,7 @@ class SplitUnit(str, Enum):
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the three sides of one seed, ascending, int64; together every row, once."""
+    """Row numbers of the three sides of one seed, ascending, int64; every row is on one side."""
 
     seed: int
     train: Indices
@@ -64,8 +64,8 @@ def group_rows(transcript_ids: Sequence[str], keys: Sequence[tuple[str, Sequence
     """Groups of N rows: connected components of 'has the same value in one of the ``keys``'.
 
     Each key is its kind (family_id, gene_name) and N values; values of one kind are compared with each other, also
-    across keys. None, "" and "nan" are unknown and join nothing.
-    A transcript with no known key is a group of its own. Raises InputError if ``keys`` is empty.
+    across keys. None, "" and "nan" are unknown and join no rows. A transcript without a known key is a group of its
+    own. Raises InputError if ``keys`` is empty.
     """
     if not keys:
         raise InputError(
@@ -94,10 +94,10 @@ def group_rows(transcript_ids: Sequence[str], keys: Sequence[tuple[str, Sequence
 
 
 def split_groups(groups: Groups, seed: int) -> Split:
-    """The split of a seed: whole groups, 70 / 15 / 15 % of the rows as nearly as the groups' sizes let it.
+    """The split of a seed: whole groups, with 70 / 15 / 15 % of the rows as nearly as their sizes allow.
 
-    Raises InputError with fewer than three groups. A group falls on the side in which its middle row lies; the first
-    and the last group in order are test and training whatever their size, so no side is ever empty.
+    Raises InputError with fewer than three groups. A group belongs to the side in which its middle row lies; the first
+    group is always in test and the last in training, so no side is empty.
     """
     if len(groups) < len(FRACTIONS):
         raise InputError(
@@ -120,9 +120,9 @@ def split_groups(groups: Groups, seed: int) -> Split:
 
 
 def split_folds(fold_of_row: Sequence[str], seed: int) -> Split:
-    """Given folds as a split: fold number ``seed`` is the test side, the next one validation, the others training.
+    """Given folds as a split: fold number ``seed`` is the test side, the next fold validation, the others training.
 
-    Folds are numbered in the natural order of their names, round and round. Raises InputError with fewer than three.
+    Folds are numbered in the natural order of their names, cyclically. Raises InputError with fewer than three.
     """
     names = sorted(set(fold_of_row), key=_natural)
     if len(names) < len(FRACTIONS):
@@ -137,5 +137,5 @@ def split_folds(fold_of_row: Sequence[str], seed: int) -> Split:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Digits compare as numbers: fold 10 comes after fold 9."""
+    """A sort key that compares digits as numbers: fold 10 comes after fold 9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]

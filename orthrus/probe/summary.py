@@ -1,9 +1,9 @@
-"""What the seeds of a probe say together: means, intervals of three kinds, and paired differences.
+"""Summary of a probe over its seeds: means, intervals of three kinds, and paired differences.
 
-Over seeds: a t-interval, how far the mean would move with other splits of these labels. Over families: a bootstrap of
-test families, how far with other genes. Over encoders, where several training seeds were probed: a t-interval of their
-means, how far with another training run. A difference is paired by split, and its interval and p-value allow for the
-overlap of training sets (Nadeau and Bengio, Machine Learning 52, 2003).
+Over seeds: a t-interval, the variation of the mean with the splits of these labels. Over families: a bootstrap of test
+families, the variation with the genes. Over encoders, if several training seeds were probed: a t-interval of their
+means, the variation with the training run. Differences are paired by split, and their intervals and p-values account
+for the overlap of training sets (Nadeau and Bengio, Machine Learning 52, 2003).
 """
 
 from collections import Counter
@@ -41,11 +41,11 @@ def summarise(
     headline: str,
     seen: Seen | None = None,
 ) -> dict[str, Any]:
-    """The fields of a :class:`~orthrus.probe.document.ProbeDocument` that say how the feature sets score.
+    """The fields of a :class:`~orthrus.probe.document.ProbeDocument` on the scores of the feature sets.
 
-    ``widths`` are the numbers of features of each set's readouts by name. ``headline`` is the metric that comes first.
-    ``seen`` is what pretraining shares with the rows. Differences are the first set minus each other one but the
-    shuffled labels, and ``embedding + codon control`` minus ``codon``.
+    ``widths`` are the numbers of features of each set's readouts by name. ``headline`` is the first metric. ``seen`` is
+    what pretraining shares with the rows. Differences are the first set minus each other one except the shuffled
+    labels, and ``embedding + codon control`` minus ``codon``.
     """
     names = [headline, *(metric for metric in metrics_of(rows.target.task) if metric != headline)]
     prevalence = float(np.mean([rows.target.values[split.test].mean() for split in rows.splits]))
@@ -92,7 +92,7 @@ def summarise(
 
 
 def _resamples(results: Results, rows: ProbeRows) -> dict[str, dict[str, Floats]]:
-    """Of every feature set, each metric's mean over members and seeds in each resample of families, (B,)."""
+    """Mean of each metric over members and seeds in each resample of families, (B,), for every feature set."""
     family_of_row = np.arange(len(rows.transcript_ids)) if rows.families is None else rows.families.of_row
     counts_BF = family_counts(int(family_of_row.max()) + 1, rows.target.values.shape[1])
     score = regression_resamples if rows.target.task is Task.REGRESSION else label_resamples
@@ -142,13 +142,13 @@ def _percentiles(resamples_B: Floats) -> tuple[float, float] | None:
 
 
 def _width(seeds: Sequence[SeedScores], widths: Mapping[str, int]) -> int:
-    """Features of the readout that most seeds chose."""
+    """The number of features of the readout that most seeds chose."""
     chosen, _ = Counter(seed.readout for seed in seeds).most_common(1)[0]
     return widths.get(chosen, next(iter(widths.values())))
 
 
 def _chosen_readouts(members: Sequence[Sequence[SeedScores]], widths: Mapping[str, int]) -> dict[str, Any]:
-    """Which readout each seed chose, where there are several to choose from."""
+    """The readout that each seed chose, if there are several."""
     if len(widths) < 2:
         return {}
     return {"readouts": dict(widths), "readout_per_seed": [seed.readout for seed in members[0]]}

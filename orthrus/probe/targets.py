@@ -1,7 +1,7 @@
-"""What a probe predicts: the texts of labels in, numbers out.
+"""The targets of a probe: converts the texts of labels to numbers.
 
-What can be dropped (infinite numbers, labels too rare to score) is dropped, counted and named; what cannot be meant is
-an InputError with its line.
+Infinite numbers and labels too rare to score are dropped, counted and named; an invalid value raises an InputError with
+its line.
 """
 
 import re
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from orthrus.errors import InputError
 from orthrus.probe.labels import Labels
 
-MIN_POSITIVES = 50  # of a term in a comma-separated list; as many rows must lack it
-MIN_OF_CLASS = 10  # of a class, and of either value of a bit: fewer leave some split's test side without any
+MIN_POSITIVES = 50  # rows with a term of a comma-separated list, and rows without it
+MIN_OF_CLASS = 10  # rows of a class, and of each value of a bit; with fewer, some test sides have none
 MAX_CLASSES = 100
-MAX_NUMBER = 1e100  # whose square, times a count of rows, a float64 still holds; as much below 1 is no spread
+MAX_NUMBER = 1e100  # its square times a number of rows fits a float64; its inverse is the least spread
 
 _TRUE, _FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 
 
 class Task(str, Enum):
-    """What a target is: a number, one class of several, or several yes-or-no labels."""
+    """The type of a target: a number, one class of several, or several yes-or-no labels."""
 
     REGRESSION = "regression"
     CLASSIFICATION = "classification"
@@ -37,9 +37,9 @@ class Task(str, Enum):
 class Target:
     """What to predict for M rows.
 
-    ``values`` is (M, T): float64 numbers for regression, 0/1 of each label for multilabel, 0/1 of each class
-    (one-hot, or T = 1 for two classes, then of the second) for classification. ``rows`` are the M rows of the labels
-    that were encoded, ``dropped`` says why of each label or class that was left out.
+    ``values`` is (M, T): float64 numbers for regression, 0/1 of each label for multilabel, 0/1 of each class (one-hot,
+    or T = 1 for two classes: 1 for the second) for classification. ``rows`` are the M encoded rows of the labels,
+    ``dropped`` gives the reason for each dropped label or class.
     """
 
     task: Task
@@ -54,7 +54,7 @@ def encode_target(labels: Labels, rows: NDArray[np.int64], task: Task, min_posit
 
     Multilabel values are bit strings of one length ("1101010", bits named from 1), comma-separated terms, or several
     columns of 0 and 1. Labels too rare, or too common, to score are dropped. Raises InputError if a value does not fit
-    the task, if the target is constant, or if nothing is left to predict.
+    the task, if the target is constant, or if no label remains.
     """
     columns = [[values[row] for row in rows] for values in labels.values]
     if task is Task.REGRESSION:
@@ -154,7 +154,7 @@ def _multilabel(
         dropped = dict(_why_dropped(names, n_positive, len(values), floor))
     elif kept.all():
         dropped = {}
-    else:  # thousands of rare terms are a count, not a list
+    else:  # there may be thousands of rare terms
         dropped = {"terms": f"{(~kept).sum():,} of {len(names):,}, fewer than {floor} rows with or without them"}
     if not kept.any():
         raise InputError(

@@ -2,12 +2,16 @@
 
 .. code-block:: yaml
 
-    labels: ${ORTHRUS_SHARED}/data/human_mrna/halflife.tsv   # a table, or a Parquet data frame id: transcript_id #
-    column of ids (default); a data frame without it has row numbers target: half_life_z        # a column, or a list of
-    columns task: regression           # or classification, multilabel metric: pearson_r          # the headline;
-    default: the first of the task type split: family              # homology, chromosome, kmer-cluster, random, folds;
-    default: family groups: homologs.tsv       # table of gene groups, for homology splits folds: saluki_fold         #
-    column of given folds, for folds splits source: who made the labels, and where they are published licence: CC-BY-4.0
+    labels: ${ORTHRUS_SHARED}/data/human_mrna/halflife.tsv   # a table, or a Parquet data frame
+    id: transcript_id          # column of ids (default); a data frame without it has row numbers
+    target: half_life_z        # a column, or a list of columns
+    task: regression           # or classification, multilabel
+    metric: pearson_r          # the headline; default: the first of the task type
+    split: family              # homology, chromosome, kmer-cluster, random, folds; default: family
+    groups: homologs.tsv       # table of gene groups, for homology splits
+    folds: saluki_fold         # column of given folds, for folds splits
+    source: who made the labels, and where they are published
+    licence: CC-BY-4.0
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The curves of a run: what each measures, in which unit, and what to make of it."""
+"""The curves of a run: what each measures, its unit, and its interpretation."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ _KINDS = (
 
 
 def curve_figures(curves: Curves) -> Iterator[Figure]:
-    """A figure for every kind of curve that the run logged, then its online probes."""
+    """Yield a figure for every kind of curve that the run logged, then for its online probes."""
     for kind in _KINDS:
         lines = [_line(name, *_values(curves, metric)) for metric, name in kind.names.items() if metric in curves]
         if lines and lines[0].name not in _BASELINES:

@@ -1,7 +1,7 @@
-"""A map of an embedding in two dimensions, and how true its neighbourhoods are in the full space.
+"""A map of an embedding in two dimensions, with measures of the neighbourhoods in the full space.
 
-At most 3,000 transcripts, whole families at a time, go through PCA to 50 dimensions and t-SNE with a fixed seed:
-about 15 s on two cores.
+PCA to 50 dimensions and t-SNE with a fixed seed map at most 3,000 transcripts of whole families, in about 15 s on two
+cores.
 """
 
 from collections import Counter
@@ -25,8 +25,8 @@ class EmbeddingMap:
     """``points`` (n, 2) of the transcripts in ``rows``.
 
     ``same_family`` and ``same_species`` are the shares of transcripts whose nearest neighbour by cosine in the full
-    space, among those shown, is of their family (of transcripts with one there) or species, each with what a random
-    neighbour would give.
+    space, among those shown, is of their family (of transcripts that share a family with another) or species, each with
+    the share for a random neighbour.
     """
 
     points: NDArray[np.float64]
@@ -36,7 +36,7 @@ class EmbeddingMap:
 
 
 def map_embedding(embeddings: Embeddings) -> EmbeddingMap | str:
-    """Map at most 3,000 transcripts, or say why there is no map: fewer than 10, or vectors that are all alike."""
+    """Map at most 3,000 transcripts, or return why there is no map: fewer than 10, or vectors that are all equal."""
     n = len(embeddings)
     if n < MIN_POINTS:
         return f"{n} transcripts are too few for one"
@@ -54,7 +54,7 @@ def map_embedding(embeddings: Embeddings) -> EmbeddingMap | str:
 
 
 def _whole_families(family: Sequence[str]) -> NDArray[np.int64]:
-    """Rows of families drawn at random until 3,000 are reached; a transcript of no family counts as one."""
+    """Rows of families drawn at random until 3,000 are reached; a transcript without a family counts as one."""
     n = len(family)
     keys = [name or f"\0{row}" for row, name in enumerate(family)]
     names, number = np.unique(keys, return_inverse=True)

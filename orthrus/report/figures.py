@@ -1,4 +1,4 @@
-"""A figure of the page: its title, one sentence of explanation, and the chart; and the charts of lines."""
+"""Figures of the page, each with a title, a sentence of explanation and a chart; and line charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ HEIGHT = 190
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart under its title and caption; ``description`` says in words what a reader who cannot see it would miss."""
+    """A chart with its title and caption; ``description`` is the text for readers who cannot see it."""
 
     title: str
     caption: str
@@ -28,7 +28,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Line:
-    """A series of ``x`` and ``y`` (both (N,)); ``colour`` is a hex colour; a baseline is dashed."""
+    """A series of ``x`` and ``y``, both (N,); ``colour`` is a hex colour; a baseline is dashed."""
 
     name: str
     x: Floats
@@ -39,9 +39,10 @@ class Line:
 
 def line_figure(title: str, caption: str, lines: Sequence[Line], unit: str, x_title: str = "optimiser step",
                 log_x: bool = False) -> Figure:  # fmt: skip
-    """Lines over steps, of at most 200 points each, means of neighbours where there are more.
+    """Lines over steps, of at most 200 points each; longer series are averaged over neighbours.
 
-    A first value far off the rest is cut off at the frame, and the caption names it. ``unit`` titles the y axis.
+    A first value far from the rest is clipped at the frame, and the caption states it. ``unit`` is the title of the y
+    axis.
     """
     lines = [Line(line.name, *_thinned(line.x, line.y), line.colour, line.dashed) for line in lines]
     low, high, clipped = _y_range(lines)

@@ -1,4 +1,4 @@
-"""One self-contained HTML page from a template: style, charts and the library that draws them are inside."""
+"""One self-contained HTML page from a template: it includes style, charts and the library that draws them."""
 
 import functools
 import json
@@ -16,9 +16,9 @@ from orthrus.report.figures import Figure
 
 
 def render_page(package: str, template: str, **context: Any) -> str:
-    """The page that a package's template makes of ``context``.
+    """Render a package's template with ``context``.
 
-    Beside it the template has ``style`` (CSS), ``draw`` (figure -> the place of its chart), ``draw.json``, ``library``
+    The template also receives ``style`` (CSS), ``draw`` (figure -> the place of its chart), ``draw.json``, ``library``
     and ``script`` (which draw the charts), and ``written``, the date.
     """
     environment = jinja2.Environment(
@@ -36,7 +36,7 @@ def render_page(package: str, template: str, **context: Any) -> str:
 
 
 class _Drawn:
-    """Gives each chart that the template draws a number, and keeps what the page's script needs to draw it."""
+    """Numbers each chart of the template and keeps its specification for the page's script."""
 
     def __init__(self) -> None:
         self.charts: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ class _Drawn:
 
     @property
     def json(self) -> Markup:
-        """All charts, for a script element: no text in them can end it."""
+        """All charts as JSON for a script element; escaped, so that no text in them can end the element."""
         return Markup(json.dumps(self.charts, allow_nan=False).replace("<", "\\u003c"))
 
 

@@ -1,6 +1,6 @@
-"""The map of an embedding as a chart: what is known of each transcript, and a colouring for every column of that.
+"""The map of an embedding as a chart: a table of the transcripts, and a colouring for every column.
 
-The page swaps the colouring and dims what a search does not match; the chart names the search as its parameter.
+The page changes the colouring and dims the points that do not match the chart's parameter ``search``.
 """
 
 import json
@@ -20,11 +20,11 @@ from orthrus.store import TranscriptStore
 HEIGHT = 460
 MAX_COLOURS = 10
 _SEARCHED = ("transcript", "gene", "gene id", "family")
-_ID_COLUMNS = ("transcript", "gene id")  # one colour each would say nothing
+_ID_COLUMNS = ("transcript", "gene id")  # every value would have its own colour
 
 
 def map_table(embeddings: Embeddings, shown: EmbeddingMap, store: TranscriptStore | None) -> pd.DataFrame:
-    """One row a point: x, y, and what the embeddings, and the store where it has them all, say of the transcripts."""
+    """One row a point: x, y, and the columns of the embeddings, and of the store if it has all of the transcripts."""
     rows = shown.rows
     columns: dict[str, Any] = {
         "x": shown.points[:, 0].round(3),
@@ -43,14 +43,14 @@ def map_table(embeddings: Embeddings, shown: EmbeddingMap, store: TranscriptStor
     if store is not None:
         try:
             places = np.array([store.index_of(name) for name in table["transcript"]], dtype=np.int64)
-        except InputError:  # another store's
+        except InputError:  # the embeddings are of another store
             return table
         table = table.assign(**_measures(store, places))
     return table
 
 
 def _readable(table: pd.DataFrame) -> pd.Series:
-    """Families by their commonest gene's name, with their own name behind it where two share one."""
+    """Families by the name of their most frequent gene, followed by their own name if two would be equal."""
     genes = table.dropna(subset=["family", "gene"]).groupby("family")["gene"].agg(lambda names: names.mode().iloc[0])
     shared = genes.duplicated(keep=False)
     names = genes.where(~shared, genes + " (" + genes.index.astype(str) + ")")
@@ -79,7 +79,7 @@ def _where(known: np.ndarray, values: np.ndarray) -> list[int | None]:
 
 
 def map_chart(table: pd.DataFrame) -> Any:
-    """Points with every column on hover, coloured by the first column; ``search`` dims those it does not match."""
+    """Points that show every column on hover, coloured by the first column; ``search`` dims those that do not match."""
     hover = [alt.Tooltip(f"{_escaped(name)}:N", title=name) for name in map(str, table) if name not in ("x", "y")]
     searched = " + ' ' + ".join(_datum(name) for name in _SEARCHED if name in table)
     search = alt.param(name="search", value="")
@@ -102,7 +102,7 @@ def map_chart(table: pd.DataFrame) -> Any:
 
 
 def colourings(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """The Vega-Lite encoding of colour for every column that can be told apart by it, the most telling first."""
+    """The Vega-Lite encoding of colour for every column that colour can show, the most informative first."""
     return dict(_colourings(table))
 
 
@@ -130,7 +130,7 @@ def _by_number(name: str) -> dict[str, Any]:
 
 
 def _by_category(name: str, shown: list[str]) -> dict[str, Any]:
-    """The commonest in colour, the rest in grey."""
+    """Colours for the most frequent values, grey for the rest."""
     return {
         "condition": {
             "test": f"indexof({json.dumps(shown)}, {_datum(name)}) >= 0", "field": _escaped(name), "type": "nominal",
@@ -146,5 +146,5 @@ def _datum(name: str) -> str:
 
 
 def _escaped(name: str) -> str:
-    """A field's name for Vega, in which dots, brackets and quotes mean something."""
+    """A field's name with the dots, brackets and quotes escaped that are special in Vega."""
     return "".join(f"\\{letter}" if letter in ".[]'\"" else letter for letter in name)

@@ -1,7 +1,7 @@
 """A self-contained HTML page of a run: settings, curves, a map of the embeddings, probes and their controls.
 
-The page needs no network: style, data and the library for the charts (Vega-Lite, 0.9 MB) are in it. Nearly all of the
-time (about 20 s) is spent on the map.
+The page needs no network: style, data and the library for the charts (Vega-Lite, 0.9 MB) are in it. The map takes
+nearly all of the time (about 20 s).
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ def write_report(
 ) -> Path:
     """Write the HTML page of a run and return its path.
 
-    The page names what is missing from the folder. It replaces an earlier page once it is complete. The numbers of the
+    The page lists what is missing from the folder. It replaces an earlier page once it is complete. The scores of the
     probes are written beside it, as ``probes.csv`` and ``probes.json``.
 
     Args:

@@ -1,6 +1,6 @@
-"""The part of the report on probes: drawings and tables of each, their standing over all tasks, and plain tables.
+"""The part of the report on probes: charts and tables of each, aggregate scores over all tasks, and plain tables.
 
-What is read is each probe's document (:class:`orthrus.probe.document.ProbeDocument`).
+The input is the document of each probe (:class:`orthrus.probe.document.ProbeDocument`).
 """
 
 import csv
@@ -26,7 +26,7 @@ Documents = Mapping[str, ProbeDocument]
 
 
 def probe_section(name: str, document: ProbeDocument) -> dict[str, Any]:
-    """What the page's template shows of a probe."""
+    """The context of the page's template for a probe."""
     metrics, sets, ours = document.metrics, document.feature_sets, document.subject
     by_set = {set_name: each.per_label for set_name, each in sets.items() if each.per_label}
     return {
@@ -98,7 +98,7 @@ def _efficiency_figures(document: ProbeDocument) -> Iterator[Figure]:
 
 
 def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
-    """The learning curve of each task that checkpoints of several steps were probed for."""
+    """Yield the learning curve of each task with probes of checkpoints at several steps."""
     by_target: dict[str, dict[int, ProbeDocument]] = {}
     for document in documents.values():
         if document.step is not None:
@@ -123,7 +123,7 @@ def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
 
 
 def latest(documents: Documents) -> dict[str, ProbeDocument]:
-    """The probe of each target; of several, that of the last checkpoint."""
+    """The probe of each target; if there are several, the probe of the last checkpoint."""
     by_step = sorted(documents.values(), key=lambda each: each.step or 0)
     return {document.target: document for document in by_step}
 
@@ -131,9 +131,9 @@ def latest(documents: Documents) -> dict[str, ProbeDocument]:
 def aggregate_z(documents: Documents) -> dict[str, float]:
     """Mean z-score of each feature set over tasks, best first; empty with fewer than two tasks or sets.
 
-    Within a task the headline scores of the feature sets are standardised, then each set's are averaged over tasks, as
-    mRNABench does (bioRxiv 2025.07.05.662870). The sets are those that every task has, without the shuffled labels; of
-    several probes of a task, that of the last checkpoint counts.
+    The headline scores of the feature sets are standardised within a task and then averaged over tasks, as in mRNABench
+    (bioRxiv 2025.07.05.662870). The sets are those of every task, without the shuffled labels; if a task has several
+    probes, the one of the last checkpoint counts.
     """
     of_task = latest(documents)
     common = [set(document.feature_sets) - {LABEL_SHUFFLE} for document in of_task.values()]
@@ -149,7 +149,7 @@ def aggregate_z(documents: Documents) -> dict[str, float]:
 
 
 def table_rows(documents: Documents) -> Iterator[dict[str, Any]]:
-    """One row a probe, feature set and metric: the score with its intervals, and embedding minus this set with p."""
+    """One row a probe, feature set and metric: the score with its intervals, and embedding minus set with p-value."""
     for probe, document in documents.items():
         for name, feature_set in document.feature_sets.items():
             for metric in document.metrics:
@@ -191,9 +191,9 @@ def write_tables(documents: Documents, folder: Path) -> None:
 
 
 def log_tables(documents: Documents, project: str, name: str) -> None:
-    """Log the rows, and the aggregate z-scores where there are some, as tables of a W&B run of their own.
+    """Log the rows, and the aggregate z-scores if there are any, as tables of a separate W&B run.
 
-    Offline, for `wandb sync` later, without a login.
+    The run is offline, for a later `wandb sync`, and needs no login.
     """
     import wandb
 

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder, found and read for the report: configuration, curves, embeddings, probes."""
+"""Finds and reads the contents of a run folder for the report: configuration, curves, embeddings, probes."""
 
 import json
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ Curves = Mapping[str, pd.Series]
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The pieces found under ``path``; ``missing`` says of each absent one what it would show and how to get it.
+    """The parts found under ``path``; ``missing`` gives for each absent one what it would show and how to get it.
 
     ``curves`` maps a metric to its values by step; ``embeddings`` is one of the files, ``other_embeddings`` names the
-    rest; ``probes`` are their documents by folder name; ``store`` is the store's ``meta.json``.
+    rest; ``probes`` are documents by folder name; ``store`` is the store's ``meta.json``.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class RunFolder:
 
 
 def read_run_folder(path: Path) -> RunFolder:
-    """Find and read what a run left. Raises InputError if there is no such folder or nothing in it to report."""
+    """Find and read a run folder. Raises InputError if there is no such folder or nothing in it to report."""
     if not path.is_dir():
         raise InputError(f"no folder {path}; give the folder of a run (the one with config.yaml and checkpoints/).")
     config_text, config = read_config(path / "config.yaml")
@@ -74,7 +74,7 @@ def read_run_folder(path: Path) -> RunFolder:
 
 
 def read_config(path: Path) -> tuple[str | None, dict[str, Any]]:
-    """The text and the content of a run's configuration; None and nothing if there is none."""
+    """The text and the content of a run's configuration; None and an empty dict if there is none."""
     if not path.is_file():
         return None, {}
     text = path.read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _version(path: Path) -> tuple[int, str]:
-    """CSVLogger numbers its folders version_0, version_1 ...: 10 comes after 9."""
+    """A sort key for CSVLogger's folders version_0, version_1, ...: 10 comes after 9."""
     number = path.parent.name.removeprefix("version_")
     return (int(number) if number.isdigit() else -1, str(path))
 
@@ -102,7 +102,7 @@ def _version(path: Path) -> tuple[int, str]:
 def read_curves(path: Path) -> Curves:
     """Values by step of every metric of the run in a folder.
 
-    A resumed run's later file replaces what the earlier one has from there on.
+    The file of a resumed run replaces the earlier file from its first step on.
     """
     files = sorted(path.glob("metrics.csv")) + sorted(path.glob("*/*/metrics.csv"), key=_version)
     whole = pd.DataFrame()
@@ -133,7 +133,7 @@ def _store_of(config: Mapping[str, Any], embeddings: Embeddings | None) -> str |
 
 
 def store_of_config(config: Mapping[str, Any]) -> str | None:
-    """The store that a run was trained on, by its configuration."""
+    """The store that a run was trained on, from its configuration."""
     data = config.get("data")
     if not isinstance(data, dict):
         return None

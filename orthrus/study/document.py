@@ -1,4 +1,4 @@
-"""What a study found, as typed data: the content of ``study.json``, gathered from the folders of its fits."""
+"""The results of a study as typed data: the content of ``study.json``, gathered from the folders of its fits."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ class _Part(BaseModel):
 
 
 class TaskScores(_Part):
-    """A probe's headline ``metric`` by feature set, and the embedding's where pretraining saw the rows or not."""
+    """A probe's headline ``metric`` by feature set, and the embedding's on rows that pretraining saw or did not see."""
 
     metric: str
     chance: float
@@ -33,7 +33,7 @@ class TaskScores(_Part):
 
 
 class FitResult(_Part):
-    """A finished fit: its place in the grid, its encoder's parameters, the last validation metrics, its probes."""
+    """A finished fit: its place in the grid, the parameters of its encoder, its last validation metrics, its probes."""
 
     name: str
     levels: dict[str, str]
@@ -44,7 +44,7 @@ class FitResult(_Part):
     tasks: dict[str, TaskScores]
 
     def error(self, outcome: str) -> float | None:
-        """The validation loss, or 1 minus a task's headline score: what a law is fitted to; None if not above 0."""
+        """The error for a law: the validation loss, or 1 minus a task's headline score; None if not above 0."""
         if outcome == VALIDATION_LOSS:
             value = self.validation.get("val/loss")
         else:
@@ -54,7 +54,7 @@ class FitResult(_Part):
 
 
 class Law(_Part):
-    """A power law of an ``outcome``'s error ``along`` parameters or nucleotides, in the fits of one ``group``."""
+    """A power law of an ``outcome``'s error ``along`` parameters or nucleotides, over the fits of one ``group``."""
 
     outcome: str
     along: Literal["parameters", "nucleotides"]
@@ -81,7 +81,7 @@ class StudyDocument(_Part):
 
     @property
     def outcomes(self) -> list[str]:
-        """What laws are fitted to: each task, and the validation loss."""
+        """The outcomes that laws are fitted to: each task, and the validation loss."""
         return [*(self.fits[0].tasks if self.fits else ()), VALIDATION_LOSS]
 
 
@@ -127,7 +127,7 @@ def _scores(document: ProbeDocument) -> TaskScores:
 
 
 def group_of(fit: FitResult, along: str) -> str:
-    """What the fits of one law have in common: the levels of the other axes, and the other kind of size."""
+    """The name of a group of fits with one law: the levels of the other axes, and the other kind of size."""
     levels = [level for axis, level in fit.levels.items() if not (axis == along == PARAMETERS)]
     if along == PARAMETERS:
         levels.append(f"{fit.nucleotides:.3g} nt")
@@ -135,7 +135,7 @@ def group_of(fit: FitResult, along: str) -> str:
 
 
 def size_of(fit: FitResult, along: str) -> float:
-    """Its parameters or its nucleotides."""
+    """The parameters or the nucleotides of a fit."""
     return float(fit.parameters if along == PARAMETERS else fit.nucleotides)
 
 

@@ -1,7 +1,7 @@
-"""Power laws: how an error falls with size, y = floor + scale * x ** -exponent, with 95 % intervals.
+"""Power laws of an error against size, y = floor + scale * x ** -exponent, with 95 % intervals.
 
-The form is that of Hestness et al. (arXiv 1712.00409) and Hoffmann et al. (arXiv 2203.15556). The floor is what no size
-would remove; from fewer than five sizes it cannot be told, and is 0.
+The form is that of Hestness et al. (arXiv 1712.00409) and Hoffmann et al. (arXiv 2203.15556). The floor is the error at
+infinite size; with fewer than five sizes it is not fitted, and is 0.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SIZES_FOR_A_FLOOR = 5
 class PowerLaw:
     """y = ``floor`` + ``scale`` * x ** -``exponent``, fitted to ``n`` points of ``n_sizes`` different x.
 
-    ``exponent95`` is the t-interval of the exponent, None where the points are no more than what is fitted.
+    ``exponent95`` is the t-interval of the exponent, None unless there are more points than fitted numbers.
     """
 
     scale: float
@@ -39,12 +39,12 @@ class PowerLaw:
 def fit_power_law(x: Floats, y: Floats) -> PowerLaw | None:
     """The law of N points, ``x`` and ``y`` (N,), both above 0; None with fewer than two different x.
 
-    Without a floor it is least squares on log y against log x; with one, least squares on y, from there.
+    Without a floor it is least squares of log y against log x; with one, least squares of y that starts from that fit.
     """
     sizes = np.unique(x)
     if len(sizes) < 2:
         return None
-    center = float(np.exp(np.log(x).mean()))  # so that scale and exponent hardly depend on one another
+    center = float(np.exp(np.log(x).mean()))  # makes scale and exponent nearly uncorrelated
     line = stats.linregress(np.log(x / center), np.log(y))
     scale, exponent, floor = float(np.exp(line.intercept)), -float(line.slope), 0.0
     error, free = float(line.stderr), len(x) - 2

@@ -1,4 +1,4 @@
-"""The page of a study: errors against size with the laws they follow, the laws' exponents, and every fit's scores."""
+"""The page of a study: errors against size with their laws, the laws' exponents, and the scores of every fit."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ _CURVE_POINTS = 40
 
 
 def write_study(document: StudyDocument, output: Path) -> list[Path]:
-    """Write ``study.html``, ``study.json`` and ``study.csv`` into the study's folder; returns their paths."""
+    """Write ``study.html``, ``study.json`` and ``study.csv`` into the folder of the study and return their paths."""
     paths = [output / name for name in (PAGE_FILE, STUDY_FILE, TABLE_FILE)]
     page = render_page(
         "orthrus.study",
@@ -77,7 +77,7 @@ def table_rows(document: StudyDocument) -> Iterator[dict[str, Any]]:
 
 
 def figures(document: StudyDocument) -> Iterator[Figure]:
-    """Error against parameters and against nucleotides of each outcome that two sizes or more can show."""
+    """Yield error against parameters and against nucleotides for each outcome with two sizes or more."""
     for outcome in document.outcomes:
         for along in (PARAMETERS, NUCLEOTIDES):
             fits = [fit for fit in document.fits if fit.error(outcome) is not None]
@@ -133,7 +133,7 @@ def _curve(law: Law, points: pd.DataFrame) -> Iterator[tuple[str, float, float]]
 
 
 def _baselines(outcome: str, fits: list[FitResult]) -> Iterator[tuple[str, float]]:
-    """The controls' mean errors over the fits: they do not depend on training."""
+    """The mean errors of the controls over the fits; controls do not depend on training."""
     if outcome == VALIDATION_LOSS:
         return
     for name in _BASELINES:

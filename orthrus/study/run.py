@@ -1,8 +1,8 @@
-"""One fit of a study: `orthrus fit`, `embed` and `probe`, each as a user would call it, in a folder of its own.
+"""One fit of a study: the commands `orthrus fit`, `embed` and `probe` in a folder of its own.
 
-``OUTPUT/fits/NAME`` is a run folder like any other (``config.yaml``, checkpoints, metrics, ``embeddings.parquet``,
-``probe/TASK``), so `orthrus report` makes its page. What is there is not done again: an interrupted study goes on where
-it was, and a fit that another process holds is not begun twice.
+``OUTPUT/fits/NAME`` is a usual run folder (``config.yaml``, checkpoints, metrics, ``embeddings.parquet``,
+``probe/TASK``), so `orthrus report` makes its page. Finished steps are not repeated: an interrupted study continues
+where it stopped, and a fit that another process holds is not started again.
 """
 
 import json
@@ -25,7 +25,7 @@ _LOG_FILE = "study.log"
 _EMBEDDINGS_FILE = "embeddings.parquet"
 
 RunCommand = Callable[[Sequence[str], Path], int]
-"""Runs `orthrus` with arguments, appends what it says to a log file and returns its exit status."""
+"""Runs `orthrus` with arguments, appends its output to a log file and returns its exit status."""
 
 
 def folder_of(fit: Fit, output: Path) -> Path:
@@ -44,10 +44,10 @@ def is_done(fit: Fit, output: Path, spec: StudySpec) -> bool:
 
 
 def run_fit(fit: Fit, output: Path, spec: StudySpec, run: RunCommand | None = None) -> None:
-    """Do what is still to be done of a fit: train, embed, probe.
+    """Run the unfinished steps of a fit: train, embed, probe.
 
-    Raises InputError, with the last line that the command said, if one fails, and if the folder holds a fit of other
-    settings. Raises SystemExit with a command's status where it was stopped by a signal after saving.
+    Raises InputError if a command fails, with the last line of its output, and if the folder has a fit with other
+    settings. Raises SystemExit with a command's status if a signal stopped it after it had saved.
     """
     folder = folder_of(fit, output)
     _keep_arguments(fit, folder)
@@ -73,7 +73,7 @@ def _keep_arguments(fit: Fit, folder: Path) -> None:
 
 
 def _commands(fit: Fit, folder: Path, probe: ProbeSpec) -> Iterator[list[str]]:
-    """The commands that are still to be run, looked for one after another."""
+    """Yield the commands of the unfinished steps; each step is checked after the earlier ones have run."""
     checkpoint, embeddings = folder / "checkpoints" / "last.ckpt", folder / _EMBEDDINGS_FILE
     missing = {
         task: path for task, path in probe.tasks.items() if not (folder / "probe" / task / DOCUMENT_FILE).is_file()
@@ -88,12 +88,12 @@ def _commands(fit: Fit, folder: Path, probe: ProbeSpec) -> Iterator[list[str]]:
         yield [
             "probe", f"--embeddings={embeddings}", f"--task={path}", f"--store={probe.store}",
             f"--seeds={probe.splits}", f"--output={folder / 'probe' / task}",
-            "--kmer=3",  # the codon control is the harder one, and longer words would take most of a study's time
+            "--kmer=3",  # the codon control is stronger, and longer words would take most of a study's time
         ]  # fmt: skip
 
 
 def run_in_process_of_its_own(args: Sequence[str], log: Path) -> int:
-    """Run `orthrus` in a process of its own, which is ended if this one is."""
+    """Run `orthrus` in a separate process, which ends if this one does."""
     with log.open("ab") as stream, _left_to_the_child(signal.SIGUSR1):
         process = subprocess.Popen([sys.executable, "-m", "orthrus", *args], stdout=stream, stderr=subprocess.STDOUT)
         try:
@@ -106,10 +106,10 @@ def run_in_process_of_its_own(args: Sequence[str], log: Path) -> int:
 
 @contextmanager
 def _left_to_the_child(number: signal.Signals) -> Iterator[None]:
-    """Slurm's warning goes to every process of a job step: the one that trains saves, and says so by its status."""
+    """Ignore Slurm's warning to every process of a job step: the training one saves and reports by its status."""
 
     def pass_over(number: int, frame: FrameType | None) -> None:
-        """Unlike SIG_IGN, a handler is not inherited by the child."""
+        """Do nothing; unlike SIG_IGN, the child does not inherit a handler."""
 
     before = signal.signal(number, pass_over)
     try:

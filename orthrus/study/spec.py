@@ -1,4 +1,4 @@
-"""A study as data: a YAML that says which recipe is fitted, what varies between the fits, and what they are probed on.
+"""A study as data: a YAML with the recipe that is fitted, the settings that vary between fits, and the probes.
 
 .. code-block:: yaml
 
@@ -47,23 +47,23 @@ _SET_BY_STUDY = (
 )  # fmt: skip
 
 Settings = dict[str, Any]
-"""Values by the recipe's dotted keys."""
+"""Values by the dotted keys of the recipe."""
 
 
 @dataclass(frozen=True)
 class ProbeSpec:
-    """What every fit is probed on."""
+    """The probes of every fit."""
 
     store: Path
     tasks: dict[str, Path]
-    """Their files by name."""
+    """The files of the tasks by name."""
     readouts: tuple[str, ...] = ()
     splits: int = 10
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit of the grid: its ``name`` (of its folder), the level of each axis, and its arguments to `orthrus fit`."""
+    """One fit of the grid: its ``name`` (and folder), the level of each axis, and its arguments to `orthrus fit`."""
 
     name: str
     levels: dict[str, str]
@@ -73,7 +73,7 @@ class Fit:
 
     @property
     def group(self) -> dict[str, str]:
-        """The levels of all axes but the number of parameters."""
+        """The levels of all axes except the number of parameters."""
         return {axis: level for axis, level in self.levels.items() if axis != PARAMETERS}
 
 
@@ -93,7 +93,7 @@ class StudySpec:
     def fits(self) -> list[Fit]:
         """Every combination of levels, nucleotides and seeds, in the order of the file.
 
-        Raises InputError if two have one name, or the recipe does not say its token budget.
+        Raises InputError if two have the same name, or the recipe does not set its token budget.
         """
         fits = list(self._fits())
         repeated = {fit.name for fit in fits if sum(other.name == fit.name for other in fits) > 1}
@@ -141,9 +141,9 @@ class StudySpec:
 
 
 def read_study(path: str | Path) -> StudySpec:
-    """Read a study, a file or the name of a shipped one.
+    """Read a study from a file or by the name of a shipped one.
 
-    Raises InputError naming an unknown or missing key, a value that does not fit, or a file that is not there.
+    Raises InputError naming an unknown or missing key, an invalid value, or a missing file.
     """
     path = find_recipe(path)
     fields = mapping(load_yaml(path, "study"), str(path), _KEYS)
@@ -218,7 +218,7 @@ def _probe(given: Any, where: str) -> ProbeSpec:
 
 
 def check_tasks(spec: StudySpec) -> dict[str, TaskSpec]:
-    """Read the tasks, before hours of training: raises InputError if one cannot be."""
+    """Read the tasks before hours of training; raises InputError if one cannot be read."""
     return {name: read_task(path) for name, path in spec.probe.tasks.items()}
 
 
