@@ -139,7 +139,8 @@ def codon_runs(pieces: Iterable[tuple[int, int, int, bool]]) -> tuple[list[tuple
         lead = due if phase == UNKNOWN_PHASE else phase
         if follows and lead != due and not touches:
             contradictory, lead = True, due
-        if follows and lead == due and runs and runs[-1][1] == previous_end:
+        in_frame = runs and runs[-1][1] == previous_end and (start + lead - runs[-1][0]) % 3 == 0
+        if follows and lead == due and in_frame:
             runs[-1] = (runs[-1][0], end)
             due = (runs[-1][0] - end) % 3
         else:

@@ -171,7 +171,10 @@ class MambaEncoder(nn.Module):
         return pool(self(tracks_BCL, lengths_B), *self.tokens(tracks_BCL, lengths_B))
 
     def tokens(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tokens:
-        """The number of tokens of each row, and their regions; ``tracks_BCL`` and ``lengths_B`` as for :meth:`forward`."""
+        """The number of tokens of each row, and their regions.
+
+        ``tracks_BCL`` and ``lengths_B`` are as for :meth:`forward`.
+        """
         return self.embedding.tokens(tracks_BCL, lengths_B)
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:

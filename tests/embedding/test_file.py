@@ -74,7 +74,7 @@ def test_a_missing_file_and_one_that_is_no_parquet_are_errors(tmp_path):
     with pytest.raises(InputError, match=r"no embeddings file .*orthrus embed"):
         read_embeddings(tmp_path / "absent.parquet")
     (tmp_path / "text.parquet").write_text("transcript_id\tembedding\n")
-    with pytest.raises(InputError, match="no readable Parquet file") as error:
+    with pytest.raises(InputError, match="not a readable Parquet file") as error:
         read_embeddings(tmp_path / "text.parquet")
     assert "\n" not in str(error.value)
 
@@ -82,7 +82,7 @@ def test_a_missing_file_and_one_that_is_no_parquet_are_errors(tmp_path):
 def test_a_truncated_file_is_an_error(write_parquet):
     path: Path = write_parquet(transcript_id=IDS, embedding=[[1.0]] * 3)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(InputError, match="no readable Parquet file"):
+    with pytest.raises(InputError, match="not a readable Parquet file"):
         read_embeddings(path)
 
 

@@ -190,7 +190,7 @@ def test_a_variant_that_does_not_fit_its_transcript(
 
     with pytest.raises(InputError, match=rf"v.tsv, line 9: h0.0 has {base} at 7, not {other}"):
         score(Variant(9, "h0.0", 7, other, base))
-    with pytest.raises(InputError, match=r"line 9: h0.0: alt . is ref"):
+    with pytest.raises(InputError, match=r"line 9: h0.0: alt . equals ref"):
         score(Variant(9, "h0.0", 7, base, base))
     with pytest.raises(InputError, match=r"h0.0 has 120 nt; A at 121 lies beyond its end"):
         score(Variant(9, "h0.0", 121, "A", "C"))

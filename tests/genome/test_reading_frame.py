@@ -25,6 +25,7 @@ def read(*transcripts: list[Piece]) -> list[tuple[list[tuple[int, int]], bool]]:
         ([(7, 30, -1, False), (30, 50, -1, False)], [(7, 50)], False),
         ([(7, 30, -1, False), (30, 50, 1, False)], [(7, 50)], False),
         ([(0, 30, 0, False), (29, 50, 0, False)], [(0, 30), (29, 50)], False),  # -1 slippage
+        ([(0, 31, 0, False), (30, 31, -1, False), (31, 50, 1, False)], [(0, 31), (32, 50)], False),  # at an exon's end
         ([(0, 30, 0, False), (31, 50, 0, False)], [(0, 30), (31, 50)], False),  # +1
         ([(0, 31, 0, False), (32, 50, 2, False)], [(0, 31), (34, 50)], False),  # within a codon
         ([(0, 30, 0, False), (31, 50, -1, False)], [(0, 30), (31, 50)], False),

@@ -51,7 +51,7 @@ def test_a_head_of_another_model_is_refused(lab: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_task_names_those_there_are(lab: Path) -> None:
-    with pytest.raises(InputError, match="come length"):
+    with pytest.raises(InputError, match="has the heads length"):
         orthrus.predict(["ACGT"], "half_life", lab / "encoder")
 
 
