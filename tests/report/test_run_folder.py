@@ -88,7 +88,7 @@ def test_the_store_of_the_configuration_gives_provenance(tmp_path, store, data):
         ("config.yaml", "a: [", "no valid YAML"),
         ("p/metrics.json", "{", "no valid JSON"),
         ("metrics.csv", "", "cannot be read as a table"),
-        ("embeddings.parquet", "", "no readable Parquet"),
+        ("embeddings.parquet", "", "not a readable Parquet"),
     ],
 )
 def test_a_broken_piece_is_a_named_error(tmp_path, name, content, message):
