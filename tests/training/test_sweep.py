@@ -31,8 +31,9 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("WANDB_RUN_ID", RUN_ID)
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep123")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    wandb.init(dir=tmp_path, settings=wandb.Settings(silent=True)).finish()  # its service works in this folder, ...
-    monkeypatch.chdir(tmp_path)  # ... and the run in that
+    # W&B's service was started in another folder than the run's.
+    wandb.init(mode="offline", dir=tmp_path, settings=wandb.Settings(silent=True)).finish()
+    monkeypatch.chdir(tmp_path)
     stand_in = tmp_path / "bin/orthrus"
     stand_in.parent.mkdir()
     stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
