@@ -41,8 +41,9 @@ def project(variants: Sequence[Variant], models: TranscriptModels, left_out: Tal
     starts = np.array([each.pos - 1 for each in variants])
     ends = starts + [len(each.ref) for each in variants]
     transcript_E = np.repeat(np.arange(len(models)), np.diff(models.exon_offsets))
-    codes = {name: code for code, name in enumerate(dict.fromkeys(models.contig.to_pylist()))}
-    contig_E = np.array([codes[name] for name in models.contig.to_pylist()], dtype=np.int64)[transcript_E]
+    contigs = models.contig.dictionary_encode()
+    codes = {name: code for code, name in enumerate(contigs.dictionary.to_pylist())}
+    contig_E = contigs.indices.to_numpy().astype(np.int64)[transcript_E]
     contig_V = np.array([codes.get(contig_of.get(each.transcript_id, ""), -1) for each in variants])
     span = 1 + int(max(ends.max(), models.exon_ends.max(initial=0)))  # contigs end to end, so that one search does
     starts_V, starts_E, ends_E = (

@@ -23,7 +23,7 @@ from orthrus.genome.transcripts import annotated_contigs, bare_transcripts, fram
 from orthrus.messages import messages
 from orthrus.output import temporary_folder
 from orthrus.prepare.clustering import cluster_genes
-from orthrus.prepare.orthologs import read_homologs, read_orthologs
+from orthrus.prepare.orthologs import GeneNumbers, read_homologs, read_orthologs
 from orthrus.prepare.spec import Spec, load_spec
 from orthrus.prepare.splicer import Splicer, available_cores, chunked
 from orthrus.spec_file import File
@@ -87,7 +87,8 @@ def prepare(
     started = time.monotonic()
     spec = load_spec(Path(spec_path), species)
     findings: dict[str, Findings] = {}
-    orthologs, homologs = read_orthologs(spec, findings), read_homologs(spec, findings)
+    numbers = GeneNumbers(spec)
+    orthologs, homologs = read_orthologs(spec, numbers, findings), read_homologs(spec, numbers, findings)
     try:
         with StoreBuilder(output, overwrite=overwrite) as builder, _progress() as progress:
             _build(builder, spec, (orthologs, homologs), findings, workers or available_cores(), progress)

@@ -16,13 +16,12 @@ from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA
 _ENSEMBL_GENE = r"^ENS[A-Z]*G\d{11}(\.\d+)?$"
 
 
-def read_orthologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
+def read_orthologs(spec: Spec, numbers: "GeneNumbers", findings: dict[str, Findings]) -> pa.Table:
     """Pairs of orthologous genes, columns as in ORTHOLOG_SCHEMA; notes go to ``findings``, by table or source.
 
     If TOGA's genes follow from the names of its projections, its annotation and the reference's are read for them.
     """
     tables = [ORTHOLOG_SCHEMA.empty_table()]
-    numbers = _GeneNumbers(spec)
     for t in spec.orthologs:
         pairs = t.pairs(spec.names, findings.setdefault(t.file.given, Findings()))
         tables.append(numbers.replaced(pairs, ("species_a", "gene_id_a"), ("species_b", "gene_id_b")))
@@ -33,9 +32,8 @@ def read_orthologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def read_homologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
+def read_homologs(spec: Spec, numbers: "GeneNumbers", findings: dict[str, Findings]) -> pa.Table:
     """Groups of homologous genes, columns as in HOMOLOG_SCHEMA; notes go to ``findings``, by table."""
-    numbers = _GeneNumbers(spec)
     tables = [
         numbers.replaced(t.groups(spec.names, findings.setdefault(t.file.given, Findings())), ("species", "gene_id"))
         for t in spec.homologs
@@ -43,8 +41,11 @@ def read_homologs(spec: Spec, findings: dict[str, Findings]) -> pa.Table:
     return pa.concat_tables([HOMOLOG_SCHEMA.empty_table(), *tables])
 
 
-class _GeneNumbers:
-    """Translates the GeneIDs of NCBI's tables to the gene ids of a spec's annotations, such as RefSeq's GTF."""
+class GeneNumbers:
+    """Translates the GeneIDs of NCBI's tables to the gene ids of a spec's annotations, such as RefSeq's GTF.
+
+    An annotation is read when a table first needs it, once for all tables.
+    """
 
     def __init__(self, spec: Spec) -> None:
         self._sources = spec.sources
@@ -64,7 +65,7 @@ class _GeneNumbers:
         return table
 
     def _known(self, species: str) -> dict[str, str]:
-        """The gene ids of a species by GeneID; its annotations are read for them, once."""
+        """The gene ids of a species by GeneID."""
         if species not in self._of_species:
             mine = [s for s in self._sources if s.species == species and "annotation" in s.files]
             mine = [s for s in mine if s.format in (None, "gtf", "gff3")]

@@ -1,8 +1,10 @@
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from orthrus.errors import InputError
 from orthrus.genome.annotation import read_annotation
 from orthrus.genome.findings import Findings
 from orthrus.genome.models import TranscriptModels
@@ -22,3 +24,13 @@ def read(tmp_path: Path) -> Read:
         return read_annotation(path, findings, format=format, genes=genes), findings
 
     return read
+
+
+def returns_transcripts_or_the_error(path: Path, text: bytes, format: str | None) -> None:
+    """What reading a damaged annotation must do."""
+    path.write_bytes(text)
+    with suppress(InputError):
+        models = read_annotation(path, Findings(), format=format)
+        assert len(models) > 0
+        assert (models.exon_starts < models.exon_ends).all()
+        assert (models.lengths > 0).all()

@@ -1,7 +1,6 @@
 """genePred, genePredExt, refFlat, BED12 and TOGA: layouts, headers, genes, and what is wrong with a line."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from orthrus.genome.genes import read_genes
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.toga import parse_projections
 from tests.damage import damage, deep, quick
-from tests.genome.conftest import Read
+from tests.genome.conftest import Read, returns_transcripts_or_the_error
 from tests.oracles.annotation import (
     Model,
     bed12,
@@ -320,15 +319,6 @@ SEEDS = {
 } | {
     "toga": (projection("ENST00000367064.CD55.8") + "\n" + projection("ENST00000644269.SLC26A4.-1", 9) + "\n").encode()
 }
-
-
-def returns_transcripts_or_the_error(path: Path, text: bytes, format: str | None) -> None:
-    path.write_bytes(text)
-    with suppress(InputError):
-        models = read_annotation(path, Findings(), format=format)
-        assert len(models) > 0
-        assert (models.exon_starts < models.exon_ends).all()
-        assert (models.lengths > 0).all()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

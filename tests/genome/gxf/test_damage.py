@@ -1,16 +1,15 @@
 """GTF and GFF3 however damaged: transcripts, or the error that names what is wrong."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orthrus.errors import InputError
 from orthrus.genome.annotation import FORMATS, read_annotation
 from orthrus.genome.findings import Findings
 from tests.damage import TOKENS, damage, deep, quick
+from tests.genome.conftest import returns_transcripts_or_the_error
 from tests.genome.rows import gff, gtf
 
 ODDITIES = (
@@ -36,15 +35,6 @@ DAMAGED = st.sampled_from([*SEEDS]).flatmap(
     lambda seed: damage("".join(f"{row}\n" for row in SEEDS[seed]).encode(), tokens=(*TOKENS, *ODDITIES))
 )
 FORMAT = st.sampled_from([None, None, *FORMATS])
-
-
-def returns_transcripts_or_the_error(path: Path, text: bytes, format: str | None) -> None:
-    path.write_bytes(text)
-    with suppress(InputError):
-        models = read_annotation(path, Findings(), format=format)
-        assert len(models) > 0
-        assert (models.exon_starts < models.exon_ends).all()
-        assert (models.lengths > 0).all()
 
 
 @pytest.mark.parametrize(("seed", "transcripts"), [("GTF", ["T", "U"]), ("GFF3", ["T"])])  # U is on two strands there
