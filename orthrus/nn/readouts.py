@@ -8,8 +8,8 @@ B batch rows, L positions (nt), T tokens, D model width, C tracks. A readout is 
   one, over all tokens) give D numbers, ``regions`` (the means of 5'UTR, CDS and 3'UTR side by side) 3 D.
 
 ``lengths`` is a readout without a network: the natural logarithms of 1 plus the lengths (nt) of the transcript, its
-5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, 0 where unknown; without a CDS the three parts are 0. Readouts
-joined by ``+`` are concatenated: ``last.mean+last.cds+lengths``.
+5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, and whether that number is known (0 or 1). An unknown number is
+0, and without a CDS the three parts are 0. Readouts joined by ``+`` are concatenated: ``last.mean+last.cds+lengths``.
 
 All readouts come from one forward pass.
 """
@@ -28,7 +28,7 @@ from orthrus.nn.stem import CDS_TRACK, N_TRACKS, SPLICE_TRACK, coding_interval, 
 
 LAST_MEAN, LENGTHS = "last.mean", "lengths"
 _POOLS = {"mean": mean_pool, "max": max_pool, "cds": cds_pool, "regions": region_pool}
-_N_LENGTHS = 5
+_N_LENGTHS = 6
 
 
 def check_readouts(encoder: MambaEncoder, names: Sequence[str]) -> None:
@@ -81,14 +81,18 @@ def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names
 
 
 def log_lengths(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
-    """log(1 + n) for the nt of the transcript, its 5'UTR, CDS and 3'UTR, and for its exons, float32 (B, 5)."""
+    """log(1 + n) of the nt of the transcript, its 5'UTR, CDS and 3'UTR and of its exons; known exons; float32 (B, 6).
+
+    Without the last number, 0 or 1, a linear model takes an unknown number of exons, which is 0, for a very small one.
+    """
     start_B, end_B = coding_interval(tracks_BCL, lengths_B)
     start_B = with_cut_codon(start_B)
     end_B = torch.minimum(end_B, lengths_B)
     behind_B = torch.where(end_B > 0, lengths_B - end_B, 0)
     own_BL = torch.arange(tracks_BCL.shape[2], device=lengths_B.device) < lengths_B[:, None]
     exons_B = ((tracks_BCL[:, SPLICE_TRACK] > 0) & own_BL).sum(dim=1)
-    return torch.stack([lengths_B, start_B, end_B - start_B, behind_B, exons_B], dim=1).float().log1p()
+    counts_B5 = torch.stack([lengths_B, start_B, end_B - start_B, behind_B, exons_B], dim=1)
+    return torch.cat([counts_B5.float().log1p(), (exons_B > 0).float()[:, None]], dim=1)
 
 
 def _width(encoder: MambaEncoder, part: str) -> int:

@@ -40,6 +40,15 @@ def test_each_readout_is_its_layer_pooled(encoder: MambaEncoder) -> None:
     torch.testing.assert_close(read_out(encoder, tracks, lengths, ["last.mean"])[0], expected["last.mean"])
 
 
+def test_lengths_say_whether_exons_are_known(encoder: MambaEncoder) -> None:
+    tracks, lengths = batch()
+    tracks[0, 5, [9, 29]] = 1  # the second transcript's exons are unknown
+    (found,) = read_out(encoder, tracks, lengths, ["lengths"])
+    counts = torch.tensor([[30.0, 6, 9, 15, 2], [21, 6, 9, 6, 0]])
+    torch.testing.assert_close(found, torch.cat([counts.log1p(), torch.tensor([[1.0], [0.0]])], dim=1))
+    assert widths(encoder, ["lengths"]) == [6]
+
+
 def test_max_pool_counts_own_positions() -> None:
     hidden = torch.tensor([[[1.0], [3.0], [9.0]], [[-1.0], [-2.0], [-6.0]]])
     assert max_pool(hidden, torch.tensor([2, 3])).tolist() == [[3.0], [-1.0]]
