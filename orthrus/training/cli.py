@@ -29,6 +29,7 @@ from orthrus.output import hold, remove_leftovers
 from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.checkpoints import Checkpoints
 from orthrus.training.callbacks.collapse import CollapseMonitor
+from orthrus.training.callbacks.freed_memory import FreedMemory
 from orthrus.training.callbacks.gradients import Gradients
 from orthrus.training.callbacks.presence import Presence
 from orthrus.training.callbacks.random_states import RandomStates
@@ -134,6 +135,7 @@ class OrthrusCLI(LightningCLI):
         )
         parser.add_lightning_class_args(RandomStates, "random_states")
         parser.add_lightning_class_args(Throughput, "throughput")
+        parser.add_lightning_class_args(FreedMemory, "freed_memory")
         parser.add_lightning_class_args(Gradients, "gradients")
         parser.link_arguments("trainer.default_root_dir", "gradients.run_folder")
         parser.add_lightning_class_args(Presence, "presence")
