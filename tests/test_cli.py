@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -321,6 +322,17 @@ def test_the_package_runs_as_a_module_and_lists_its_names() -> None:
     assert set(orthrus.__all__) <= set(shown)
     ran = subprocess.run([sys.executable, "-m", "orthrus", "--version"], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == shown[0]
+
+
+@pytest.mark.parametrize("args", [["recipes"], ["inspect", "STORE"], ["models", "--json"]])
+def test_a_reader_that_leaves_early_is_no_error(args: list[str], store: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "orthrus", *(str(store) if arg == "STORE" else arg for arg in args)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.returncode == 0
+    assert "Error" not in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

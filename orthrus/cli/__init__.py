@@ -11,8 +11,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import pyarrow as pa
@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         document["error"], status = "interrupted", 130
     if as_json:
-        print(json.dumps(document | {"warnings": warnings.lines}, indent=2, default=str))
+        with _reader_may_leave():
+            print(json.dumps(document | {"warnings": warnings.lines}, indent=2, default=str))
     return status
 
 
@@ -75,12 +76,25 @@ def _run(args: list[str]) -> Result:
         chosen: Command = options.command
         result = chosen.run(options)
     console = Console(markup=False, emoji=False)  # users' names are printed unchanged
-    for part in result.shown:
-        if isinstance(part, str):
-            print(part)  # without wrapping at any width
-        else:
-            console.print(part)
+    with _reader_may_leave():
+        for part in result.shown:
+            if isinstance(part, str):
+                print(part)  # without wrapping at any width
+            else:
+                with console.capture() as rendered:
+                    console.print(part)
+                print(rendered.get(), end="")
     return result
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Let the reader of stdout leave early, as in ``orthrus recipes | head``: the work is done, the rest is dropped."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _lightning_options(args: list[str]) -> Any:
