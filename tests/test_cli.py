@@ -283,10 +283,14 @@ def test_the_help_of_fit_is_short_and_its_settings_are_lightnings(capsys: pytest
         (["embed", "--imput", "x"], "--input"),
         (["embed", "--ouput=x"], "--output"),
         (["embed", "--checkpoints", "x"], "--checkpoint"),
+        (["fit", "--config=fit/demo", "--model.lr=1"], "--model.learning_rate"),
+        (["probe", "--task=regresion", "--embeddings=x", "--output=y"], "regression"),
+        (["predict", "--task=half_live", "--input=x", "--output=y.tsv"], "half_life"),
+        (["download", "gencode-humn"], "gencode-human"),
     ],
 )
 def test_what_was_probably_meant_is_said(args: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert f"did you mean {meant}?" in refusal(capsys, *args)
+    assert f"did you mean {meant!r}?" in refusal(capsys, *args)
 
 
 def test_a_missing_option_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,6 +315,10 @@ def test_json_is_one_object_on_stdout(
     assert main(given) == 2
     found = json.loads(capsys.readouterr().out)
     assert "exists" in found["error"]
+    help_and_recipe = (["embed", "--help"], ["fit", "--config=fit/demo", "--print_config"])
+    for args in help_and_recipe:
+        assert main([*args, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["outputs"] == []
     for args in (["inspect", str(store)], ["models"], ["recipes"], ["completion", "bash"]):
         assert main([*args, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["figures"]

@@ -22,7 +22,7 @@ from rich.markup import escape
 
 import orthrus
 from orthrus.cli.command import Command, Result
-from orthrus.cli.parser import build_parser, check_names
+from orthrus.cli.parser import build_parser, check_names, with_nearest_option
 from orthrus.cli.table import COMMANDS
 from orthrus.errors import InputError
 
@@ -59,6 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         document["error"], status = "interrupted", 130
+    except SystemExit as stop:  # help, --version, --print_config; or a signal
+        if not as_json:
+            raise
+        status = int(stop.code or 0)
+        document["error"] = "ended by a signal"
+        if status == 0:
+            document = {"command": document["command"], "outputs": [], "figures": {}}
     if as_json:
         with _reader_may_leave():
             print(json.dumps(document | {"warnings": warnings.lines}, indent=2, default=str))
@@ -70,7 +77,10 @@ def _run(args: list[str]) -> Result:
     check_names(COMMANDS, args)
     command = _LIGHTNING.get(args[0]) if args else None
     if command is not None and args[1:] not in (["--help"], ["-h"]):
-        result = command.run(_lightning_options(["--help" if arg == "--help-all" else arg for arg in args]))
+        try:
+            result = command.run(_lightning_options(["--help" if arg == "--help-all" else arg for arg in args]))
+        except InputError as error:
+            raise InputError(with_nearest_option(command, str(error))) from error
     else:
         options = build_parser(COMMANDS, orthrus.__version__).parse_args(args)
         chosen: Command = options.command
