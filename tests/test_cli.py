@@ -159,6 +159,9 @@ def test_what_cannot_be_embedded_is_said(
     protein = tmp_path / "protein.fa"
     protein.write_text(">P1\nMKLVFEEQ\n")
     assert "nucleotide" in refusal(capsys, *with_("--input", protein))
+    annotation = tmp_path / "some.gtf"
+    annotation.write_text('#!genome-build X\n1\ta\texon\t1\t9\t.\t+\t.\tgene_id "g"; transcript_id "t";\n')
+    assert "give its genome too: --genome" in refusal(capsys, *with_("--input", annotation))
     assert "argument --token-budget: it is '0'" in refusal(capsys, *given, "--token-budget", "0")
     assert "device" in refusal(capsys, *given, "--device", "cuda:7")
     assert not output.exists()

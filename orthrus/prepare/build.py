@@ -187,7 +187,7 @@ def open_or_prepare(
                 chunks = splicer.chunks(contigs, "", path.name)
             elif path.suffix in PARQUET_SUFFIXES and not coordinates:
                 chunks = chunked(framed_transcripts(path), path.name)
-            elif coordinates or has_headers(path):
+            elif coordinates or _has_headers(path):
                 chunks = chunked(listed_transcripts(path, coordinates, "", _EVERYTHING, findings), path.name)
             else:
                 chunks = chunked(bare_transcripts(path, findings, find_orfs), path.name)
@@ -200,6 +200,13 @@ def open_or_prepare(
         for line in findings.dropped.lines() + store.meta["warnings"]:
             logger.warning("%s: %s", path.name, line)
         yield store
+
+
+def _has_headers(fasta: Path) -> bool:
+    try:
+        return has_headers(fasta)
+    except InputError as error:
+        raise InputError(f"{error} If it is an annotation, give its genome too: --genome.") from None
 
 
 def _in_background(work: Callable[[], T]) -> Future[T]:
