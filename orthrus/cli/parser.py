@@ -76,7 +76,7 @@ def build_parser(commands: Sequence[Command], version: str) -> argparse.Argument
 
 def with_nearest_option(command: Command, message: str) -> str:
     """LightningCLI's ``message`` about an unknown option, with the nearest one of those that are changed most often."""
-    unknown = re.search(r"unrecognized arguments: (--[\w.]+)", message)
+    unknown = re.search(r"(?i)unrecognized arguments: (--[\w.]+)", message)
     known = [flag for each in _flat(command) for flag in each.flags]
     return message.replace("; see", f"{did_you_mean(unknown[1], known)}; see") if unknown else message
 
