@@ -63,7 +63,7 @@ test-package: install
 	$(BIN)/pytest -m slow tests/packaging
 
 # The fast tests with the lowest versions that pyproject.toml allows, on the oldest Python. uv works them out; it brings
-# PyTorch's CUDA build, 6 GB in all.
+# PyTorch's CUDA build, 6 GB in all, or its CPU build with UV_TORCH_BACKEND=cpu.
 OLDEST ?= python3.10
 test-lowest:
 	$(OLDEST) -m venv .venv-lowest

@@ -18,6 +18,7 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 suppress_warnings = ["mystnb.mime_priority"]
+highlight_language = "none"  # a block without a language is a shell's
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -34,6 +35,8 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"orthrus {version}"
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0064a6", "color-brand-content": "#0064a6"},
     "dark_css_variables": {"color-brand-primary": "#5ab4e8", "color-brand-content": "#5ab4e8"},

@@ -5,13 +5,12 @@
 folders in ``orthrus/shipped``; in a clone they are beside the package.
 """
 
-import difflib
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from orthrus.errors import InputError
+from orthrus.errors import InputError, did_you_mean
 from orthrus.output import atomic_file
 
 _PACKAGE = Path(__file__).parent
@@ -57,8 +56,8 @@ def find_recipe(given: str | Path) -> Path:
     if name in recipes:
         return recipes[name]
     raise InputError(
-        f"{given} is neither a file nor the name of a shipped recipe{_hint(name)}; check the path, or see"
-        " `orthrus recipes`."
+        f"{given} is neither a file nor the name of a shipped recipe{did_you_mean(name, recipes)}; check the path,"
+        " or see `orthrus recipes`."
     )
 
 
@@ -118,10 +117,5 @@ def _sources(name: str) -> list[Path]:
     """The shipped file with this name, or those in the folder with this name."""
     files = [path for path in _files() if _name(path) == name or _name(path).startswith(f"{name}/")]
     if not files:
-        raise InputError(f"no recipe {name!r}{_hint(name)}; `orthrus recipes` shows their names.")
+        raise InputError(f"no recipe {name!r}{did_you_mean(name, shipped())}; `orthrus recipes` shows their names.")
     return files
-
-
-def _hint(name: str) -> str:
-    near = difflib.get_close_matches(name, shipped(), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -4,7 +4,6 @@ Paths in them are relative to the folder of the file; ``$VAR``, ``${VAR}`` and `
 with a variable is relative to the working folder, as in a shell.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Hashable
@@ -14,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from orthrus.errors import InputError
+from orthrus.errors import InputError, did_you_mean
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
@@ -45,9 +44,7 @@ def mapping(document: Any, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
         raise InputError(f"{where}: found {document!r}; expected keys and values ({', '.join(keys)}).")
     for key in document:
         if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise InputError(f"{where}: unknown key {key!r}{hint}; expected {', '.join(keys)}.")
+            raise InputError(f"{where}: unknown key {key!r}{did_you_mean(str(key), keys)}; expected {', '.join(keys)}.")
     return document
 
 

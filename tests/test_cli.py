@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -158,6 +159,9 @@ def test_what_cannot_be_embedded_is_said(
     protein = tmp_path / "protein.fa"
     protein.write_text(">P1\nMKLVFEEQ\n")
     assert "nucleotide" in refusal(capsys, *with_("--input", protein))
+    annotation = tmp_path / "some.gtf"
+    annotation.write_text('#!genome-build X\n1\ta\texon\t1\t9\t.\t+\t.\tgene_id "g"; transcript_id "t";\n')
+    assert "give its genome too: --genome" in refusal(capsys, *with_("--input", annotation))
     assert "argument --token-budget: it is '0'" in refusal(capsys, *given, "--token-budget", "0")
     assert "device" in refusal(capsys, *given, "--device", "cuda:7")
     assert not output.exists()
@@ -282,10 +286,14 @@ def test_the_help_of_fit_is_short_and_its_settings_are_lightnings(capsys: pytest
         (["embed", "--imput", "x"], "--input"),
         (["embed", "--ouput=x"], "--output"),
         (["embed", "--checkpoints", "x"], "--checkpoint"),
+        (["fit", "--config=fit/demo", "--model.lr=1"], "--model.learning_rate"),
+        (["probe", "--task=regresion", "--embeddings=x", "--output=y"], "regression"),
+        (["predict", "--task=half_live", "--input=x", "--output=y.tsv"], "half_life"),
+        (["download", "gencode-humn"], "gencode-human"),
     ],
 )
 def test_what_was_probably_meant_is_said(args: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert f"did you mean {meant}?" in refusal(capsys, *args)
+    assert f"did you mean {meant!r}?" in refusal(capsys, *args)
 
 
 def test_a_missing_option_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -310,6 +318,10 @@ def test_json_is_one_object_on_stdout(
     assert main(given) == 2
     found = json.loads(capsys.readouterr().out)
     assert "exists" in found["error"]
+    help_and_recipe = (["embed", "--help"], ["fit", "--config=fit/demo", "--print_config"])
+    for args in help_and_recipe:
+        assert main([*args, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["outputs"] == []
     for args in (["inspect", str(store)], ["models"], ["recipes"], ["completion", "bash"]):
         assert main([*args, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["figures"]
@@ -321,6 +333,17 @@ def test_the_package_runs_as_a_module_and_lists_its_names() -> None:
     assert set(orthrus.__all__) <= set(shown)
     ran = subprocess.run([sys.executable, "-m", "orthrus", "--version"], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == shown[0]
+
+
+@pytest.mark.parametrize("args", [["recipes"], ["inspect", "STORE"], ["models", "--json"]])
+def test_a_reader_that_leaves_early_is_no_error(args: list[str], store: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "orthrus", *(str(store) if arg == "STORE" else arg for arg in args)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.returncode == 0
+    assert "Error" not in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

@@ -45,7 +45,8 @@ def test_a_client_gets_answers_and_refusals_over_stdio(tmp_path: Path) -> None:
 
     async def talk() -> tuple[set[str], dict[str, Any]]:
         command = ["-m", "orthrus", "mcp", "--root", str(root), "--model", str(tmp_path / "encoder"), "--device", "cpu"]
-        async with mcp.Client(mcp.StdioServerParameters(command=sys.executable, args=command)) as client:
+        server = mcp.stdio_client(mcp.StdioServerParameters(command=sys.executable, args=command))
+        async with mcp.Client(server) as client:
             tools = {tool.name for tool in (await client.list_tools()).tools}
             return tools, {name: await client.call_tool(*call) for name, call in calls.items()}
 

@@ -11,8 +11,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from rich.markup import escape
 
 import orthrus
 from orthrus.cli.command import Command, Result
-from orthrus.cli.parser import build_parser, check_names
+from orthrus.cli.parser import build_parser, check_names, with_nearest_option
 from orthrus.cli.table import COMMANDS
 from orthrus.errors import InputError
 
@@ -59,8 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         document["error"], status = "interrupted", 130
+    except SystemExit as stop:  # help, --version, --print_config; or a signal
+        if not as_json:
+            raise
+        status = int(stop.code or 0)
+        document["error"] = "ended by a signal"
+        if status == 0:
+            document = {"command": document["command"], "outputs": [], "figures": {}}
     if as_json:
-        print(json.dumps(document | {"warnings": warnings.lines}, indent=2, default=str))
+        with _reader_may_leave():
+            print(json.dumps(document | {"warnings": warnings.lines}, indent=2, default=str))
     return status
 
 
@@ -69,18 +77,34 @@ def _run(args: list[str]) -> Result:
     check_names(COMMANDS, args)
     command = _LIGHTNING.get(args[0]) if args else None
     if command is not None and args[1:] not in (["--help"], ["-h"]):
-        result = command.run(_lightning_options(["--help" if arg == "--help-all" else arg for arg in args]))
+        try:
+            result = command.run(_lightning_options(["--help" if arg == "--help-all" else arg for arg in args]))
+        except InputError as error:
+            raise InputError(with_nearest_option(command, str(error))) from error
     else:
         options = build_parser(COMMANDS, orthrus.__version__).parse_args(args)
         chosen: Command = options.command
         result = chosen.run(options)
     console = Console(markup=False, emoji=False)  # users' names are printed unchanged
-    for part in result.shown:
-        if isinstance(part, str):
-            print(part)  # without wrapping at any width
-        else:
-            console.print(part)
+    with _reader_may_leave():
+        for part in result.shown:
+            if isinstance(part, str):
+                print(part)  # without wrapping at any width
+            else:
+                with console.capture() as rendered:
+                    console.print(part)
+                print(rendered.get(), end="")
     return result
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Let the reader of stdout leave early, as in ``orthrus recipes | head``: the work is done, the rest is dropped."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _lightning_options(args: list[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from orthrus.cli.command import OVERWRITE, Command, OneOf, Result, argument, whole
-from orthrus.errors import InputError
+from orthrus.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from orthrus.store import TranscriptStore
@@ -58,7 +58,10 @@ def _download(options: argparse.Namespace) -> Result:
         return Result(figures={"sources": list(sources)}, shown=[describe_sources(sources.values())])
     for name in options.sources:
         if name not in sources:
-            raise InputError(f"{options.table} has no source {name!r}; expected some of {', '.join(sources)}.")
+            raise InputError(
+                f"{options.table} has no source {name!r}{did_you_mean(name, sources)}; expected some of"
+                f" {', '.join(sources)}."
+            )
     if options.output is None:
         raise InputError("no folder to download to; pass --output DIR or set ORTHRUS_DATA.")
     paths = [path for name in options.sources for path in download(sources[name], options.output, options.folder)]

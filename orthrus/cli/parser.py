@@ -1,15 +1,15 @@
 """The parser of the table of commands: grouped help, examples, and suggestions for unknown names."""
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
 import shtab
 
 from orthrus.cli.command import Argument, Command, OneOf
-from orthrus.errors import InputError
+from orthrus.errors import InputError, did_you_mean
 
 EXIT_CODES = """exit status:
   0    done
@@ -74,6 +74,13 @@ def build_parser(commands: Sequence[Command], version: str) -> argparse.Argument
     return parser
 
 
+def with_nearest_option(command: Command, message: str) -> str:
+    """LightningCLI's ``message`` about an unknown option, with the nearest one of those that are changed most often."""
+    unknown = re.search(r"(?i)unrecognized arguments: (--[\w.]+)", message)
+    known = [flag for each in _flat(command) for flag in each.flags]
+    return message.replace("; see", f"{did_you_mean(unknown[1], known)}; see") if unknown else message
+
+
 def describe_examples(command: Command) -> str:
     """The examples of a command, for the end of its help."""
     lines = ["examples:", *(f"  {example}" for example in command.examples)]
@@ -88,8 +95,7 @@ def check_names(commands: Sequence[Command], args: Sequence[str]) -> None:
         return
     by_name = {command.name: command for command in commands}
     if args[0] not in by_name:
-        hint = _hint(args[0], list(by_name))
-        raise InputError(f"no command {args[0]!r}{hint}; `orthrus --help` lists the commands")
+        raise InputError(f"no command {args[0]!r}{did_you_mean(args[0], by_name)}; `orthrus --help` lists the commands")
     command = by_name[args[0]]
     if command.lightning:
         return
@@ -98,18 +104,13 @@ def check_names(commands: Sequence[Command], args: Sequence[str]) -> None:
         name = arg.split("=")[0]
         if name.startswith("--") and len(name) > 2 and not any(flag.startswith(name) for flag in known):
             raise InputError(
-                f"{command.name} has no option {name}{_hint(name, known)}; see `orthrus {command.name} --help`"
+                f"{command.name} has no option {name}{did_you_mean(name, known)}; see `orthrus {command.name} --help`"
             )
 
 
 def _flat(command: Command) -> Iterator[Argument]:
     for part in (*command.arguments, _JSON):
         yield from part.arguments if isinstance(part, OneOf) else (part,)
-
-
-def _hint(given: str, known: list[str]) -> str:
-    near = get_close_matches(given, known, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _add(parser: argparse._ActionsContainer, each: Argument) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orthrus.cli.command import DEVICE, MODEL, OVERWRITE, Command, Result, argument, chosen_device, whole
-from orthrus.errors import InputError
+from orthrus.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from orthrus.embedding.file import Embeddings
@@ -119,6 +119,8 @@ def _task(options: argparse.Namespace) -> "TaskSpec":
         "id_column": options.id,
     }
     targets = (options.target,) if options.target else None
+    if not Path(options.task).exists() and options.task not in _TASKS and (meant := did_you_mean(options.task, _TASKS)):
+        raise InputError(f"no task {options.task!r}{meant}; expected one of {', '.join(_TASKS)}, or a task's YAML")
     if options.task not in _TASKS:
         return read_task(options.task, labels=options.labels, targets=targets, **changes)
     if options.labels is None or targets is None:

@@ -164,8 +164,9 @@ def warn_of_bare_transcripts(encoder: MambaEncoder, store: TranscriptStore) -> N
     """Warn if the encoder reads the annotation and no transcript of the store has one."""
     if encoder.n_tracks > 4 and (store.cds[:, 0] < 0).all():
         logger.warning(
-            "warning: this encoder reads the CDS and no transcript has one: compare these vectors only with those of"
-            " other transcripts without annotation, or give --coordinates, or an annotation with --genome"
+            "warning: this encoder reads the CDS and no transcript has one: do not rely on predictions, and compare"
+            " these vectors only with those of other transcripts without annotation; or give --coordinates, or an"
+            " annotation with --genome"
         )
 
 

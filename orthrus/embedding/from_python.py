@@ -83,6 +83,7 @@ def embed(
         encoder, readout = load_encoder(path, place), readout or stored_readout(path)
 
     def vectors(store: Any, n: int) -> NDArray[np.float32]:
+        warn_of_bare_transcripts(encoder, store)
         return embed_rows(encoder, store, range(n), token_budget, readouts=[readout])
 
     if isinstance(transcripts, pd.DataFrame):
@@ -95,7 +96,6 @@ def embed(
         with open_or_prepare(
             Path(transcripts), genome=beside_genome, coordinates=beside_coordinates, find_orfs=cds == "longest-orf"
         ) as store:
-            warn_of_bare_transcripts(encoder, store)
             return _frame(store, vectors(store, len(store)))
     sequences = [transcripts] if isinstance(transcripts, str) else list(transcripts)
     if not sequences:

@@ -1,13 +1,12 @@
 """Tab-separated tables with a header line, plain, gzip or bgzip, read whole as columns of text."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv
 
-from orthrus.errors import InputError
+from orthrus.errors import InputError, did_you_mean
 from orthrus.genome.files import open_bytes
 
 
@@ -74,11 +73,9 @@ def _parse(path: Path, body: bytes, header: Sequence[str], wanted: Sequence[str]
 def _check_header(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> None:
     for name in required:
         if name not in header:
-            near = difflib.get_close_matches(name, header, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise InputError(
-                f"{path} has no column {name!r}{hint}; expected a tab-separated table with a header line and the"
-                f" columns {', '.join(required)}. It has {', '.join(map(repr, header[:8]))[:200]}."
+                f"{path} has no column {name!r}{did_you_mean(name, header)}; expected a tab-separated table with a"
+                f" header line and the columns {', '.join(required)}. It has {', '.join(map(repr, header[:8]))[:200]}."
             )
     for name in (*required, *optional):
         if header.count(name) > 1:

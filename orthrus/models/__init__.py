@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from safetensors import safe_open
 
-from orthrus.errors import InputError
+from orthrus.errors import InputError, did_you_mean
 from orthrus.models.hub import cached, fetch
 
 if TYPE_CHECKING:
@@ -99,10 +99,11 @@ def find_model(model: str | Path | None = None) -> Path:
         if Path(text).suffix in (".ckpt", ".safetensors", ".pt", ".bin"):
             raise InputError(f"there is no checkpoint at {text}")
         return fetch(text.removeprefix(_HUB_PREFIX))
-    names = ", ".join([*table["shipped"], *table["published"]])
+    names = [*table["shipped"], *table["published"]]
     raise InputError(
-        f"no model {text!r}: it is neither a file or folder nor a known model ({names}); expected one of these,"
-        " a checkpoint, a folder of `orthrus export`, or owner/name on the Hugging Face hub"
+        f"no model {text!r}{did_you_mean(text, names)}: it is neither a file or folder nor a known model"
+        f" ({', '.join(names)}); expected one of these, a checkpoint, a folder of `orthrus export`, or owner/name"
+        " on the Hugging Face hub"
     )
 
 
@@ -123,8 +124,8 @@ def find_head(task: str, model: Path) -> Path:
         return Path(task)
     named = f"{model_name(model)} has the heads {', '.join(heads)}" if heads else f"{model_name(model)} has no heads"
     raise InputError(
-        f"no task {task!r}: it is not the folder of a head, and {named}; `orthrus probe` writes a head"
-        " into its output folder"
+        f"no task {task!r}{did_you_mean(task, heads)}: it is not the folder of a head, and {named}; `orthrus probe`"
+        " writes a head into its output folder"
     )
 
 

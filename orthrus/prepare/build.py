@@ -14,7 +14,7 @@ import pyarrow as pa
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from orthrus.errors import InputError
+from orthrus.errors import InputError, did_you_mean
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.headers import has_headers
@@ -120,9 +120,11 @@ def _build(
             _add(builder, chunks, progress, f"{source.species}, {source.short_name}")
     if not len(builder):
         lines = [line for found in findings.values() for line in found.dropped.lines()]
+        reasons = [reason.removeprefix("of biotype ") for found in findings.values() for reason in found.dropped.counts]
+        wanted = [f"{name!r}{did_you_mean(name, reasons)}" for name in sorted(spec.filters.biotypes or ())]
         raise InputError(
-            f"no transcript is left to write: {'; '.join(lines) or 'none was read'}. Change the filters of the spec,"
-            " or its input."
+            f"no transcript is left to write: {'; '.join(lines) or 'none was read'}. Change the filters of the spec"
+            f" (biotypes: {', '.join(wanted) or 'all'}), or its input."
         )
     orthologs, homologs = relations
     meta = _provenance(spec, described.result())
@@ -185,7 +187,7 @@ def open_or_prepare(
                 chunks = splicer.chunks(contigs, "", path.name)
             elif path.suffix in PARQUET_SUFFIXES and not coordinates:
                 chunks = chunked(framed_transcripts(path), path.name)
-            elif coordinates or has_headers(path):
+            elif coordinates or _has_headers(path):
                 chunks = chunked(listed_transcripts(path, coordinates, "", _EVERYTHING, findings), path.name)
             else:
                 chunks = chunked(bare_transcripts(path, findings, find_orfs), path.name)
@@ -198,6 +200,13 @@ def open_or_prepare(
         for line in findings.dropped.lines() + store.meta["warnings"]:
             logger.warning("%s: %s", path.name, line)
         yield store
+
+
+def _has_headers(fasta: Path) -> bool:
+    try:
+        return has_headers(fasta)
+    except InputError as error:
+        raise InputError(f"{error} If it is an annotation, give its genome too: --genome.") from None
 
 
 def _in_background(work: Callable[[], T]) -> Future[T]:

@@ -159,7 +159,8 @@ def _refusal(url: str, source: DownloadSource, error: Exception) -> InputError:
             f"{url}: the server says {response.status_code} {response.reason}; see {source.homepage} for where it is"
             " now, and correct the table of sources."
         )
-    return InputError(f"{url} could not be fetched ({error}); run the same command again, which goes on from here.")
+    why = "no connection to its server, or it broke" if isinstance(error, requests.ConnectionError) else error
+    return InputError(f"{url} could not be fetched ({why}); run the same command again, which goes on from here.")
 
 
 class _Resumed:

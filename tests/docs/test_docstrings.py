@@ -32,6 +32,11 @@ def named_objects() -> Iterator[tuple[str, Any]]:
                 yield f"{module.__name__}.{name}", getattr(module, name)
 
 
+def test_the_reference_has_every_public_name() -> None:
+    listed = set((REPOSITORY / "docs/api.md").read_text(encoding="utf-8").split())
+    assert set(orthrus.__all__) - {"__version__"} <= listed
+
+
 def documented() -> dict[str, tuple[Callable[..., Any], str]]:
     """Functions, methods and hand-written constructors of the public API, with the text that documents them."""
     found = {}

@@ -41,6 +41,14 @@ def test_a_fasta_gives_a_frame_of_its_ids_and_the_same_vectors(model: Path, tmp_
         assert np.allclose(frame.to_numpy(), orthrus.embed(SEQUENCES, model), atol=1e-5)
 
 
+def test_it_is_said_when_no_sequence_has_a_cds(model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    orthrus.embed(["ACGT"], model)
+    assert "do not rely on predictions" in caplog.text
+    caplog.clear()
+    orthrus.embed(["ACGT", "ATG" + "GCT" * 100 + "TAA"], model)
+    assert not caplog.text
+
+
 def test_the_open_reading_frame_counts_and_can_be_left_out(model: Path) -> None:
     found, stated, none = (
         orthrus.embed(SEQUENCES[:1], model),

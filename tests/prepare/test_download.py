@@ -246,7 +246,10 @@ def test_the_table_and_the_spec_that_uses_it(
     assert main(["download"]) == 0
     assert "gencode-human" in capsys.readouterr().out
     assert main(["download", "gencode-humna"]) == 2
-    assert "has no source 'gencode-humna'; expected some of gencode-human, " in capsys.readouterr().err
+    assert (
+        "has no source 'gencode-humna' (did you mean 'gencode-human'?); expected some of gencode-human, "
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -261,6 +264,14 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         load_sources(tmp_path / "t.yaml")
+
+
+def test_a_server_that_cannot_be_reached_is_said_plainly(tmp_path: Path) -> None:
+    source = DownloadSource("x", "t", "1", "h", "l", "http://127.0.0.1:9/v1", ("a.gz",))
+    with pytest.raises(
+        InputError, match=r"a\.gz could not be fetched \(no connection to its server, or it broke\); run"
+    ):
+        download(source, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../outside.gz", "a/../../outside.gz", "/etc/outside.gz", "..\\outside.gz", "C:/x"])

@@ -214,6 +214,10 @@ def test_paths_with_variables_are_the_shells(folder: Path, monkeypatch: pytest.M
             {"species": {"human": ANNOTATED}, "filters": {"biotypes": ["lncRNA"]}},
             "no transcript is left to write: 3 of biotype protein_coding",
         ),
+        (
+            {"species": {"human": ANNOTATED}, "filters": {"biotypes": ["protein_codng"]}},
+            "(biotypes: 'protein_codng' (did you mean 'protein_coding'?))",
+        ),
     ],
 )
 def test_specs_that_cannot_be_used(folder: Path, document: Any, message: str) -> None:
