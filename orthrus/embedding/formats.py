@@ -12,6 +12,7 @@
 """
 
 import json
+import math
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
 
 MAIN = "embedding"
 _ORIGIN = "orthrus"
+_BYTES_OF_A_NUMBER = 4
 _VECTORS = ("embedding", "embeddings", "X")
 _IDS = ("transcript_id", "transcript_ids", "ids", "names")
 
@@ -110,16 +112,35 @@ def _anndata(path: Path) -> Any:
 
 
 def _read_h5ad(path: Path) -> Content:
-    data = _anndata(path).read_h5ad(path)
-    dense = {"X": data.X, **{name: data.obsm[name] for name in data.obsm}}
-    arrays = {
-        name: np.asarray(x.toarray() if hasattr(x, "toarray") else x) for name, x in dense.items() if x is not None
-    }
+    anndata, limit = _anndata(path), most_bytes(path)
+    if _declared_in_hdf5(path) > limit:
+        raise expands_too_far(path, limit)
+    data = anndata.read_h5ad(path)
+    given = {"X": data.X, **{name: data.obsm[name] for name in data.obsm}}
+    arrays = {name: x for name, x in given.items() if x is not None}
+    if sum(math.prod(x.shape) * _BYTES_OF_A_NUMBER for x in arrays.values()) > limit:  # sparse ones are made dense
+        raise expands_too_far(path, limit)
+    arrays = {name: np.asarray(x.toarray() if hasattr(x, "toarray") else x) for name, x in arrays.items()}
     if not arrays:
         raise InputError(f"{path} has neither X nor obsm; expected vectors of its observations.")
     columns = {name: data.obs[name].tolist() for name in COLUMNS if name in data.obs}
     metadata = json.loads(data.uns[_ORIGIN]) if _ORIGIN in data.uns else {}
     return Content([str(name) for name in data.obs_names], arrays, columns, metadata)
+
+
+def _declared_in_hdf5(path: Path) -> int:
+    """The bytes of all arrays of an HDF5 file by their shapes, which need not be on disk."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def add(name: str, part: Any) -> None:
+        if isinstance(part, h5py.Dataset) and part.shape is not None:
+            sizes.append(math.prod(part.shape) * part.dtype.itemsize)
+
+    with h5py.File(path) as file:
+        file.visititems(add)
+    return sum(sizes)
 
 
 def _write_h5ad(content: Content, path: Path) -> None:

@@ -37,7 +37,7 @@ def expands_too_far(path: Path, limit: int) -> InputError:
     """The error of a file that expands to more than ``limit`` bytes, of :func:`most_bytes`."""
     return InputError(
         f"{path} ({path.stat().st_size:,} bytes) expands to more than {limit:,} bytes; expected at most {MAX_RATIO}"
-        f" times its size, or {HARMLESS >> 20} MiB. If it is sound, decompress it first and give that."
+        f" times its size, or {HARMLESS >> 20} MiB. If it is sound, write it without compression and give that."
     )
 
 

@@ -74,7 +74,7 @@ def test_lists_of_other_numbers_and_files_that_are_no_frame_are_errors(tmp_path)
     with pytest.raises(InputError, match="row 1: target holds more than 0 and 1"):
         read_labels(path, "target")
     (tmp_path / "g.parquet").write_text("no")
-    with pytest.raises(InputError, match="no readable Parquet"):
+    with pytest.raises(InputError, match="not a readable Parquet"):
         read_labels(tmp_path / "g.parquet", "target")
 
 
