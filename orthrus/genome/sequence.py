@@ -89,7 +89,9 @@ def _fasta_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _checked(header: str, seen: set[str], path: Path) -> str:
-    """The header; raises InputError if its name is empty or among those seen before."""
+    """The header; raises InputError if its name is empty or among those seen before, or if it holds line ends."""
+    if "\r" in header:
+        raise InputError(f"{path}: the header {header[:40]!r} holds line ends of CR alone; convert them to LF.")
     name = header.split(maxsplit=1)[0] if header.strip() else ""
     if not name or name in seen:
         fault = f"two sequences are named {name!r}" if name else "a sequence has no name"

@@ -52,6 +52,24 @@ def test_a_file_that_expands_beyond_all_proportion_is_refused(
         read(bomb)
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("kind", READERS)
+def test_lines_that_end_in_cr_alone_are_said_whatever_is_read(
+    kind: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    begin, read = READERS[kind]
+    path = tmp_path / "old"
+    path.write_bytes(pack((begin.strip() + b"\rACGT\r") * 3))
+    with pytest.raises(InputError, match=r"old has lines that end in CR alone; convert them"):
+        read(path)
+
+
+def test_a_header_with_a_cr_inside_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "mixed.fa").write_bytes(b">a\rACGT\nACGT\n>b\nAC\n")
+    with pytest.raises(InputError, match="'a\\\\rACGT' holds line ends of CR alone"):
+        list(read_fasta(tmp_path / "mixed.fa"))
+
+
 def test_proportion_is_that_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stretches of N pack a thousand times, in a genome that packs four times."""
     monkeypatch.setattr(files, "HARMLESS", 1 << 20)
