@@ -32,6 +32,7 @@ from orthrus.embedding.formats import (
 from orthrus.errors import InputError
 from orthrus.genome.parquet import read_columns, read_schema
 from orthrus.output import atomic_file, hold
+from orthrus.spec_file import parse_json
 from orthrus.store import TranscriptStore
 
 METADATA_KEY = b"orthrus"
@@ -271,7 +272,7 @@ def _finite(path: Path, ids: Sequence[str], vectors: NDArray[Any]) -> NDArray[np
 
 def _metadata(path: Path, schema_metadata: dict[bytes, bytes]) -> dict[str, Any]:
     try:
-        metadata = json.loads(schema_metadata.get(METADATA_KEY, b"{}"))
+        metadata = parse_json(schema_metadata.get(METADATA_KEY, b"{}"))
     except ValueError as error:
         raise InputError(f"{path}: its 'orthrus' metadata is not JSON ({error}); embed again.") from None
     if not isinstance(metadata, dict):

@@ -30,6 +30,7 @@ from orthrus.errors import InputError
 from orthrus.genome.files import expands_too_far, most_bytes
 from orthrus.genome.mrna_frames import row_ids
 from orthrus.output import write_delimited
+from orthrus.spec_file import parse_json
 
 TEXT_COLUMNS = ("species", "gene_id", "gene_name", "family_id", "biotype")
 NUMBER_COLUMNS = ("length", "cds_length")
@@ -64,7 +65,7 @@ def _read_npz(path: Path) -> Content:
     ids = _pick(path, arrays, _IDS, "of ids, one-dimensional text", lambda x: x.ndim == 1 and x.dtype.kind in "US")
     more = {name.removeprefix(f"{MAIN}."): x for name, x in arrays.items() if name.startswith(f"{MAIN}.")}
     columns = {name: arrays[name].tolist() for name in COLUMNS if name in arrays}
-    metadata = json.loads(str(arrays[_ORIGIN])) if _ORIGIN in arrays else {}
+    metadata = parse_json(str(arrays[_ORIGIN])) if _ORIGIN in arrays else {}
     return Content(arrays[ids].astype(str).tolist(), {vectors: arrays[vectors], **more}, columns, metadata)
 
 
@@ -124,7 +125,7 @@ def _read_h5ad(path: Path) -> Content:
     if not arrays:
         raise InputError(f"{path} has neither X nor obsm; expected vectors of its observations.")
     columns = {name: data.obs[name].tolist() for name in COLUMNS if name in data.obs}
-    metadata = json.loads(data.uns[_ORIGIN]) if _ORIGIN in data.uns else {}
+    metadata = parse_json(data.uns[_ORIGIN]) if _ORIGIN in data.uns else {}
     return Content([str(name) for name in data.obs_names], arrays, columns, metadata)
 
 

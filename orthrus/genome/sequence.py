@@ -12,6 +12,7 @@ from typing import BinaryIO
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, encode_bases
 from orthrus.genome.files import open_bytes
+from orthrus.genome.tables import is_whole
 from orthrus.genome.twobit import MAGICS, read_2bit
 
 _BLOCK = 16 << 20
@@ -155,7 +156,7 @@ def _indexed_lengths(index: Path) -> dict[str, int]:
     if not index.is_file():
         return {}
     lines = (line.split("\t") for line in index.read_text("latin-1").splitlines())
-    return {fields[0]: int(fields[1]) for fields in lines if len(fields) >= 5 and fields[1].isdigit()}
+    return {fields[0]: int(fields[1]) for fields in lines if len(fields) >= 5 and is_whole(fields[1])}
 
 
 def check_whole(genome: Path, contig: str, length: int, stated: int, where: Path) -> None:

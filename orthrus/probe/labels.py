@@ -19,6 +19,7 @@ from orthrus.errors import InputError
 from orthrus.genome.files import open_bytes
 from orthrus.genome.mrna_frames import PARQUET_SUFFIXES, row_ids
 from orthrus.genome.parquet import read_columns, read_schema
+from orthrus.genome.tables import read_header
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 _GENE_COLUMNS = ("gene_name", "gene", "gene_id")
@@ -83,6 +84,8 @@ def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str =
             hint = " (are its columns separated by tabs?)" if len(table.columns) == 1 else ""
             other = "; say which column holds the ids: --id, or `id` of the task" if column == id_column else ""
             raise InputError(f"{path} has no column {column!r}; it has {_named(table.columns)}{hint}{other}.")
+        if not frame and read_header(path).count(column) > 1:
+            raise InputError(f"{path} has the column {column!r} twice; expected it once.")
     if not frame:
         table.index += 2  # an index is a line number from here on
         table = table[(table != "").any(axis=1)]
