@@ -49,6 +49,8 @@ _UNWRITABLE = {
     if hasattr(errno, name)
 }
 
+_OF_THE_DISK = _UNWRITABLE & {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+
 _log = logging.getLogger(__name__)
 _leases: dict[Path, SoftFileLease] = {}  # the locks that this process holds
 
@@ -120,11 +122,19 @@ def writing(output: Path) -> Iterator[None]:
         ours = error.filename is None or place in str(error.filename) or output.name in str(error.filename)
         if not ours or error.errno not in _UNWRITABLE:
             raise
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise InputError(
-            f"{output} cannot be written ({reason}); what was there before is unchanged. Make room or choose another"
-            " output."
-        ) from None
+        raise _unwritable(output, os.strerror(error.errno) if error.errno else str(error)) from None
+    except Exception as error:  # safetensors and HDF5 have the system's errors in the text of their own
+        reason = next((text for text in map(os.strerror, _OF_THE_DISK) if text in str(error)), None)
+        if reason is None or isinstance(error, InputError):
+            raise
+        raise _unwritable(output, reason) from None
+
+
+def _unwritable(output: Path, reason: str) -> InputError:
+    return InputError(
+        f"{output} cannot be written ({reason}); what was there before is unchanged. Make room or choose another"
+        " output."
+    )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Paths in them are relative to the folder of the file; ``$VAR``, ``${VAR}`` and `
 with a variable is relative to the working folder, as in a shell.
 """
 
+import json
 import os
 import re
 from collections.abc import Hashable
@@ -26,6 +27,14 @@ class File:
     path: Path
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The document in ``text``; every error is a ValueError, also that of brackets nested thousands deep."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def load_yaml(path: Path, what: str) -> Any:
     """The document in a YAML file; raises InputError, which calls the file ``what``, if it cannot be read."""
     try:
@@ -34,7 +43,7 @@ def load_yaml(path: Path, what: str) -> Any:
         raise InputError(f"{what} {path} cannot be read ({error.strerror}); check the path.") from None
     except RecursionError:
         raise InputError(f"{what} {path} is nested too deeply to be read; expected a few levels.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter of text that is not UTF-8, of dates and of numbers
         raise InputError(f"{what} {path} is no valid YAML: {' '.join(str(error).split())}.") from None
 
 
@@ -56,7 +65,10 @@ def find_file(text: Any, folder: Path, where: str) -> File:
         if (match[1] or match[2]) not in os.environ:
             raise InputError(f"{where}: {text!r} needs the variable {match[0]}, which is not set; export it first.")
     base = Path.cwd() if text.startswith("$") else folder
-    path = base / Path(os.path.expandvars(text)).expanduser()
+    try:
+        path = base / Path(os.path.expandvars(text)).expanduser()
+    except RuntimeError:
+        raise InputError(f"{where}: {text!r} is in the home of a user that is not known; expected a path.") from None
     if not path.is_file():
         what = "is no regular file" if path.exists() else "does not exist"
         raise InputError(f"{where}: {path} {what}; expected a file (paths are relative to {base}).")

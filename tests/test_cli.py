@@ -129,6 +129,33 @@ def test_fasta_with_and_without_coordinates_embed(encoder: Path, repository: Pat
     assert found["embedding"] == known["embedding"]  # of these mRNAs the longest open reading frame is the CDS
 
 
+def test_fasta_records_without_a_sequence_are_left_out_named_and_counted_before_the_work(
+    encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fasta, output = tmp_path / "some.fa", tmp_path / "e.parquet"
+    embed = ["embed", f"--checkpoint={encoder}", f"--input={fasta}", f"--output={output}"]
+    fasta.write_text(">empty\n\n>a\nACGTACGT\n>last\n")
+    assert main(embed) == 0
+    assert pq.read_table(output)["transcript_id"].to_pylist() == ["a"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.index("2 records without a sequence (for example empty, last)") < told.index("embedding ")
+    fasta.write_text(">empty\n\n>last\n")
+    assert main([*embed, "--overwrite"]) == 2
+    told = capsys.readouterr().err
+    assert "no transcript of" in told
+    assert "2 records without a sequence (for example empty, last)" in told
+    assert len(pq.read_table(output)) == 1  # the one before is kept
+
+
+def test_fasta_with_cr_line_ends_is_refused_by_name_before_the_work(
+    encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "old.fa").write_bytes(b">a\rACGT\r>b\rACGTACGT\r")
+    embed = ["embed", f"--checkpoint={encoder}", f"--input={tmp_path / 'old.fa'}", f"--output={tmp_path}/e.parquet"]
+    assert main(embed) == 2
+    assert "old.fa has lines that end in CR alone; convert them" in capsys.readouterr().err
+
+
 @pytest.mark.shared
 def test_an_annotation_with_its_genome_embeds(encoder: Path, shared: Path, tmp_path: Path) -> None:
     data = shared / "data" / "mhc4"

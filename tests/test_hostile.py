@@ -54,6 +54,18 @@ def test_names_that_look_like_markup_are_shown_as_they_are(
     assert name in capsys.readouterr().err
 
 
+@pytest.mark.timeout(60)
+def test_a_name_of_any_length_is_told_at_once(
+    encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "h" * 200_000
+    fasta = tmp_path / "long.fa"
+    fasta.write_text(f">{name}\nACGTACGT\n>empty{name}\n")
+    output = tmp_path / "e.parquet"
+    assert main(["embed", "--checkpoint", str(encoder), "--input", str(fasta), "--output", str(output)]) == 0
+    assert f"empty{name}" in "".join(capsys.readouterr().err.split())
+
+
 @pytest.fixture(params=["full", "read-only"])
 def useless_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A mounted file system that takes nothing more."""

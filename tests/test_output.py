@@ -23,6 +23,7 @@ from orthrus.output import (
     reserve_folder,
     temporary_folder,
     write_text,
+    writing,
 )
 
 HOLDER = """
@@ -169,6 +170,14 @@ def test_a_disk_that_takes_no_more_is_said_in_a_line_and_the_old_file_stays(tmp_
     with pytest.raises(InputError, match=f"out cannot be written .{os.strerror(code)}.; what was there before"):
         fill()
     assert (tmp_path / "out").read_text() == "old"
+
+
+@pytest.mark.parametrize("text", ["I/O error: No space left on device (os error 28)", "30, Read-only file system"])
+def test_libraries_that_word_the_disks_errors_themselves_are_understood(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x cannot be written \((No space|Read-only)"), writing(tmp_path / "x"):
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match="another"), writing(tmp_path / "x"):
+        raise RuntimeError("another")
 
 
 def test_an_error_of_reading_is_not_called_one_of_writing(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """An analysis as a section of a run's page: its plots with explanations."""
 
 import base64
-import json
 from pathlib import Path
 
 from markupsafe import Markup
 
 from orthrus.errors import InputError
+from orthrus.spec_file import parse_json
 
 _PLOTS = {
     "compression": "How far each sample can be compressed, over what uniform symbols would need: 1 is no structure"
@@ -20,13 +20,14 @@ _PLOTS = {
 def analysis_section(path: Path) -> tuple[str, Markup]:
     """Title and HTML of the analysis whose ``analysis.json`` is at ``path``; raises InputError if it cannot be read."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         store, symbols, text, seed = (document[key] for key in ("store", "symbols", "text", "seed"))
-    except (ValueError, KeyError) as error:
+        about = f"{symbols:,}"
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no analysis ({error!r}); make it again with `orthrus analyse`.") from None
     parts = [
-        Markup("<p>Of <code>{}</code>, in samples of {:,} symbols drawn with seed {}, beside {}.</p>").format(
-            store, symbols, seed, text
+        Markup("<p>Of <code>{}</code>, in samples of {} symbols drawn with seed {}, beside {}.</p>").format(
+            store, about, seed, text
         )
     ]
     for name, caption in _PLOTS.items():

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
+from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.markup import escape
 
@@ -130,7 +131,10 @@ def _show_log() -> _Warnings:
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
         console = Console(stderr=True, soft_wrap=True)
-        logger.addHandler(RichHandler(console=console, show_time=False, show_level=False, show_path=False))
+        plain = NullHighlighter()  # Rich's own searches a name of 100,000 letters for minutes
+        logger.addHandler(
+            RichHandler(console=console, highlighter=plain, show_time=False, show_level=False, show_path=False)
+        )
     for handler in [each for each in logger.handlers if isinstance(each, _Warnings)]:
         logger.removeHandler(handler)
     kept = _Warnings()

@@ -151,10 +151,12 @@ def _answer(options: argparse.Namespace) -> "tuple[Answer | None, Path | None]":
 
 
 def _window(text: str | None) -> tuple[int, int] | None:
+    from orthrus.genome.tables import is_whole
+
     if text is None:
         return None
     first, _, last = text.partition("-")
-    if not (first.isdigit() and last.isdigit()):
+    if not (is_whole(first) and is_whole(last)):
         raise InputError(f"window {text!r}: expected FIRST-LAST, counted from 1, such as 101-160")
     return int(first), int(last)
 

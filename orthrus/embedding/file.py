@@ -30,7 +30,9 @@ from orthrus.embedding.formats import (
     read_content,
 )
 from orthrus.errors import InputError
+from orthrus.genome.parquet import read_columns, read_schema
 from orthrus.output import atomic_file, hold
+from orthrus.spec_file import parse_json
 from orthrus.store import TranscriptStore
 
 METADATA_KEY = b"orthrus"
@@ -187,21 +189,16 @@ def write_content(embeddings: Embeddings, path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> Embeddings:
-    try:
-        parquet = pq.ParquetFile(path, page_checksum_verification=True)
-        found = parquet.schema_arrow.names
-        missing = [name for name in ("transcript_id", "embedding") if name not in found]
-        if missing:
-            raise InputError(
-                f"{path} has no column {' and no column '.join(map(repr, missing))}; it has {', '.join(found)}."
-                " Expected an embeddings file of `orthrus embed`."
-            )
-        wanted = ("transcript_id", "embedding", *COLUMNS)
-        more = [name for name in found if name.startswith(READOUT_PREFIX)]
-        table = parquet.read(columns=[*(name for name in wanted if name in found), *more])
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).split("\n")[0].rstrip(".")
-        raise InputError(f"{path} is not a readable Parquet file ({reason}); make it with `orthrus embed`.") from None
+    found = read_schema(path).names
+    missing = [name for name in ("transcript_id", "embedding") if name not in found]
+    if missing:
+        raise InputError(
+            f"{path} has no column {' and no column '.join(map(repr, missing))}; it has {', '.join(found)}."
+            " Expected an embeddings file of `orthrus embed`."
+        )
+    wanted = ("transcript_id", "embedding", *COLUMNS)
+    more = [name for name in found if name.startswith(READOUT_PREFIX)]
+    table = read_columns(path, [*(name for name in wanted if name in found), *more])
     _check_ids(path, table["transcript_id"])
     ids = tuple(table["transcript_id"].cast(pa.string()).to_pylist())
     metadata = _metadata(path, table.schema.metadata or {})
@@ -275,7 +272,7 @@ def _finite(path: Path, ids: Sequence[str], vectors: NDArray[Any]) -> NDArray[np
 
 def _metadata(path: Path, schema_metadata: dict[bytes, bytes]) -> dict[str, Any]:
     try:
-        metadata = json.loads(schema_metadata.get(METADATA_KEY, b"{}"))
+        metadata = parse_json(schema_metadata.get(METADATA_KEY, b"{}"))
     except ValueError as error:
         raise InputError(f"{path}: its 'orthrus' metadata is not JSON ({error}); embed again.") from None
     if not isinstance(metadata, dict):

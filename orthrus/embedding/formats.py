@@ -12,6 +12,7 @@
 """
 
 import json
+import math
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from orthrus.errors import InputError
 from orthrus.genome.files import expands_too_far, most_bytes
 from orthrus.genome.mrna_frames import row_ids
 from orthrus.output import write_delimited
+from orthrus.spec_file import parse_json
 
 TEXT_COLUMNS = ("species", "gene_id", "gene_name", "family_id", "biotype")
 NUMBER_COLUMNS = ("length", "cds_length")
@@ -37,6 +39,7 @@ COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
 
 MAIN = "embedding"
 _ORIGIN = "orthrus"
+_BYTES_OF_A_NUMBER = 4
 _VECTORS = ("embedding", "embeddings", "X")
 _IDS = ("transcript_id", "transcript_ids", "ids", "names")
 
@@ -62,7 +65,7 @@ def _read_npz(path: Path) -> Content:
     ids = _pick(path, arrays, _IDS, "of ids, one-dimensional text", lambda x: x.ndim == 1 and x.dtype.kind in "US")
     more = {name.removeprefix(f"{MAIN}."): x for name, x in arrays.items() if name.startswith(f"{MAIN}.")}
     columns = {name: arrays[name].tolist() for name in COLUMNS if name in arrays}
-    metadata = json.loads(str(arrays[_ORIGIN])) if _ORIGIN in arrays else {}
+    metadata = parse_json(str(arrays[_ORIGIN])) if _ORIGIN in arrays else {}
     return Content(arrays[ids].astype(str).tolist(), {vectors: arrays[vectors], **more}, columns, metadata)
 
 
@@ -110,16 +113,35 @@ def _anndata(path: Path) -> Any:
 
 
 def _read_h5ad(path: Path) -> Content:
-    data = _anndata(path).read_h5ad(path)
-    dense = {"X": data.X, **{name: data.obsm[name] for name in data.obsm}}
-    arrays = {
-        name: np.asarray(x.toarray() if hasattr(x, "toarray") else x) for name, x in dense.items() if x is not None
-    }
+    anndata, limit = _anndata(path), most_bytes(path)
+    if _declared_in_hdf5(path) > limit:
+        raise expands_too_far(path, limit)
+    data = anndata.read_h5ad(path)
+    given = {"X": data.X, **{name: data.obsm[name] for name in data.obsm}}
+    arrays = {name: x for name, x in given.items() if x is not None}
+    if sum(math.prod(x.shape) * _BYTES_OF_A_NUMBER for x in arrays.values()) > limit:  # sparse ones are made dense
+        raise expands_too_far(path, limit)
+    arrays = {name: np.asarray(x.toarray() if hasattr(x, "toarray") else x) for name, x in arrays.items()}
     if not arrays:
         raise InputError(f"{path} has neither X nor obsm; expected vectors of its observations.")
     columns = {name: data.obs[name].tolist() for name in COLUMNS if name in data.obs}
-    metadata = json.loads(data.uns[_ORIGIN]) if _ORIGIN in data.uns else {}
+    metadata = parse_json(data.uns[_ORIGIN]) if _ORIGIN in data.uns else {}
     return Content([str(name) for name in data.obs_names], arrays, columns, metadata)
+
+
+def _declared_in_hdf5(path: Path) -> int:
+    """The bytes of all arrays of an HDF5 file by their shapes, which need not be on disk."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def add(name: str, part: Any) -> None:
+        if isinstance(part, h5py.Dataset) and part.shape is not None:
+            sizes.append(math.prod(part.shape) * part.dtype.itemsize)
+
+    with h5py.File(path) as file:
+        file.visititems(add)
+    return sum(sizes)
 
 
 def _write_h5ad(content: Content, path: Path) -> None:

@@ -129,7 +129,11 @@ def _codes_of_row(row: Mapping[Any, Any], cds: str) -> Codes:
     ends = row.get("exon_ends")
     exon_ends = np.array([] if ends is None else ends, dtype=np.int32)
     if "cds_start" in row:
-        start, end = int(row["cds_start"]), int(row["cds_end"])
+        try:
+            start, end = int(row["cds_start"]), int(row["cds_end"])
+        except (TypeError, ValueError):
+            found = f"{row['cds_start']!r:.30} to {row['cds_end']!r:.30}"
+            raise InputError(f"{name}: the CDS is {found}; expected whole numbers, -1 without one") from None
         if start >= 0 and not start < end <= len(bases):
             raise InputError(f"{name}: CDS {start}-{end} does not lie in its {len(bases)} nt")
         return annotate(bases, (start, end) if start >= 0 else None, exon_ends)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from orthrus.embedding.file import METADATA_KEY
 from orthrus.embedding.formats import NUMBER_COLUMNS, TEXT_COLUMNS
 from orthrus.errors import InputError
+from orthrus.spec_file import parse_json
 from orthrus.store import TranscriptStore
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class Parts:
 
 def _is_json(text: str | None) -> bool:
     try:
-        json.loads(text or "")
+        parse_json(text or "")
     except ValueError:
         return False
     return True

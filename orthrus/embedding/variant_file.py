@@ -12,6 +12,7 @@ from typing import NamedTuple
 from orthrus.errors import InputError
 from orthrus.genome.files import open_bytes
 from orthrus.genome.findings import Tally
+from orthrus.genome.tables import is_whole
 
 _COLUMNS = ("transcript_id", "pos", "ref", "alt")
 _NO_SEQUENCE = re.compile(r"\*|\.|<.*>|.*[\[\]].*|\.[A-Za-z]+|[A-Za-z]+\.")
@@ -63,8 +64,8 @@ def read_variants(path: Path, left_out: Tally) -> list[Variant]:
         if len(fields) != len(header):
             raise InputError(f"{where}: {len(fields)} tab-separated fields; expected {len(header)} as in the header.")
         transcript_id, pos, ref, alts = (fields[column].strip() for column in columns)
-        if not pos.isdigit() or int(pos) < 1:
-            raise InputError(f"{where}: pos is {pos!r}; expected a position on the transcript, from 1.")
+        if not is_whole(pos) or int(pos) < 1:
+            raise InputError(f"{where}: pos is {pos[:30]!r}; expected a position on the transcript, from 1.")
         _check_allele(ref, f"{where}: ref")
         for alt in alts.split(","):
             if _NO_SEQUENCE.fullmatch(alt):

@@ -6,14 +6,14 @@ checkpoints, metrics, ``predictions.parquet`` and fine-tuned ``encoder``, and at
 """
 
 import logging
-from argparse import ArgumentError
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from lightning import Trainer, seed_everything
+from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -29,10 +29,18 @@ from orthrus.output import hold, write_table, write_text
 from orthrus.recipes import with_recipe_paths
 from orthrus.training.checkpoint_files import AtomicCheckpointIO
 from orthrus.training.metrics_file import MetricsFile
+from orthrus.training.options import BOUNDS, MORE_THAN_0, check_bounds, refusals
 from orthrus.training.stop import ready_to_leave
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "prog": "orthrus finetune"}
 _CONFIG_FILE = "config.yaml"
+_BOUNDS = {
+    **BOUNDS,
+    "trainer.max_epochs": (1, math.inf),
+    "trainer.limit_train_batches": (MORE_THAN_0, math.inf),
+    "trainer.limit_val_batches": (MORE_THAN_0, math.inf),
+    "patience": (0, math.inf),
+}
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +73,11 @@ class FineTuneCLI(LightningCLI):
         """Add the patience of early stopping on validation, in epochs, to every run."""
         parser.add_argument("--patience", type=int, default=5, help="epochs without a better validation loss")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; raises InputError for a number that Lightning would fail on, or misread, later."""
+        super().parse_arguments(parser, args)
+        check_bounds(self.config, _BOUNDS)
+
     def instantiate_classes(self) -> None:
         """Build nothing yet: each split has a model and a trainer of its own."""
 
@@ -73,11 +86,18 @@ class FineTuneCLI(LightningCLI):
         """The folder of the run."""
         return Path(self.config.trainer.default_root_dir)
 
+    @property
+    def text(self) -> str:
+        """The configuration as YAML."""
+        text: str = self.parser.dump(self.config, skip_none=False)
+        return text
+
     def build(self, split: int) -> Any:
         """The data, the model and the trainer's settings for one split; raises InputError for unusable input."""
         config = deepcopy(self.config)
         config.data.split = split
-        return self.parser.instantiate_classes(config)
+        with refusals("finetune"):
+            return self.parser.instantiate_classes(config)
 
     def train_split(self, number: int) -> None:
         """Train on one split, unless it is done, and write its predictions and its encoder."""
@@ -93,20 +113,22 @@ class FineTuneCLI(LightningCLI):
             save_on_train_epoch_end=True,
         )  # fmt: skip
         files = AtomicCheckpointIO()
-        trainer = Trainer(
-            **{
-                **dict(built.trainer),
-                "default_root_dir": folder,
-                "reload_dataloaders_every_n_epochs": 1,  # the batches differ by epoch
-                "callbacks": [
-                    *(built.trainer.callbacks or []),
-                    EarlyStopping("val/loss", patience=self.config.patience),
-                    best,
-                ],
-                "logger": [MetricsFile(folder), *_loggers(built.trainer.logger)],
-                "plugins": [*_plugins(built.trainer.plugins), files],
-            }
-        )
+        with refusals("finetune"):
+            trainer = Trainer(
+                **{
+                    **dict(built.trainer),
+                    "default_root_dir": folder,
+                    "reload_dataloaders_every_n_epochs": 1,  # the batches differ by epoch
+                    "callbacks": [
+                        *(built.trainer.callbacks or []),
+                        EarlyStopping("val/loss", patience=self.config.patience),
+                        best,
+                        _KeepConfig(self),
+                    ],
+                    "logger": [MetricsFile(folder), *_loggers(built.trainer.logger)],
+                    "plugins": [*_plugins(built.trainer.plugins), files],
+                }
+            )
         last = _whole(folder / "checkpoints" / "last.ckpt")
         trainer.fit(model, datamodule=data, ckpt_path=last)
         if files.failure is not None:
@@ -125,6 +147,17 @@ class FineTuneCLI(LightningCLI):
             save_encoder(model.network, folder / "encoder", source=f"fine-tuned on {data.spec.name}")
         table = predictions_table(cast(Any, predicted), data, model.width, float(best.best_model_score))
         write_table(table, folder / "predictions.parquet")
+
+
+class _KeepConfig(Callback):
+    """Writes the configuration once training begins, so that a run that is refused leaves nothing."""
+
+    def __init__(self, cli: FineTuneCLI) -> None:
+        self._cli = cli
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write it."""
+        write_text(self._cli.text, self._cli.root / _CONFIG_FILE)
 
 
 def _diverged(split: int, what: str) -> InputError:
@@ -157,14 +190,12 @@ def _loggers(given: Any) -> list[Any]:
 
 def run(args: list[str]) -> Path:
     """Fine-tune as ``args`` say and return the run's folder; raises InputError for unusable input."""
-    try:
+    with refusals("finetune"):
         cli = FineTuneCLI(with_recipe_paths(args))
-    except ArgumentError as error:
-        raise InputError(f"{' '.join(str(error).split())}; see `orthrus finetune --help`") from None
     message = f"; the same command goes on after the last whole epoch, in {cli.root}"
     with ready_to_leave(message), hold(cli.root, grows=True):
+        _refuse_another_configuration(cli)
         data: LabelledDataModule = cli.build(0).data
-        _keep_config(cli)
         data.report_dropped()
         for number in range(len(data.rows.splits)):
             cli.train_split(number)
@@ -172,13 +203,10 @@ def run(args: list[str]) -> Path:
     return cli.root
 
 
-def _keep_config(cli: FineTuneCLI) -> None:
-    """Write the configuration; raise InputError if the folder holds a run with another one."""
+def _refuse_another_configuration(cli: FineTuneCLI) -> None:
     path = cli.root / _CONFIG_FILE
-    text = cli.parser.dump(cli.config, skip_none=False)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    if path.exists() and path.read_text(encoding="utf-8") != cli.text:
         raise InputError(
             f"{cli.root} holds a run of another configuration ({path}); choose another --trainer.default_root_dir, or"
             " repeat that run's command to go on with it"
         )
-    write_text(text, path)

@@ -56,8 +56,11 @@ class LabelledDataModule(LightningDataModule):
         self, task: str, store: str, token_budget: int = 32_768, n_splits: int = 3, split: int = 0, num_workers: int = 0
     ) -> None:
         super().__init__()
-        if token_budget < 1:
-            raise InputError(f"data.token_budget is {token_budget}; expected, say, 32768")
+        for name, value, least in (
+            ("token_budget", token_budget, 1), ("n_splits", n_splits, 1), ("num_workers", num_workers, 0)
+        ):  # fmt: skip
+            if value < least:
+                raise InputError(f"data.{name} is {value}; expected {least} or more")
         self.spec = read_task(task)
         self.store = TranscriptStore.open(store)
         self.token_budget, self.n_splits, self.num_workers, self._split = token_budget, n_splits, num_workers, split

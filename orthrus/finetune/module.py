@@ -3,6 +3,7 @@
 B transcripts, L positions, D features, T targets.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -19,6 +20,7 @@ from orthrus.models import load_model
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.probe.metrics import score
 from orthrus.probe.targets import Target, Task
+from orthrus.training.module import MAX_LEARNING_RATE
 from orthrus.training.optim import parameter_groups, warmup_cosine
 
 HeadFactory = Callable[[int, int], nn.Module]
@@ -40,6 +42,8 @@ class DenseHead(nn.Sequential):
     """(B, D) -> (B, T) through one hidden layer of width D."""
 
     def __init__(self, d_model: int, n_targets: int, dropout: float = 0.1) -> None:
+        if not 0 <= dropout <= 1:
+            raise InputError(f"dropout of the head is {dropout}; expected 0 to 1")
         super().__init__(nn.Linear(d_model, d_model), nn.ReLU(), nn.Dropout(dropout), nn.Linear(d_model, n_targets))
 
 
@@ -61,7 +65,8 @@ class FineTuning(LightningModule):
         warmup_fraction: share of all steps for warm-up; the learning rate then falls to 0 along a cosine.
 
     Raises:
-        InputError: for neither or both of ``checkpoint`` and ``network``, or a network without ``represent``.
+        InputError: for neither or both of ``checkpoint`` and ``network``, for a network without ``represent``, or for a
+            number that makes no sense.
     """
 
     def __init__(
@@ -82,6 +87,15 @@ class FineTuning(LightningModule):
         self.deviation_T: Tensor
         self.center_D: Tensor
         self.scale_D: Tensor
+        for name, value, most in (
+            ("learning_rate", learning_rate, MAX_LEARNING_RATE),
+            ("encoder_learning_rate", encoder_learning_rate, MAX_LEARNING_RATE),
+            ("layer_decay", layer_decay, 1.0),
+            ("weight_decay", weight_decay, sys.float_info.max),
+            ("warmup_fraction", warmup_fraction, 1.0),
+        ):
+            if value is not None and not 0 <= value <= most:
+                raise InputError(f"model.{name} is {value}; expected 0 to {most:g}")
         if (checkpoint is None) == (network is None):
             raise InputError("expected one of model.checkpoint (an encoder to fine-tune) and model.network (to train)")
         self.network = load_model(checkpoint) if checkpoint is not None else cast(nn.Module, network)

@@ -28,6 +28,7 @@ from orthrus.probe.one_split import probe_features, seed_scores
 from orthrus.probe.result import print_table, write_result
 from orthrus.probe.run import describe_task
 from orthrus.probe.summary import summarise
+from orthrus.spec_file import parse_json
 
 FINE_TUNED = "fine-tuned"
 FROZEN = "frozen"
@@ -54,7 +55,7 @@ def write_finetuning(root: Path, data: LabelledDataModule, checkpoint: str | Non
     ours: list[SeedScores] = []
     for number, split in enumerate(splits):
         table = pq.read_table(root / f"split_{number}" / "predictions.parquet")
-        stored = json.loads(table.schema.metadata[_METADATA_KEY])
+        stored = parse_json(table.schema.metadata[_METADATA_KEY])
         predicted_NT = np.stack([table[f"prediction:{name}"].to_numpy() for name in data.target.names], axis=1)
         ours.append(seed_scores(data.target, split, predicted_NT, stored["validation_loss"]))
     features = {KMER: kmer_features(data.store, ids).matrix}

@@ -26,6 +26,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 MAX_RATIO = 100
 HARMLESS = 256 << 20  # bytes that any file may expand to
 _BUFFER = 1 << 20
+_HEAD = 1 << 16  # bytes that show what a file is
 
 
 def most_bytes(path: Path) -> int:
@@ -37,7 +38,7 @@ def expands_too_far(path: Path, limit: int) -> InputError:
     """The error of a file that expands to more than ``limit`` bytes, of :func:`most_bytes`."""
     return InputError(
         f"{path} ({path.stat().st_size:,} bytes) expands to more than {limit:,} bytes; expected at most {MAX_RATIO}"
-        f" times its size, or {HARMLESS >> 20} MiB. If it is sound, decompress it first and give that."
+        f" times its size, or {HARMLESS >> 20} MiB. If it is sound, write it without compression and give that."
     )
 
 
@@ -71,7 +72,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open the decompressed bytes of ``path`` as a binary stream that begins after a byte order mark.
 
     Raises InputError if there is no such file, if it is a pipe, if it is named .gz but is none, if it is text in
-    UTF-16, or, while it is read, if it is truncated or damaged or expands to more than :func:`most_bytes`.
+    UTF-16 or with lines that end in CR alone, or, while it is read, if it is truncated or damaged or expands to more
+    than :func:`most_bytes`.
     """
     try:
         raw = path.open("rb")
@@ -101,11 +103,12 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 def _text(stream: BinaryIO, path: Path) -> BinaryIO:
     """The stream, moved to the beginning of its text."""
-    head = stream.read(len(_BYTE_ORDER_MARK))
+    head = stream.read(_HEAD)
     if head.startswith(_UTF_16):
         raise InputError(f"{path} is text in UTF-16; save it as UTF-8.")
-    if head != _BYTE_ORDER_MARK:
-        stream.seek(0)
+    if b"\r" in head[:-1] and b"\n" not in head and b"\0" not in head:
+        raise InputError(f"{path} has lines that end in CR alone; convert them, for example by tr '\\r' '\\n'.")
+    stream.seek(len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0)
     return stream
 
 

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
 from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, codon_interval, encode_bases
+from orthrus.genome.parquet import read_batches, read_schema
 from orthrus.genome.splice import Mrna
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 _OPTIONAL = ("transcript_id", "gene", "gene_name", "species", "cds", "splice")
-_BATCH_ROWS = 1000
 
 
 def row_ids(n_rows: int) -> list[str]:
@@ -36,15 +34,11 @@ def read_frame(path: Path) -> Iterator[tuple[str, str, str, Mrna]]:
     known where the splice track marks the last base. Raises InputError if the file is not such a frame, or, naming the
     row, if a track does not fit its sequence.
     """
-    try:
-        parquet = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a readable Parquet file ({str(error).splitlines()[0].rstrip('.')}).") from None
-    found = parquet.schema_arrow.names
+    found = read_schema(path).names
     if "sequence" not in found:
         raise InputError(f"{path} has no column 'sequence'; it has {', '.join(found[:12])}.")
     row = 0
-    for batch in parquet.iter_batches(_BATCH_ROWS, columns=["sequence", *(n for n in _OPTIONAL if n in found)]):
+    for batch in read_batches(path, ["sequence", *(name for name in _OPTIONAL if name in found)]):
         for record in batch.to_pylist():
             name = str(record["transcript_id"]) if record.get("transcript_id") is not None else str(row)
             gene = record.get("gene") or record.get("gene_name") or ""

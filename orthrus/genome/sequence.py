@@ -12,6 +12,7 @@ from typing import BinaryIO
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, encode_bases
 from orthrus.genome.files import open_bytes
+from orthrus.genome.tables import is_whole
 from orthrus.genome.twobit import MAGICS, read_2bit
 
 _BLOCK = 16 << 20
@@ -89,7 +90,9 @@ def _fasta_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _checked(header: str, seen: set[str], path: Path) -> str:
-    """The header; raises InputError if its name is empty or among those seen before."""
+    """The header; raises InputError if its name is empty or among those seen before, or if it holds line ends."""
+    if "\r" in header:
+        raise InputError(f"{path}: the header {header[:40]!r} holds line ends of CR alone; convert them to LF.")
     name = header.split(maxsplit=1)[0] if header.strip() else ""
     if not name or name in seen:
         fault = f"two sequences are named {name!r}" if name else "a sequence has no name"
@@ -153,7 +156,7 @@ def _indexed_lengths(index: Path) -> dict[str, int]:
     if not index.is_file():
         return {}
     lines = (line.split("\t") for line in index.read_text("latin-1").splitlines())
-    return {fields[0]: int(fields[1]) for fields in lines if len(fields) >= 5 and fields[1].isdigit()}
+    return {fields[0]: int(fields[1]) for fields in lines if len(fields) >= 5 and is_whole(fields[1])}
 
 
 def check_whole(genome: Path, contig: str, length: int, stated: int, where: Path) -> None:

@@ -10,6 +10,11 @@ from orthrus.errors import InputError, did_you_mean
 from orthrus.genome.files import open_bytes
 
 
+def is_whole(text: str) -> bool:
+    """Whether a field is a whole number from 0 that a position may be; a longer one may be more than ``int`` reads."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
 def read_header(path: Path) -> list[str]:
     """The fields of a table's first line, without a ``#`` in front; [""] of an empty file."""
     with open_bytes(path) as stream:

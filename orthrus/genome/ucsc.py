@@ -33,6 +33,7 @@ from orthrus.errors import InputError
 from orthrus.genome.files import open_bytes
 from orthrus.genome.models import POSITION_BITS, Reading, TranscriptModels, inside_exons, mrna_position
 from orthrus.genome.reading_frame import LONGEST_SLIP, Frames, Pieces, Rows, phases_of_frames, read_frames
+from orthrus.genome.tables import is_whole
 
 Layout = tuple[str, ...]
 
@@ -232,7 +233,7 @@ def _fits(layout: Layout, row: list[str]) -> bool:
         return False
     value = dict(zip((_BED_NAMES.get(name, name) for name in layout), row, strict=False))
     numbers = [value[name] for name in _NUMBERS] + ([value["bin"]] if "bin" in value else [])
-    if value["strand"] not in _STRANDS or not all(text.isascii() and text.isdigit() for text in numbers):
+    if value["strand"] not in _STRANDS or not all(map(is_whole, numbers)):
         return False
     return "exonFrames" not in value or bool(re.match(_FRAMES, value["exonFrames"]))
 

@@ -21,9 +21,17 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import CdsFrame
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.heads import N_BASES, MaskedLanguageHead, PublishedSequenceHead
-from orthrus.nn.integrity import DIGEST, archive_fault, digest, refuse_not_finite, refuse_other_sizes
+from orthrus.nn.integrity import (
+    DIGEST,
+    archive_fault,
+    digest,
+    refuse_not_finite,
+    refuse_odd_tensors,
+    refuse_other_sizes,
+)
 from orthrus.nn.readouts import LAST_MEAN
 from orthrus.output import atomic_folder, reserve_folder
+from orthrus.spec_file import parse_json
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 EncoderT = TypeVar("EncoderT", bound=MambaEncoder)
@@ -59,6 +67,7 @@ def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch
     path = Path(path)
     content = _read(path)
     weights = _encoder_weights(content.get("state_dict", content), path)
+    refuse_odd_tensors(weights, weights_file(path).stat().st_size, path)
     refuse_not_finite(weights, path)
     config = _stored_config(content, path) or _infer_config(weights, path)
     refuse_other_sizes(config, weights, path)
@@ -246,7 +255,7 @@ def _read(path: Path) -> dict[str, Any]:
     config_path = path / CONFIG_FILE
     if config_path.exists():
         try:
-            config = json.loads(config_path.read_text())
+            config = parse_json(config_path.read_text())
         except ValueError as error:
             raise InputError(f"{config_path} is not JSON ({error}): download or export the folder again") from error
         if isinstance(config, dict) and "orthrus" in config:

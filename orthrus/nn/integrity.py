@@ -22,6 +22,8 @@ def archive_fault(path: Path) -> str | None:
     """The fault of a zip archive, in words; None if all its checksums match."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                return "its members are compressed, which those of PyTorch never are"
             damaged = archive.testzip()
     except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
         return str(error) or type(error).__name__
@@ -36,6 +38,19 @@ def digest(state: Mapping[str, Tensor]) -> str:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
+
+
+def refuse_odd_tensors(weights: Mapping[str, Tensor], n_bytes: int, path: Path) -> None:
+    """Raise InputError if tensors are sparse or without values, or declare more than a file of ``n_bytes`` holds."""
+    odd = [name for name, x in weights.items() if x.layout != torch.strided or x.device.type != "cpu" or x.is_quantized]
+    if odd:
+        raise InputError(
+            f"{path} holds {len(odd)} tensors, such as {odd[0]}, that are sparse, quantised or without values; expected"
+            " plain ones"
+        )
+    declared = sum(x.numel() * x.element_size() for x in weights.values())
+    if declared > n_bytes:
+        raise InputError(f"{path} declares weights of {declared:,} bytes and has {n_bytes:,}: it is damaged")
 
 
 def refuse_not_finite(weights: Mapping[str, Tensor], path: Path) -> None:

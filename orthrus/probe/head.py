@@ -8,7 +8,6 @@ it has not seen, give the score, the interval and the reference distribution. N 
 labels or classes, R held-out rows, Q = 201 quantiles.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,6 +26,7 @@ from orthrus.probe.metrics import Floats, score
 from orthrus.probe.one_split import fit_on_axes
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target, Task
+from orthrus.spec_file import parse_json
 
 HEAD_FOLDER = "head"
 WEIGHTS_FILE, DESCRIPTION_FILE = "head.safetensors", "head.json"
@@ -228,7 +228,7 @@ def load_head(folder: str | Path) -> Head:
     """
     folder = Path(folder)
     try:
-        description = HeadDocument.model_validate(json.loads((folder / DESCRIPTION_FILE).read_bytes()))
+        description = HeadDocument.model_validate(parse_json((folder / DESCRIPTION_FILE).read_bytes()))
         arrays = load_file(folder / WEIGHTS_FILE)
         return Head(description=description, **{name: value.astype(np.float64) for name, value in arrays.items()})
     except (OSError, ValueError, ValidationError, SafetensorError, TypeError) as error:

@@ -7,19 +7,19 @@ data frame with sequences and without the column of ids (mRNABench's format), th
 
 import csv
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orthrus.errors import InputError
 from orthrus.genome.files import open_bytes
 from orthrus.genome.mrna_frames import PARQUET_SUFFIXES, row_ids
+from orthrus.genome.parquet import read_columns, read_schema
+from orthrus.genome.tables import read_header
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 _GENE_COLUMNS = ("gene_name", "gene", "gene_id")
@@ -84,6 +84,8 @@ def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str =
             hint = " (are its columns separated by tabs?)" if len(table.columns) == 1 else ""
             other = "; say which column holds the ids: --id, or `id` of the task" if column == id_column else ""
             raise InputError(f"{path} has no column {column!r}; it has {_named(table.columns)}{hint}{other}.")
+        if not frame and read_header(path).count(column) > 1:
+            raise InputError(f"{path} has the column {column!r} twice; expected it once.")
     if not frame:
         table.index += 2  # an index is a line number from here on
         table = table[(table != "").any(axis=1)]
@@ -115,7 +117,7 @@ def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str =
 
 def holds_sequences(path: Path) -> bool:
     """Whether a labels file is a data frame with the sequences of the transcripts."""
-    return _is_frame(path) and path.is_file() and _SEQUENCE in _open_frame(path).schema_arrow.names
+    return _is_frame(path) and path.is_file() and _SEQUENCE in read_schema(path).names
 
 
 def _named(columns: Iterable[str]) -> str:
@@ -143,31 +145,17 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _read_frame(path: Path, targets: Sequence[str], id_column: str) -> pd.DataFrame:
-    parquet = _open_frame(path)
+    schema = read_schema(path)
     names = [
         field.name
-        for field in parquet.schema_arrow
+        for field in schema
         if field.name in targets or (field.name not in _BULKY and not pa.types.is_nested(field.type))
     ]
-    with _readable(path):
-        table = parquet.read(columns=names)
+    table = read_columns(path, names)
     texts = {name: _texts(path, name, table[name]) for name in names}
-    if id_column not in texts and _SEQUENCE in parquet.schema_arrow.names:
+    if id_column not in texts and _SEQUENCE in schema.names:
         texts[id_column] = row_ids(len(table))
     return pd.DataFrame(texts, dtype=str)
-
-
-def _open_frame(path: Path) -> pq.ParquetFile:
-    with _readable(path):
-        return pq.ParquetFile(path)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')}).") from None
 
 
 def _texts(path: Path, name: str, column: pa.ChunkedArray) -> list[str]:

@@ -138,4 +138,5 @@ def split_folds(fold_of_row: Sequence[str], seed: int) -> Split:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """A sort key that compares digits as numbers: fold 10 comes after fold 9."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+    parts = [part for part in re.split(r"(\d+)", name) if part]
+    return [(len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part) for part in parts]

@@ -52,7 +52,7 @@ def write_report(
         sections: further sections of the page, each a title and its HTML.
 
     Raises:
-        InputError: if the folder has nothing to report.
+        InputError: if the folder has nothing to report, or if ``output`` does not end in ``.html``.
 
     Examples:
         >>> write_report(Path("runs/demo/probe")).name
@@ -60,6 +60,8 @@ def write_report(
     """
     run_folder = Path(run_folder)
     output = Path(output) if output is not None else run_folder / "report.html"
+    if output.suffix != ".html":
+        raise InputError(f"output {output} ends in {output.suffix!r}; expected .html")
     run = read_run_folder(run_folder)
     with hold(output):  # fails before the work if it cannot be written
         return _write(run, output, notes, sections)

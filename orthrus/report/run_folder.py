@@ -1,17 +1,18 @@
 """Finds and reads the contents of a run folder for the report: configuration, curves, embeddings, probes."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from orthrus.embedding.file import Embeddings, read_embeddings
 from orthrus.errors import InputError
 from orthrus.probe.document import DOCUMENT_FILE, ProbeDocument, read_document
+from orthrus.spec_file import parse_json
 
 Curves = Mapping[str, pd.Series]
 
@@ -77,17 +78,17 @@ def read_config(path: Path) -> tuple[str | None, dict[str, Any]]:
     """The text and the content of a run's configuration; None and an empty dict if there is none."""
     if not path.is_file():
         return None, {}
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no valid YAML ({str(error).splitlines()[0]}); restore it or remove it.") from None
     return text, config if isinstance(config, dict) else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is no valid JSON ({error}); make it again or remove it.") from None
     return document if isinstance(document, dict) else {}
@@ -96,7 +97,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _version(path: Path) -> tuple[int, str]:
     """A sort key for CSVLogger's folders version_0, version_1, ...: 10 comes after 9."""
     number = path.parent.name.removeprefix("version_")
-    return (int(number) if number.isdigit() else -1, str(path))
+    return (int(number) if number.isdecimal() else -1, str(path))
 
 
 def read_curves(path: Path) -> Curves:
@@ -119,6 +120,7 @@ def read_curves(path: Path) -> Curves:
     if whole.empty:
         return {}
     numbers = whole.apply(pd.to_numeric, errors="coerce").groupby("step").last()
+    numbers = numbers.replace([np.inf, -np.inf], np.nan)  # as the norm of a gradient that was left out
     return {str(name): series.dropna() for name, series in numbers.items() if name != "epoch" and series.notna().any()}
 
 

@@ -1,7 +1,7 @@
 """An open store: all data that grow with the number of transcripts stay on disk, memory-mapped and shared."""
 
-import json
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,26 @@ from orthrus.errors import InputError
 from orthrus.genome import codes as coding
 from orthrus.genome.codes import CdsFrame, Codes
 from orthrus.genome.findings import Findings
+from orthrus.spec_file import parse_json
 from orthrus.store.layout import FILES, FORMAT_VERSION, SMALL, map_names, sampled_sha256, sha256
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_source(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("sha256"), str) and {"path", "bytes"} <= value.keys()
+
+
+_DESCRIPTION: dict[str, Callable[[Any], bool]] = {  # what of meta.json is read later
+    "species": lambda value: _texts(value) and len(value) > 0,
+    "counts": lambda value: isinstance(value, dict),
+    "dropped": lambda value: isinstance(value, dict),
+    "warnings": _texts,
+    "cds_frame": lambda value: value in ("annotated", "published"),
+    "sources": lambda value: value is None or (isinstance(value, list) and all(map(_is_source, value))),
+}
 
 
 class TranscriptStore:
@@ -57,7 +76,7 @@ class TranscriptStore:
             what = "no such folder" if not path.exists() else "it holds no meta.json"
             raise InputError(f"{path} is not a transcript store: {what}. Make one with `orthrus prepare`.")
         try:
-            meta = json.loads((path / "meta.json").read_text())
+            meta = parse_json((path / "meta.json").read_text())
             version = meta["format_version"]
             sizes = {name: meta["files"][name]["bytes"] for name in FILES} if version == FORMAT_VERSION else {}
         except (ValueError, KeyError, TypeError) as error:
@@ -68,8 +87,8 @@ class TranscriptStore:
                 " Prepare the store again, or use the orthrus version that made it"
                 f" ({meta.get('created_by', 'unknown')})."
             )
-        for key, kind in {"species": list, "counts": dict, "dropped": dict, "warnings": list}.items():
-            if not isinstance(meta.get(key), kind):
+        for key, fits in _DESCRIPTION.items():
+            if not fits(meta.get(key)):
                 raise InputError(f"{path / 'meta.json'} has no usable {key}; copy or prepare the store again.")
         for name, size in sizes.items():
             found = (path / name).stat().st_size if (path / name).is_file() else None

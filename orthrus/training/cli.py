@@ -4,8 +4,6 @@ A run folder is ``trainer.default_root_dir``: ``config.yaml``, ``metrics/version
 ``checkpoints/``. ``--resume auto`` continues the run in it. Everything else is as in LightningCLI.
 """
 
-import math
-import sys
 from argparse import ArgumentError
 from contextlib import ExitStack
 from functools import cached_property
@@ -17,7 +15,6 @@ import yaml
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning_utilities.core.rank_zero import rank_zero_only
 
@@ -36,25 +33,12 @@ from orthrus.training.callbacks.random_states import RandomStates
 from orthrus.training.callbacks.throughput import Throughput
 from orthrus.training.checkpoint_files import newest_valid
 from orthrus.training.module import Pretraining
+from orthrus.training.options import BOUNDS, check_bounds, refusals
 from orthrus.training.provenance import compare_ranks, describe_store
 from orthrus.training.recipe import KEY as RECIPE_KEY
 from orthrus.training.recipe import keep_recipe, refuse_or_report_changes
 from orthrus.training.stop import ready_to_leave
 
-_SMALLEST = sys.float_info.min
-_BOUNDS: dict[str, tuple[float, float]] = {  # apply to numbers; an option may also have other values
-    "seed_everything": (0, 2**32 - 1),
-    "trainer.accumulate_grad_batches": (1, math.inf),
-    "trainer.gradient_clip_val": (0, math.inf),
-    "trainer.limit_train_batches": (0, math.inf),
-    "trainer.limit_val_batches": (0, math.inf),
-    "trainer.limit_test_batches": (0, math.inf),
-    "trainer.log_every_n_steps": (1, math.inf),
-    "trainer.num_nodes": (1, math.inf),
-    "trainer.overfit_batches": (0, 2**31),
-    "trainer.num_sanity_val_steps": (-1, math.inf),
-    "trainer.val_check_interval": (_SMALLEST, math.inf),
-}
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 _COMMANDS = ("fit", "validate", "test", "predict")
 _METRICS_FILE = "orthrus.training.metrics_file.MetricsFile"
@@ -145,21 +129,12 @@ class OrthrusCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; raises InputError for a number that Lightning would fail on, or misread, later."""
         super().parse_arguments(parser, args)
-        options = self.config[self.config.subcommand]
-        for name, (least, most) in _BOUNDS.items():
-            value = options.get(name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
-                upto = f" to {most:,}" if most < math.inf else " or more"
-                raise InputError(f"{name} is {value}; expected {least:g}{upto}")
+        check_bounds(self.config[self.config.subcommand], BOUNDS)
 
     def instantiate_classes(self) -> None:
         """Build the objects of the recipe; raises InputError if Lightning refuses one."""
-        try:
+        with refusals(self.subcommand or "fit"):
             super().instantiate_classes()
-        except (MisconfigurationException, ValueError) as error:
-            if isinstance(error, InputError) or isinstance(error.__cause__, InputError):
-                raise
-            raise InputError(f"{' '.join(str(error).split())}; see `orthrus {self.subcommand} --help`") from error
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint to resume; log to CSV; use bf16 on a GPU that has it."""
@@ -271,7 +246,3 @@ def run(args: list[str]) -> Trainer:
         return trainer
     except ArgumentError as error:
         raise InputError(f"{' '.join(str(error).split())}; see `orthrus {args[0]} --help`") from None
-    except ValueError as error:
-        if isinstance(error.__cause__, InputError):  # from an object that jsonargparse was building
-            raise error.__cause__ from None
-        raise

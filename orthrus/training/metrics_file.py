@@ -45,7 +45,7 @@ class MetricsFile(Logger):
         """The number of this start of the run, from 0."""
         if self._version is None:
             taken = [path.name.removeprefix("version_") for path in self._folder.glob("version_*")]
-            self._version = max((int(number) for number in taken if number.isdigit()), default=-1) + 1
+            self._version = max((int(number) for number in taken if number.isdecimal()), default=-1) + 1
         return self._version
 
     @property

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orthrus import TranscriptStore
+from orthrus import InputError, TranscriptStore
 from orthrus.analyse.content import composition, one_of_each_gene, relative_usage, similarities
+from orthrus.analyse.section import analysis_section
 from orthrus.cli import main
 from orthrus.genome.codes import annotate, encode_bases
 from orthrus.genome.genetic_code import CODONS, amino_acids
@@ -98,3 +99,10 @@ def test_a_store_without_cds_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["analyse", str(tmp_path / "bare"), "--output", str(tmp_path / "out")]) == 2
     assert "has a CDS" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "[" * 100_000, '{"store": 1, "symbols": "x", "text": 2, "seed": 3}', "{}"])
+def test_a_document_that_is_no_analysis_is_an_error_of_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "analysis.json").write_text(text)
+    with pytest.raises(InputError, match="is no analysis"):
+        analysis_section(tmp_path / "analysis.json")

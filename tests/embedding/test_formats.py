@@ -4,6 +4,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from orthrus.embedding.file import read_embeddings
 from orthrus.errors import InputError
@@ -92,6 +93,27 @@ def test_an_archive_that_expands_beyond_all_proportion_or_says_so_is_refused(tmp
     for name in ("e.npy", "e.npz"):
         with pytest.raises(InputError, match=f"{name} cannot be read"):
             read_embeddings(tmp_path / name)
+
+
+def test_shapes_that_an_h5ad_declares_allocate_nothing(tmp_path, monkeypatch):
+    anndata, h5py = pytest.importorskip("anndata"), pytest.importorskip("h5py")
+    path = tmp_path / "e.h5ad"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", shape=(10**9, 512), dtype="f4", chunks=(1000, 512), compression="gzip")
+    with pytest.raises(InputError, match=r"e\.h5ad \(.* bytes\) expands to more than"):
+        read_embeddings(path)
+    with pd.option_context("future.infer_string", False):
+        obs, var = (
+            pd.DataFrame(index=pd.Index(list(names), dtype=object))
+            for names in (map(str, range(300)), map(str, range(10**4)))
+        )
+        anndata.AnnData(sparse.csr_matrix((300, 10**4), dtype="f4"), obs=obs, var=var).write_h5ad(
+            path, compression="gzip"
+        )
+    monkeypatch.setattr(files, "HARMLESS", 2 << 20)
+    monkeypatch.setattr(files, "MAX_RATIO", 1)
+    with pytest.raises(InputError, match="expands to more than"):  # 12 MB once it is dense
+        read_embeddings(path)
 
 
 def test_a_header_that_breaks_off_is_an_error(tmp_path):

@@ -165,7 +165,7 @@ def test_training_that_diverges_is_said_and_leaves_no_predictions(
     from orthrus.finetune.module import FineTuning
 
     path, given = task("value", "regression"), f"--model.checkpoint={checkpoint}"
-    assert finetune(path, given, "--model.learning_rate=1e30") == 2
+    assert finetune(path, given, "--model.weight_decay=1e30") == 2
     err = " ".join(capsys.readouterr().err.split())
     assert "split 0: validation losses are not finite, since training diverged; lower model.learning_rate" in err
     predict = FineTuning.predict_step

@@ -48,8 +48,52 @@ def test_a_file_that_expands_beyond_all_proportion_is_refused(
     bomb = tmp_path / "bomb.gz"
     bomb.write_bytes(gzip.compress(begin) + 16_000 * gzip.compress(b"A" * (1 << 20)))  # 16 GB in 16 MB
     monkeypatch.setattr(files, "MAX_RATIO", 1)
-    with pytest.raises(InputError, match=r"bomb\.gz \(.* bytes\) expands to more than .* decompress it first"):
+    with pytest.raises(InputError, match=r"bomb\.gz \(.* bytes\) expands to more than .* write it without"):
         read(bomb)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("kind", READERS)
+def test_lines_that_end_in_cr_alone_are_said_whatever_is_read(
+    kind: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    begin, read = READERS[kind]
+    path = tmp_path / "old"
+    path.write_bytes(pack((begin.strip() + b"\rACGT\r") * 3))
+    with pytest.raises(InputError, match=r"old has lines that end in CR alone; convert them"):
+        read(path)
+
+
+@pytest.mark.parametrize("digits", ["9" * 19, "9" * 5000, "²"])
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        ('1\tx\texon\t1\t{}\t.\t+\t.\tgene_id "g"; transcript_id "t";\n', READERS["GTF"][1]),
+        ("t\t1\t+\t0\t{}\t0\t0\t1\t0,\t9,\n", READERS["GTF"][1]),
+        ("1\t0\t{}\tt\t0\t+\t0\t0\t0\t1\t9,\t0,\n", READERS["BED12"][1]),
+        ("transcript_id\tpos\tref\talt\nt\t{}\tA\tC\n", READERS["variants"][1]),
+    ],
+    ids=["GTF", "genePred", "BED12", "variants"],
+)
+def test_numbers_of_any_length_are_errors_of_one_line(
+    line: str, read: Callable[[Path], object], digits: str, tmp_path: Path
+) -> None:
+    (tmp_path / "table").write_text(line.format(digits))
+    with pytest.raises(InputError, match="table"):
+        read(tmp_path / "table")
+
+
+def test_an_index_of_a_genome_that_is_no_index_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "g.fa").write_text(">1\nACGT\n")
+    for line in ("1\t" + "9" * 5000 + "\t3\t60\t61\n", "1\t²\t3\t60\t61\n", "\x00"):
+        (tmp_path / "g.fa.fai").write_text(line)
+        assert [name for name, _ in read_genome(tmp_path / "g.fa", ["1"])] == ["1"]
+
+
+def test_a_header_with_a_cr_inside_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "mixed.fa").write_bytes(b">a\rACGT\nACGT\n>b\nAC\n")
+    with pytest.raises(InputError, match="'a\\\\rACGT' holds line ends of CR alone"):
+        list(read_fasta(tmp_path / "mixed.fa"))
 
 
 def test_proportion_is_that_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

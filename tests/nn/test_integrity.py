@@ -3,6 +3,7 @@
 import json
 import random
 import resource
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,38 @@ def test_pytorchs_advice_to_unpickle_is_not_passed_on(tmp_path: Path) -> None:
     assert "never unpickled" in str(refused.value)
     assert "weights_only" not in str(refused.value)
     assert "trust" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "told"),
+    [
+        (torch.zeros(1, 1).expand(10**6, 10**6), "declares weights of 4,000,000,000,000 bytes"),
+        (torch.zeros(8, 6).to_sparse(), "embedding.weight, that are sparse"),
+        (torch.zeros(8, 6, device="meta"), "embedding.weight, that are sparse, quantised or without values"),
+    ],
+    ids=["one value for a million million", "sparse", "without values"],
+)
+def test_tensors_that_are_not_plain_are_refused(tensor: torch.Tensor, told: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"embedding.weight": tensor}}, tmp_path / "c.ckpt")
+    with pytest.raises(InputError, match=told):
+        load_encoder(tmp_path / "c.ckpt")
+
+
+def test_a_checkpoint_that_would_have_to_be_decompressed_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": MambaEncoder(6, 8, 1).state_dict()}, tmp_path / "c.ckpt")
+    with (
+        zipfile.ZipFile(tmp_path / "c.ckpt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    load_encoder(tmp_path / "c.ckpt")
+    with pytest.raises(InputError, match="its members are compressed"):
+        load_encoder(tmp_path / "bomb.ckpt")
+
+
+def test_a_configuration_of_a_hundred_thousand_brackets_is_an_error_of_one_line(tmp_path: Path) -> None:
+    save_encoder(MambaEncoder(6, 8, 1), tmp_path / "folder")
+    (tmp_path / "folder/config.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="nested too deeply"):
+        load_encoder(tmp_path / "folder")

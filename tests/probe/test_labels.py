@@ -33,6 +33,12 @@ def test_other_columns_are_kept_and_a_missing_one_is_named(tmp_path):
         labels.column("folds")
 
 
+def test_a_column_that_occurs_twice_is_refused(tmp_path):
+    (tmp_path / "l.tsv").write_text("transcript_id\tvalue\tvalue\na\t1\t2\n")
+    with pytest.raises(InputError, match="has the column 'value' twice; expected it once"):
+        read_labels(tmp_path / "l.tsv", "value")
+
+
 def test_several_columns_need_a_value_in_each(tmp_path):
     path = tmp_path / "l.tsv"
     path.write_text("transcript_id\tu\tv\na\t1\t2\nb\t\t3\nc\t4\t-inf\nd\t5\t6\n")
@@ -74,7 +80,7 @@ def test_lists_of_other_numbers_and_files_that_are_no_frame_are_errors(tmp_path)
     with pytest.raises(InputError, match="row 1: target holds more than 0 and 1"):
         read_labels(path, "target")
     (tmp_path / "g.parquet").write_text("no")
-    with pytest.raises(InputError, match="no readable Parquet"):
+    with pytest.raises(InputError, match="not a readable Parquet"):
         read_labels(tmp_path / "g.parquet", "target")
 
 

@@ -134,6 +134,18 @@ def test_too_few_embeddings_are_named(tmp_path):
     assert "1 transcripts are too few for one" in Page(write_report(tmp_path).read_text()).text
 
 
+def test_the_gradient_of_a_step_that_was_left_out_is_no_error(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,train/grad_norm\n0,0.5\n1,inf\n2,nan\n3,0.25\n")
+    assert "radient" in write_report(tmp_path).read_text()
+
+
+def test_no_page_replaces_a_file_of_another_kind(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed_everything: 0\n")
+    with pytest.raises(InputError, match=r"ends in '\.yaml'; expected \.html"):
+        write_report(tmp_path, tmp_path / "config.yaml")
+    assert (tmp_path / "config.yaml").read_text() == "seed_everything: 0\n"
+
+
 def test_an_empty_folder_writes_nothing(tmp_path):
     with pytest.raises(InputError, match="nothing to report"):
         write_report(tmp_path)

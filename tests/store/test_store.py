@@ -340,7 +340,13 @@ def test_a_large_file_is_sampled_on_opening_and_compared_whole_on_verifying(
         TranscriptStore.open(path).verify()
 
 
-@pytest.mark.parametrize(("key", "value"), [("species", None), ("species", "human"), ("counts", []), ("warnings", 3)])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("species", None), ("species", "human"), ("species", []), ("species", [1]), ("counts", []), ("warnings", 3),
+        ("warnings", [3]), ("cds_frame", None), ("cds_frame", "x"), ("sources", 5), ("sources", [{"path": "x"}]),
+    ],
+)  # fmt: skip
 def test_a_description_that_lacks_what_is_read_later_is_refused_on_opening(
     key: str, value: object, tmp_path: Path
 ) -> None:

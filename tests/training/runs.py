@@ -1,13 +1,18 @@
 """Small runs of `orthrus fit`, in this process or in one of its own, and what they leave."""
 
 import csv
+import logging
 import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+import yaml
 
 from orthrus.cli import main
 
@@ -89,3 +94,43 @@ def all_values(run: Path) -> dict[tuple[str, str], set[str]]:
                 if value and name not in ("step", "epoch", "train/nt_per_s", "train/mfu") and name[:5] != "perf/":
                     found.setdefault((name, row["step"]), set()).add(value)
     return found
+
+
+def recipe_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The whole recipe that a command line stands for."""
+    with pytest.raises(SystemExit):
+        main([*arguments, "--print_config"])
+    recipe: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)
+    return recipe
+
+
+def numbers(node: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Dotted key and value of every number in a recipe."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from numbers(value, f"{key}.{name}" if key else name)
+    elif isinstance(node, int | float) and not isinstance(node, bool):
+        yield key, node
+
+
+def at_their_edges(recipe: dict[str, Any], run: Callable[[int, str], int]) -> list[str]:
+    """Runs with each number of a recipe at the edges of its type in turn; returns what ended in a traceback."""
+    warnings.simplefilter("ignore")
+    logging.disable()
+    failed = []  # all of them, rather than the first
+    changes = [
+        f"--{key}={edge}"
+        for key, value in numbers(recipe)
+        for edge in ([-1, 0, 10**6] if isinstance(value, int) else [-1.0, 0.0, "nan", "inf", 1e300])
+        if edge != 10**6 or key.startswith(("model.warmup", "checkpoint", "collapse", "data.seed", "patience"))
+    ]  # without sizes and steps of a run that would be large
+    for number, change in enumerate(changes):
+        try:
+            status = run(number, change)
+        except BaseException as error:
+            failed.append(f"{change}: {error!r}")
+        else:
+            if status not in (0, 2):
+                failed.append(f"{change}: status {status}")
+    logging.disable(logging.NOTSET)
+    return failed

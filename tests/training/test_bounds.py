@@ -1,27 +1,13 @@
 """Every number of a recipe at the edge of its type: a run, or one line that names it; never a traceback."""
 
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from orthrus.cli import main
-from tests.training.runs import arguments, fit
+from tests.training.runs import arguments, at_their_edges, fit, recipe_of
 
 QUICK = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.val_check_interval=1"]
-
-
-def numbers(node: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """Dotted key and value of every number in a recipe."""
-    if isinstance(node, dict):
-        for name, value in node.items():
-            yield from numbers(value, f"{key}.{name}" if key else name)
-    elif isinstance(node, int | float) and not isinstance(node, bool):
-        yield key, node
 
 
 @pytest.mark.parametrize(
@@ -57,22 +43,18 @@ def test_a_plain_bad_value_is_one_line_that_names_it(
 
 @pytest.mark.slow
 def test_every_number_of_a_recipe_is_bounded(tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    warnings.simplefilter("ignore")
-    logging.disable()
-    with pytest.raises(SystemExit):
-        main([*arguments(tmp_path / "run", store, *QUICK), "--print_config"])
-    recipe = yaml.safe_load(capsys.readouterr().out)
-    failed = []  # all of them, rather than the first
-    for i, (key, value) in enumerate(numbers(recipe)):
-        for j, edge in enumerate([-1, 0, 10**6] if isinstance(value, int) else [-1.0, 0.0, "nan", "inf", 1e300]):
-            if edge == 10**6 and not key.startswith(("model.warmup", "checkpoint", "collapse", "data.seed")):
-                continue  # sizes and steps of a run that would be large
-            try:
-                status = fit(tmp_path / f"run{i}-{j}", store, *QUICK, f"--{key}={edge}")
-            except BaseException as error:
-                failed.append(f"{key}={edge}: {error!r}")
-            else:
-                if status not in (0, 2):
-                    failed.append(f"{key}={edge}: status {status}")
-    logging.disable(logging.NOTSET)
+    recipe = recipe_of(arguments(tmp_path / "run", store, *QUICK), capsys)
+    failed = at_their_edges(recipe, lambda number, change: fit(tmp_path / f"run{number}", store, *QUICK, change))
+    assert not failed, "\n".join(failed)
+
+
+@pytest.mark.slow
+def test_every_number_of_a_validation_is_bounded(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(tmp_path / "run", store, *QUICK) == 0
+    _, *given = arguments(tmp_path / "run", store, *QUICK)
+    validate = ["validate", *given, f"--ckpt_path={tmp_path}/run/checkpoints/last.ckpt"]
+    recipe = recipe_of(validate, capsys)
+    failed = at_their_edges(recipe, lambda number, change: main([*validate, change]))
     assert not failed, "\n".join(failed)

@@ -1,5 +1,6 @@
 """What can go wrong with a run: each is reported in a line, and never costs what was saved."""
 
+import math
 import os
 import re
 import socket
@@ -8,13 +9,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP
+from typing import Any
 
 import pytest
 import torch
 
 from orthrus.cli import main
 from orthrus.nn.integrity import archive_fault
-from orthrus.training.checkpoint_files import by_step
+from orthrus.training.checkpoint_files import AtomicCheckpointIO, by_step
 from tests.builders import build_store
 from tests.training.runs import TWO_RANKS, fit, losses, metrics, output_of, start
 
@@ -81,6 +83,32 @@ def test_a_step_without_a_finite_gradient_leaves_no_trace(tmp_path: Path, store:
         bad = torch.load(run / "bad_batches" / path, weights_only=True)
         assert bad["batches"][0]["codes_VL"].dtype == torch.uint8
         assert torch.tensor(bad["losses"]).isnan().all()
+
+
+def test_a_step_that_is_left_out_logs_its_own_norm_and_not_that_of_the_step_before(tmp_path: Path, store: Path) -> None:
+    assert fit(tmp_path / "run", store, NAN, "--trainer.callbacks.at=[2]") == 0
+    norms = {row["step"]: row["train/grad_norm"] for row in metrics(tmp_path / "run") if row.get("train/grad_norm")}
+    assert {step: math.isfinite(float(norm)) for step, norm in norms.items()} == {
+        "0": True, "1": True, "2": False, "3": True,
+    }  # fmt: skip
+    assert norms["3"] != norms["1"]
+
+
+def test_the_row_of_a_step_is_on_disk_before_its_checkpoint(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed just after a checkpoint loses no row: a resumed run does not log that step again."""
+    run = tmp_path / "run"
+    rows: dict[str, list[str]] = {}
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def look(self: AtomicCheckpointIO, checkpoint: dict[str, Any], path: str | Path, **options: Any) -> None:
+        rows[Path(path).name] = list(losses(run))
+        save(self, checkpoint, path, **options)
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", look)
+    assert fit(run, store, "--checkpoint.every_n_steps=1") == 0
+    assert {name: len(steps) for name, steps in rows.items()} == {f"step-{step:08d}.ckpt": step for step in range(1, 5)}
 
 
 def test_too_many_bad_steps_in_a_row_end_the_run_with_the_cause(

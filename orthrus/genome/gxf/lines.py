@@ -11,6 +11,7 @@ from typing import BinaryIO
 from orthrus.errors import InputError
 from orthrus.genome.files import open_bytes
 from orthrus.genome.gxf.attributes import GFF3, GTF, Dialect, dialect_of
+from orthrus.genome.tables import is_whole
 
 BLOCK = 16 << 20
 COLUMNS = ("contig", "source", "type", "start", "end", "score", "strand", "frame", "attributes")
@@ -116,7 +117,7 @@ def _fault(line: bytes, is_first: bool) -> str | None:
             f" genePred or refFlat ({text[:40]!r}){cut}"
         )
     for name, value in zip(COLUMNS[3:5], fields[3:5], strict=True):
-        if not (value.isascii() and value.isdigit()) or int(value) >= MAX_POSITION:
+        if not is_whole(value) or int(value) >= MAX_POSITION:
             return f"{name} is {value[:30]!r}; expected a whole number from 1 to 10^12"
     start, end = int(fields[3]), int(fields[4])
     if start < 1:
