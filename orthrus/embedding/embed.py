@@ -23,6 +23,7 @@ from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes, check_n_tracks, in_published_frame
 from orthrus.loading.batch import pad
+from orthrus.memory import give_back_freed_memory
 from orthrus.messages import messages
 from orthrus.models import model_name
 from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
@@ -143,6 +144,7 @@ def embed_to_file(
                     vectors = _vectors(encoder, store, part, token_budget, readouts)
                     with writing(output):
                         parts.write(part, vectors)
+                    give_back_freed_memory()
                 progress.advance(task, len(part))
         with atomic_file(output) as scratch:
             joined = scratch.with_suffix(".parquet")

@@ -23,6 +23,7 @@ try:  # otherwise transformers advises to install an unrelated package of this n
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.nn.heads import MaskedLanguageHead, PublishedSequenceHead
     from orthrus.nn.pooling import mean_pool
+    from orthrus.nn.stem import CodonStem, share_of_words
 except ImportError as error:
     raise ImportError("this model needs the package orthrus-mrna; install it, not the unrelated `orthrus`") from error
 
@@ -45,9 +46,12 @@ class _Base(PreTrainedModel):
     def __init__(self, config: OrthrusConfig) -> None:
         super().__init__(config)
         self.encoder = MambaEncoder.from_config(config.orthrus["encoder"])
+        self.encoder.cds_frame = config.orthrus.get("cds_frame", "published")
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Do nothing, because all weights are in the file."""
+        """Compute the codon stem's table, which no file holds: transformers builds a model without values."""
+        if isinstance(module, CodonStem):
+            module.get_buffer("_share").copy_(share_of_words())
 
     def embed(self, transcripts: Any, **options: Any) -> Any:
         """Vectors of sequences, a FASTA, a data frame or a store, from :func:`orthrus.embed`."""

@@ -79,7 +79,7 @@ class CodonStem(nn.Module):
         self.weight = nn.Parameter(0.3 * torch.randn(3, self.n_words, d_model))
         self.region = nn.Parameter(0.3 * torch.randn(4, d_model))
         self.splice = nn.Parameter(0.3 * torch.randn(d_model))
-        self.register_buffer("_share", _share_of_words(), persistent=False)
+        self.register_buffer("_share", share_of_words(), persistent=False)
 
     def embed(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
         """The first vector of every token (B, T, D)."""
@@ -174,7 +174,7 @@ def _bases(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
     return base_BL
 
 
-def _share_of_words() -> Tensor:
+def share_of_words() -> Tensor:
     """For each word of bases 0 to 4 (0: unknown), the shares of the 64 codons that it may be, float32 (125, 64)."""
     base_54 = torch.cat([torch.full((1, 4), 0.25), torch.eye(4)])
     return torch.einsum("ai,bj,ck->abcijk", base_54, base_54, base_54).reshape(125, 64)

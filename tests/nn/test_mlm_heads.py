@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import orthrus
+from orthrus import MambaEncoder
 from orthrus.nn.checkpoints import export_encoder, load_encoder, load_mlm_head, save_encoder
 from orthrus.nn.heads import MaskedLanguageHead, PublishedSequenceHead
 from tests.nn.test_checkpoints import assert_same, make_encoder, published_state
@@ -74,6 +77,17 @@ def test_transformers_load_an_exported_folder(tmp_path: Path, head: nn.Module) -
     assert model.embed(["ACGT", "ACGTA"]).shape == (2, 16)
     model.save_pretrained(tmp_path / "again")
     assert_same(load_encoder(tmp_path / "again"), encoder)
+
+
+def test_transformers_give_the_vectors_of_a_codon_encoder_in_its_frame(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="the extra transformers is not installed")
+    encoder = MambaEncoder(6, 16, 1, stem="codon").eval()
+    encoder.cds_frame = "published"
+    save_encoder(encoder, tmp_path / "shared")
+    model = transformers.AutoModel.from_pretrained(tmp_path / "shared", trust_remote_code=True)
+    assert model.encoder.cds_frame == "published"
+    sequences = ["ACGTA", "ATG" + "GCT" * 101 + "TAA"]
+    assert np.array_equal(model.embed(sequences), orthrus.embed(sequences, encoder))
 
 
 def test_a_folder_of_pytorch_weights_alone_is_read_without_unpickling(tmp_path: Path) -> None:
