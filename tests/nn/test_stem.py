@@ -94,8 +94,8 @@ def test_readouts_pool_over_tokens() -> None:
     torch.testing.assert_close(mean_BD, mean_pool(hidden_BTD, tokens.lengths_B))
     torch.testing.assert_close(joined_BD[:, 48:96], region_pool(hidden_BTD, *tokens))
     expected = [[19, 3, 9, 7, 2], [10, 0, 8, 2, 2]]  # two bases in front may be what is left of a codon
-    torch.testing.assert_close(joined_BD[:, 96:], torch.tensor(expected).float().log1p())
-    assert widths(encoder, names) == [16, 101]
+    torch.testing.assert_close(joined_BD[:, 96:101], torch.tensor(expected).float().log1p())
+    assert widths(encoder, names) == [16, 102]
 
 
 def test_the_config_keeps_the_stem() -> None:
