@@ -71,6 +71,11 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 0.01)
+
+
 def serve(behaviour: Behaviour, port: int = 0) -> ThreadingHTTPServer:
     server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, behaviour))
     Thread(target=server.serve_forever, daemon=True).start()
@@ -85,7 +90,6 @@ def behaviour() -> Behaviour:
 
 @pytest.fixture
 def source(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> Iterator[DownloadSource]:
-    monkeypatch.setattr(module, "_PAUSE", 0.01)
     server = serve(behaviour)
     url = f"http://127.0.0.1:{server.server_port}/v1"
     yield DownloadSource("set", "a set", "1", "its page", "free", url, ("big.gz", "small.txt"), checksums="SUMS")
@@ -190,7 +194,6 @@ def _serve_until_killed(behaviour: Behaviour, ports: Any) -> None:
 
 @pytest.mark.dist
 def test_a_server_killed_midway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "_PAUSE", 0.01)
     context = multiprocessing.get_context("fork")
     ports = context.Queue()
     slow = Behaviour({"/big.gz": DATA}, cuts=[2_000_000], hang=60)
@@ -296,7 +299,7 @@ def test_a_signal_while_a_file_comes_leaves_its_part_for_the_next_start(
     table = tmp_path / "sources.yaml"
     url = f"http://127.0.0.1:{slow.server_address[1]}/v1"
     table.write_text(f"x: {{title: t, version: '1', homepage: h, licence: l, url: '{url}', files: [big.gz]}}\n")
-    behaviour.cuts = [1_000_000]
+    behaviour.cuts = [2_000_000]  # whole chunks of what the client writes
     command = ["download", "x", "--table", str(table), "--output", str(tmp_path / "out")]
     process = subprocess.Popen(
         [sys.executable, "-m", "orthrus", *command],
