@@ -1,7 +1,5 @@
 """Training heads of the encoder: the projector of contrastive losses, and heads that predict at single positions."""
 
-from typing import Literal
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,22 +11,18 @@ N_BASES = 4
 class Projector(nn.Module):
     """The published projection head, (N, D) -> (N, d_out): D -> d_hidden -> d_hidden -> d_out.
 
-    A norm and ReLU after the two hidden layers, no bias in the last. ``layers.{0..4}`` are named as published. The norm
-    is ``batch``, over the rows of all ranks, as published, or ``layer``, over the features of a row (Ba et al. 2016,
-    arXiv 1607.06450), which does not depend on the other rows.
+    Batch normalisation over the rows of all ranks and ReLU after the two hidden layers, no bias in the last.
+    ``layers.{0..4}`` are named as published.
     """
 
-    def __init__(
-        self, d_model: int, d_hidden: int = 512, d_out: int = 128, norm: Literal["batch", "layer"] = "batch"
-    ) -> None:
+    def __init__(self, d_model: int, d_hidden: int = 512, d_out: int = 128) -> None:
         super().__init__()
-        norm_type = BatchNorm if norm == "batch" else nn.LayerNorm
         self.layers = nn.ModuleList(
             [
                 nn.Linear(d_model, d_hidden),
-                norm_type(d_hidden),
+                BatchNorm(d_hidden),
                 nn.Linear(d_hidden, d_hidden),
-                norm_type(d_hidden),
+                BatchNorm(d_hidden),
                 nn.Linear(d_hidden, d_out, bias=False),
             ]
         )

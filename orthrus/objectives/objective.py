@@ -12,7 +12,7 @@ The mean of every scalar over ranks is its value for the whole batch (:mod:`orth
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,8 +83,6 @@ class ContrastiveTerm(Term):
         d_out: width of the space in which views are compared.
         memory: number of the newest pairs of past steps to compare with, besides those of the batch: cheap negatives
             for small batches. 0: none. Checkpoints contain the whole memory.
-        norm: of the projector, ``batch`` (published) or ``layer``. With a handful of pairs a batch, and with a memory,
-            ``layer``: batch statistics of so few rows are noise, which differs from step to step (docs/log.md).
     """
 
     def __init__(
@@ -95,13 +93,12 @@ class ContrastiveTerm(Term):
         d_hidden: int = 512,
         d_out: int = 128,
         memory: int = 0,
-        norm: Literal["batch", "layer"] = "batch",
     ) -> None:
         super().__init__(weight)
         for name, width in (("d_hidden", d_hidden), ("d_out", d_out)):
             if width < 1:
                 raise InputError(f"{name} is {width}; the projector needs a width of at least 1")
-        self.projector = Projector(d_model, d_hidden, d_out, norm)
+        self.projector = Projector(d_model, d_hidden, d_out)
         self.loss = loss()
         self.memory = PairMemory(memory, d_out) if memory else None
 

@@ -254,7 +254,7 @@ def test_the_encoders_own_readout_is_given_by_default(store: TranscriptStore, tm
     assert found.readout == "last.mean+last.cds+lengths"
     expected = embed(encoder, store, range(len(store)), readouts=["last.mean", "last.cds", "lengths"])
     np.testing.assert_allclose(found.matrix, expected, atol=1e-6)
-    assert found.matrix.shape[1] == 16 + 16 + 5
+    assert found.matrix.shape[1] == 16 + 16 + 6
 
 
 def test_bfloat16_products_change_little_and_are_named(

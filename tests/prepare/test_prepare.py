@@ -307,9 +307,9 @@ def test_records_without_a_sequence_are_left_out_and_named(folder: Path, caplog:
     with open_or_prepare(folder / "some.fa") as made:
         assert made.column("transcript_id") == ["a", "c"]
     assert "1 records without a sequence (for example b)" in caplog.text
-    for text in (">a\n\n>b\n", ">a\rACGT\r"):
+    for text, message in ((">a\n\n>b\n", r"no transcript of .*none\.fa"), (">a\rACGT\r", "lines that end in CR alone")):
         (folder / "none.fa").write_bytes(text.encode())
-        with pytest.raises(InputError, match=r"no transcript of .*none\.fa"), open_or_prepare(folder / "none.fa"):
+        with pytest.raises(InputError, match=message), open_or_prepare(folder / "none.fa"):
             pass
 
 
