@@ -46,7 +46,8 @@ def write(folder: Path, genes: dict[str, list[str]], homologs: list[Any]) -> Pat
     (folder / "t.fa").write_text("\n".join(records) + "\n")
     spec = folder / "spec.yaml"
     source = {"transcripts": "t.fa", "coordinates": "t.tsv"}
-    spec.write_text(yaml.safe_dump({"species": {"x": source}, "homologs": homologs, "filters": {"biotypes": "all"}}))
+    fields = {"species": {"x": source}, "homologs": homologs, "filters": {"biotypes": "all"}, "join_similar": False}
+    spec.write_text(yaml.safe_dump(fields))
     return spec
 
 

@@ -82,7 +82,7 @@ def test_a_second_signal_of_another_kind_does_not_end_it_at_once() -> None:
 def test_slurms_signal_while_the_program_starts_puts_the_job_back_into_the_queue(
     seconds: float, tmp_path: Path, store: Path
 ) -> None:
-    process = start(tmp_path / "run", store)
+    process = start(tmp_path / "run", store, "--trainer.max_steps=2000")  # so long that no signal comes after it
     time.sleep(seconds)
     process.send_signal(signal.SIGUSR1)
     assert process.wait(timeout=120) in ((75, -signal.SIGUSR1) if seconds < 1 else (75,)), output_of(tmp_path / "run")
