@@ -1,6 +1,7 @@
 """Memory of this process, given back to the system."""
 
 import ctypes
+import sys
 
 
 def give_back_freed_memory() -> None:
@@ -10,8 +11,5 @@ def give_back_freed_memory() -> None:
     parameters in steps of 24 k nt need 1.7 GB, and took 8 after 1,000 steps. Pages that are returned are zeroed by the
     system when they are used again, about 0.2 s a GB, so it is called now and then, not at every batch.
     """
-    if hasattr(_library, "malloc_trim"):
-        _library.malloc_trim(0)
-
-
-_library = ctypes.CDLL(None)
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
