@@ -21,7 +21,7 @@ from orthrus.nn.tracks import codes_to_tracks
 from orthrus.probe.metrics import score
 from orthrus.probe.targets import Target, Task
 from orthrus.training.module import MAX_LEARNING_RATE
-from orthrus.training.optim import parameter_groups, warmup_cosine
+from orthrus.training.optim import parameter_groups, warmup_decay
 
 HeadFactory = Callable[[int, int], nn.Module]
 """(D, T) -> a module from (B, D) to (B, T)."""
@@ -230,7 +230,7 @@ class FineTuning(LightningModule):
             [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in by_rate.items()]
         )
         total = int(self.trainer.estimated_stepping_batches)
-        scheduler = warmup_cosine(optimizer, round(self._warmup_fraction * total), total)
+        scheduler = warmup_decay(optimizer, round(self._warmup_fraction * total), total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 

@@ -1,7 +1,7 @@
 """Batches of positive pairs, from a plan and a store.
 
-V = 2N views of N pairs: rows 0..N-1 are the base transcripts, rows N..2N-1 their partners in the same order. Codes
-travel as one byte a base; tracks are made from them on the device (:func:`orthrus.nn.tracks.codes_to_tracks`).
+V = 2N views of N pairs: rows 0..N-1 are the base transcripts, rows N..2N-1 their partners in the same order. Or V = N,
+one view of each pair, for objectives that need no partner. Codes travel as one byte a base; tracks are made from them on the device (:func:`orthrus.nn.tracks.codes_to_tracks`).
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ from orthrus.store import TranscriptStore
 
 
 class PairBatch(NamedTuple):
-    """Two views of N positive pairs, right-padded with 0."""
+    """Both views, or one, of N positive pairs, right-padded with 0."""
 
     codes_VL: Tensor
-    """uint8 (2N, L), augmented and masked."""
+    """uint8 (V, L), augmented and masked."""
     targets_VL: Tensor
-    """uint8 (2N, L), the targets of masked modelling. Bits 0-2: the base (1..4), 0 for none. Bit 5: predict the
+    """uint8 (V, L), the targets of masked modelling. Bits 0-2: the base (1..4), 0 for none. Bit 5: predict the
     annotation, whose CDS and splice bits are bits 3 and 4.
     """
     lengths_V: Tensor
-    """int64 (2N,), nt."""
+    """int64 (V,), nt."""
     pair_kind_N: Tensor
     """int64 (N,): 0 self, 1 splice, 2 ortholog."""
     family_N: Tensor

@@ -36,7 +36,10 @@ class PairDataModule(LightningDataModule):
 
     Args:
         store: folder made by ``orthrus prepare``.
-        token_budget: padded positions (nt) of a batch on one rank, both views together.
+        token_budget: padded positions (nt) of a batch on one rank, all views together.
+        views: 2: training batches hold both views of a pair; 1: one of them, for objectives without a contrastive term,
+            which then see twice as many transcripts in a step. Validation always takes both, to follow the retrieval of
+            partners.
         ortholog_probability: probability of drawing an ortholog if a transcript also has isoforms.
         rearrangements: rearrangements of UTRs and CDS, in order, which may change lengths. None: an ortholog that is
             only a coding sequence is put between the UTRs of the base transcript, and the two views of a transcript
@@ -58,6 +61,7 @@ class PairDataModule(LightningDataModule):
         self,
         store: str,
         token_budget: int = 65_536,
+        views: int = 2,
         ortholog_probability: float = 0.5,
         rearrangements: Sequence[Rearrangement] | None = None,
         augmentations: Sequence[Augmentation] | None = None,
@@ -78,6 +82,8 @@ class PairDataModule(LightningDataModule):
         ):
             if number < least:
                 raise InputError(f"data.{name} is {number}; expected {least} or more")
+        if views not in (1, 2):
+            raise InputError(f"data.views is {views}; expected 1, or 2 for objectives with a contrastive term")
         for name, value in (
             ("ortholog_probability", ortholog_probability),
             ("mlm_fraction", mlm_fraction),
@@ -86,6 +92,7 @@ class PairDataModule(LightningDataModule):
         ):
             check_fraction(value, f"data.{name}")
         self.token_budget, self.ortholog_probability, self.seed = token_budget, ortholog_probability, seed
+        self.views = views
         self.rearrangements = [Graft(), Crop()] if rearrangements is None else list(rearrangements)
         self.augmentations = [MaskBases(), MaskTracks()] if augmentations is None else list(augmentations)
         self.mlm_fraction, self.annotation_fraction = mlm_fraction, annotation_fraction
@@ -133,6 +140,7 @@ class PairDataModule(LightningDataModule):
             "world_size": self.trainer.world_size if self.trainer else 1,
             "seed": self.seed,
             "token_budget": self.token_budget,
+            "views": self.views,
             "ortholog_probability": self.ortholog_probability,
             "rearrangements": [_described(each) for each in self.rearrangements],
             "augmentations": [_described(each) for each in self.augmentations],
@@ -186,6 +194,7 @@ class PairDataModule(LightningDataModule):
                 token_budget=self.token_budget,
                 ortholog_probability=self.ortholog_probability,
                 rearrangements=self.rearrangements,
+                views=self.views if side == "train" else 2,
                 seed=self.seed,
                 rank=self.trainer.global_rank if self.trainer else 0,
                 world_size=self.trainer.world_size if self.trainer else 1,

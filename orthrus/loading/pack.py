@@ -1,4 +1,4 @@
-"""Packs pairs of similar length into batches under a token budget. P pairs."""
+"""Packs pairs of similar length into batches under a budget of padded positions. P pairs."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,22 +9,23 @@ _OPEN_BATCHES = 64  # one bit each
 
 
 def group(
-    length_P: NDArray[np.int64], family_P: NDArray[np.int32], token_budget: int, world_size: int
+    length_P: NDArray[np.int64], family_P: NDArray[np.int32], positions: int, world_size: int
 ) -> list[NDArray[np.int64]]:
     """The pairs of each batch, as indices; the input pairs are sorted by length.
 
-    A batch of n pairs whose longest view is L satisfies ``2 * ceil(n / world_size) * L <= token_budget`` and has a pair
-    for every rank and at least two families, because a pair without negatives gives no signal. A family occurs once in
+    ``positions`` is the budget of padded positions of one view on one rank: a batch of n pairs whose longest view is L
+    satisfies ``ceil(n / world_size) * L <= positions``. It has a pair for every rank and at least two families, because
+    a pair without negatives gives no signal. A family occurs once in
     a batch as long as there are enough families. The remaining pairs are packed by length only, and those that still
     make no batch are dropped.
     """
     least = max(2, world_size)
     number_P = np.unique(family_P, return_inverse=True)[1].astype(np.int64)
-    groups = _split(pack(length_P, number_P, token_budget, world_size))
+    groups = _split(pack(length_P, number_P, positions, world_size))
     left = np.sort(np.concatenate([g for g in groups if len(g) < least] or [np.empty(0, dtype=np.int64)]))
     groups = [g for g in groups if len(g) >= least]
     if len(left) >= least:
-        packed = pack(length_P[left], np.arange(len(left)), token_budget, world_size)
+        packed = pack(length_P[left], np.arange(len(left)), positions, world_size)
         further = (left[g] for g in _split(packed))
         groups += [g for g in further if len(g) >= least and np.ptp(number_P[g]) > 0]
     return groups
@@ -37,7 +38,7 @@ def _split(batch_P: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 @compiled(nogil=True)
 def pack(
-    length_P: NDArray[np.int64], family_P: NDArray[np.int64], token_budget: int, world_size: int
+    length_P: NDArray[np.int64], family_P: NDArray[np.int64], positions: int, world_size: int
 ) -> NDArray[np.int64]:
     """The batch of each pair, first fit in the order given, int64 (P,); families are numbered 0, 1, ...
 
@@ -55,7 +56,7 @@ def pack(
         at = 0
         while at < n_open:
             slot = by_age[at]
-            fits = 2 * (size[slot] // world_size + 1) * max(longest[slot], length_P[p]) <= token_budget
+            fits = (size[slot] // world_size + 1) * max(longest[slot], length_P[p]) <= positions
             if fits and not (slots_of_family[family_P[p]] >> np.uint64(slot)) & np.uint64(1):
                 break
             at += 1
@@ -72,7 +73,7 @@ def pack(
         slots_of_family[family_P[p]] |= np.uint64(1) << np.uint64(slot)
         size[slot] += 1
         longest[slot] = max(longest[slot], length_P[p])
-        if 2 * (size[slot] // world_size + 1) * longest[slot] > token_budget:  # full
+        if (size[slot] // world_size + 1) * longest[slot] > positions:  # full
             _close(at, by_age, n_open, last, previous_P, family_P, slots_of_family)
             n_open -= 1
     return batch_P

@@ -45,7 +45,7 @@ class BatchPlan(NamedTuple):
     kind_N: NDArray[np.int8]
     family_N: NDArray[np.int32]
     parts_V42: Parts
-    """int64 (2N, 4, 2), the first views, then the second."""
+    """int64 (2N, 4, 2), the first views, then the second; (N, 4, 2) of single views."""
     seed: tuple[int, ...]
 
 
@@ -56,10 +56,11 @@ class Planner:
         store: the transcripts.
         index: their isoforms and orthologs.
         bases: int (m,), the transcripts that an epoch visits once each.
-        token_budget: padded positions of both views of a batch on one rank.
+        token_budget: padded positions of all views of a batch on one rank.
         ortholog_probability: probability of an ortholog if a base also has isoforms.
         rearrangements: rearrangements of the parts of pairs, in order. A pair stays unchanged if one of its views would
             be longer than the longest transcript, or, if the last rearrangement is a Window, than that.
+        views: 2: both views of a pair; 1: one of them, the first or the second with equal probability.
         seed: seed of all draws.
 
     Raises:
@@ -75,6 +76,7 @@ class Planner:
         token_budget: int,
         ortholog_probability: float,
         rearrangements: Sequence[Rearrangement] = (),
+        views: int = 2,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
@@ -82,7 +84,7 @@ class Planner:
         self._store, self._index = store, index
         self.bases = bases.astype(np.int32)
         self.token_budget, self.seed, self.rank, self.world_size = token_budget, seed, rank, world_size
-        self._ortholog_probability, self._rearrangements = ortholog_probability, rearrangements
+        self._ortholog_probability, self._rearrangements, self._views = ortholog_probability, rearrangements, views
         families = store.family[self.bases]
         least = max(2, world_size)  # a pair for every rank, and a negative
         if len(bases) < least or families.min() == families.max():
@@ -93,13 +95,13 @@ class Planner:
         self._longest = int(store.lengths.max())
         if rearrangements and isinstance(last := rearrangements[-1], Window):
             self._longest = min(self._longest, last.longest)
-        if token_budget < 4 * self._longest:
+        if token_budget < (least_budget := 2 * views * self._longest):
             raise InputError(
-                f"a token budget of {token_budget:,} cannot hold two pairs of {self._longest:,} nt (4 views): raise"
-                f" data.token_budget to at least {4 * self._longest:,}, make orthrus.loading.Window the last of"
+                f"a token budget of {token_budget:,} cannot hold two pairs of {self._longest:,} nt ({2 * views} views):"
+                f" raise data.token_budget to at least {least_budget:,}, make orthrus.loading.Window the last of"
                 " data.rearrangements, or prepare the store with a smaller max_length"
             )
-        nt = 2 * int(np.minimum(store.lengths[self.bases], self._longest).sum())
+        nt = views * int(np.minimum(store.lengths[self.bases], self._longest).sum())
         self.n_windows = max(1, round(nt / (_STEPS_A_WINDOW * token_budget * world_size)))
         self._order = (-1, self.bases)
 
@@ -111,23 +113,26 @@ class Planner:
         base_P, partner_P, kind_P = self._index.sample(
             order[first:last].astype(np.int64), self._ortholog_probability, generator
         )
-        parts_2P42 = self._rearranged(base_P, partner_P, kind_P, generator)
-        length_P = lengths(parts_2P42).max(axis=0)
+        parts_SP42 = self._rearranged(base_P, partner_P, kind_P, generator)  # S sides of P pairs
+        if self._views == 1:
+            parts_SP42 = parts_SP42[generator.integers(2, size=len(kind_P)), np.arange(len(kind_P))][None]
+        length_P = lengths(parts_SP42).max(axis=0)
         family_P = self._store.family[base_P]
         jitter = _LENGTH_JITTER / self.n_windows
         by_length_P = np.argsort(-length_P * generator.uniform(1 - jitter, 1 + jitter, len(length_P)), kind="stable")
-        groups = group(length_P[by_length_P], family_P[by_length_P], self.token_budget, self.world_size)
+        positions = self.token_budget // self._views
+        groups = group(length_P[by_length_P], family_P[by_length_P], positions, self.world_size)
         rows = [by_length_P[groups[g][self.rank :: self.world_size]] for g in generator.permutation(len(groups))]
         if not rows:
             return []
         mine = np.concatenate(rows)
         base_R, partner_R, kind_R, family_R = (column[mine] for column in (base_P, partner_P, kind_P, family_P))
-        parts_2R42 = parts_2P42[:, mine]
+        parts_SR42 = parts_SP42[:, mine]
         plans = []
         last = 0
         for step, size in enumerate(map(len, rows)):
             its = slice(last, last := last + size)
-            parts_V42, seed = np.concatenate(parts_2R42[:, its]), (self.seed, epoch, window, step, self.rank)
+            parts_V42, seed = np.concatenate(parts_SR42[:, its]), (self.seed, epoch, window, step, self.rank)
             plans.append(BatchPlan(base_R[its], partner_R[its], kind_R[its], family_R[its], parts_V42, seed))
         return plans
 

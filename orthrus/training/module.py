@@ -1,6 +1,7 @@
 """The LightningModule of pretraining: tracks on the device, encoder, objective, and validation metrics.
 
-V = 2N views of N pairs, R some of those rows, L positions, T tokens, D features.
+V = 2N views of N pairs (or N, one of each: :class:`orthrus.loading.PairBatch`), R some of those rows, L positions, T
+tokens, D features.
 """
 
 import math
@@ -16,13 +17,14 @@ from torch.utils.checkpoint import checkpoint
 from orthrus.errors import InputError
 from orthrus.loading.batch import PairBatch
 from orthrus.loading.datamodule import PairDataModule
+from orthrus.loading.draws import check_fraction
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import mean_pool
 from orthrus.nn.ranks import mean_over_ranks, share_of_mean
 from orthrus.nn.tracks import codes_to_tracks
-from orthrus.objectives import Encoded, NextTokenTerm, Objective, PositionTerm, Term
+from orthrus.objectives import ContrastiveTerm, Encoded, NextTokenTerm, Objective, PositionTerm, Term
 from orthrus.objectives.geometry import retrieval_top1
-from orthrus.training.optim import parameter_groups, warmup_cosine
+from orthrus.training.optim import parameter_groups, warmup_decay
 from orthrus.training.pair_geometry import PairGeometry
 
 MAX_LEARNING_RATE = 1000.0  # far above any useful rate, and below the overflow of float32 parameters
@@ -43,7 +45,10 @@ class Pretraining(LightningModule):
         encoder_decay: weight decay of the encoder's matrices.
         head_decay: weight decay of the heads' matrices. Biases, norms, embeddings, learned temperatures, ``A_log`` and
             ``D`` never decay.
-        warmup_steps: steps of the linear rise of the learning rate; a cosine then falls to 0 at ``trainer.max_steps``.
+        warmup_steps: steps of the linear rise of the learning rate.
+        decay_share: share of ``trainer.max_steps``, at its end, over which the rate falls to 0 as 1 - sqrt. It is level
+            before, so that a run can be prolonged, from a checkpoint of that time, with a larger ``trainer.max_steps``.
+            None: a cosine from the end of the rise to ``trainer.max_steps``.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Pretraining(LightningModule):
         encoder_decay: float = 5e-5,
         head_decay: float = 1e-4,
         warmup_steps: int = 2000,
+        decay_share: float | None = None,
     ) -> None:
         super().__init__()
         if chunk_rows is not None and chunk_rows < 1:
@@ -65,26 +71,34 @@ class Pretraining(LightningModule):
                 f"model.learning_rate is {learning_rate}; expected more than 0, and at most {MAX_LEARNING_RATE:g}"
             )
         for option, value in (
-            ("encoder_decay", encoder_decay), ("head_decay", head_decay), ("warmup_steps", warmup_steps)
+            ("encoder_decay", encoder_decay), ("head_decay", head_decay), ("warmup_steps", warmup_steps),
         ):  # fmt: skip
             if not 0 <= value < math.inf:
                 raise InputError(f"model.{option} is {value}; expected 0 or more")
+        if decay_share is not None:
+            check_fraction(decay_share, "model.decay_share")
         self.encoder = encoder
         self.objective = Objective({name: build(encoder.d_model) for name, build in objective.items()})
         self.chunk_rows = chunk_rows
         if compile_encoder:
             for layer in encoder.layers:
                 layer.compile(dynamic=True)  # batches have any number of rows and positions
-        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
+        self.learning_rate, self.warmup_steps, self.decay_share = learning_rate, warmup_steps, decay_share
         self._decay = (encoder_decay, head_decay)
         self.geometry = PairGeometry()
+        self._views = 2
 
     def setup(self, stage: str) -> None:
         """Raise InputError for a term that has nothing to predict, or that does not fit the encoder."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, PairDataModule):
-            self.encoder.cds_frame = data.cds_frame
+            self.encoder.cds_frame, self._views = data.cds_frame, data.views
         for name, term in self.objective.terms.items():
+            if isinstance(term, ContrastiveTerm) and self._views == 1:
+                raise InputError(
+                    f"model.objective.{name} compares the two views of a pair, and data.views is 1: make it 2, or leave"
+                    " the term out"
+                )
             if isinstance(term, NextTokenTerm):
                 self._check_next_token(name, term)
             elif isinstance(term, PositionTerm):
@@ -117,7 +131,7 @@ class Pretraining(LightningModule):
             )
 
     def forward(self, batch: PairBatch) -> Encoded:
-        """Both views of a batch, encoded, with the sums of the terms over single positions."""
+        """The views of a batch, encoded, with the sums of the terms over single positions."""
         rows = len(batch.lengths_V)
         views = (batch.codes_VL, batch.targets_VL, batch.lengths_V)
         if (
@@ -146,16 +160,17 @@ class Pretraining(LightningModule):
         return mean_pool(hidden_RTD, tokens_R), sums
 
     def scores(self, batch: PairBatch, step: float = math.inf) -> tuple[dict[str, Tensor], Encoded]:
-        """The objective on a batch of N pairs, weighted as at ``step``, and ``retrieval_top1`` within the batch."""
+        """The objective on a batch, weighted as at ``step``."""
         encoded = self(batch)
-        view0_ND, view1_ND = encoded.representation_VD.detach().chunk(2)
-        hits_2N = retrieval_top1(view0_ND, view1_ND, encoded.family_N).float()
-        retrieval = share_of_mean(hits_2N.sum(), hits_2N.new_full((), hits_2N.numel()))
-        return self.objective(encoded, step) | {"retrieval_top1": retrieval}, encoded
+        return self.objective(encoded, step), encoded
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """The objective on a batch of N pairs; the logged values are means over ranks."""
-        scores, _ = self.scores(batch, self.trainer.global_step)
+        scores, encoded = self.scores(batch, self.trainer.global_step)
+        if self._views == 2:
+            view0_ND, view1_ND = encoded.representation_VD.detach().chunk(2)
+            hits_2N = retrieval_top1(view0_ND, view1_ND, encoded.family_N).float()
+            scores["retrieval_top1"] = share_of_mean(hits_2N.sum(), hits_2N.new_full((), hits_2N.numel()))
         means = mean_over_ranks(scores)
         on_bar = ("loss", "retrieval_top1")
         self.log_dict({f"train/{k}": v for k, v in means.items() if k in on_bar}, prog_bar=True)
@@ -166,7 +181,6 @@ class Pretraining(LightningModule):
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
         """The objective on a batch of N pairs; the embeddings are kept for the geometry of the whole set."""
         scores, encoded = self.scores(batch)
-        scores.pop("retrieval_top1")  # that is within a batch; retrieval over the whole set is reported
         self.log_dict(
             {f"val/{name}": value for name, value in scores.items() if not name.endswith("_weight")},
             on_epoch=True,
@@ -192,10 +206,10 @@ class Pretraining(LightningModule):
         return self.trainer.max_steps
 
     def configure_optimizers(self) -> Any:
-        """AdamW over parameter groups, warm-up and cosine by step."""
+        """AdamW over parameter groups, and a learning rate by step."""
         groups = parameter_groups(self.encoder, self.objective, *self._decay)
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
-        scheduler = warmup_cosine(optimizer, self.warmup_steps, self.total_steps)
+        scheduler = warmup_decay(optimizer, self.warmup_steps, self.total_steps, self.decay_share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:

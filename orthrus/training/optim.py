@@ -1,4 +1,4 @@
-"""Parameter groups of AdamW, and a schedule of warm-up and cosine."""
+"""Parameter groups of AdamW, and the schedule of the learning rate."""
 
 import math
 from typing import Any
@@ -32,15 +32,22 @@ def parameter_groups(
     return [group for group in groups if group["params"]]
 
 
-def warmup_cosine(
-    optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: int
+def warmup_decay(
+    optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: int, decay_share: float | None = None
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """Linear from 0 to the full rate over ``warmup_steps``, then half a cosine to 0 at ``total_steps``."""
+    """Linear from 0 to the full rate over ``warmup_steps``, and down to 0 at ``total_steps``.
+
+    Down by half a cosine; or, with ``decay_share``, level until that share of all steps is left and then down by
+    1 - sqrt(progress), which leaves the length of a run open until it decays (Hägele et al. 2024, arXiv 2405.18392).
+    """
 
     def factor(step: int) -> float:
         if step < warmup_steps:
             return (step + 1) / (warmup_steps + 1)
-        progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        falling = total_steps - warmup_steps
+        if decay_share is not None:
+            falling = min(falling, round(decay_share * total_steps))
+        progress = min(1.0, max(0.0, 1 - (total_steps - step) / max(1, falling)))
+        return 0.5 * (1 + math.cos(math.pi * progress)) if decay_share is None else 1 - math.sqrt(progress)
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

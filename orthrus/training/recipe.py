@@ -17,7 +17,8 @@ _log = logging.getLogger(__name__)
 
 # Prefixes of dotted keys whose values may change; the new value applies from then on.
 _APPLIED = (
-    *("model.learning_rate", "model.warmup_steps", "model.encoder_decay", "model.head_decay"),
+    *("model.learning_rate", "model.warmup_steps", "model.decay_share"),
+    *("model.encoder_decay", "model.head_decay"),
     *("model.chunk_rows", "model.compile_encoder", "model.encoder.init_args.gradient_checkpointing"),
     *("trainer", "checkpoint", "gradients", "collapse", "throughput", "random_states", "presence"),
     "data.num_workers",

@@ -144,6 +144,17 @@ def test_sides_are_split_by_family_and_bases_by_species(stores: dict[str, Transc
         assert all(store.species_names[store.species[i]] == "mouse" for plan in plans for i in plan.base_N)
 
 
+def test_training_alone_takes_single_views(stores: dict[str, TranscriptStore]) -> None:
+    batches, _ = run(stores["wide"], views=1)
+    assert all(len(batch.lengths_V) == len(batch.pair_kind_N) for batch in batches)
+    datamodule = PairDataModule(str(stores["wide"].path), 4000, views=1, val_fraction=0.2)
+    datamodule.setup()
+    validation = next(iter(datamodule.val_dataloader()))
+    assert len(validation.lengths_V) == 2 * len(validation.pair_kind_N)
+    with pytest.raises(InputError, match="data.views is 3; expected 1, or 2"):
+        PairDataModule(str(stores["wide"].path), views=3)
+
+
 def test_no_more_is_planned_for_validation_than_is_looked_at(stores: dict[str, TranscriptStore]) -> None:
     _, trainer = run(stores["wide"], steps=2, trainer={"limit_val_batches": 2, "val_check_interval": 1})
     assert len(trainer.datamodule.val_dataloader()) == 2  # type: ignore[attr-defined]

@@ -126,6 +126,35 @@ def test_an_epoch_in_several_windows_passes_each_base_once(
     assert same(windows[2], planner(stores["wide"]).window(0, 2))  # a window needs none before it
 
 
+@settings(max_examples=30)
+@given(**PLANS)
+def test_single_views_are_one_side_of_a_pair_each_and_twice_as_many_in_a_batch(
+    stores: dict[str, TranscriptStore], name: str, budget: int, world_size: int, seed: int, epoch: int
+) -> None:
+    store = stores[name]
+    options: dict[str, Any] = {"world_size": world_size, "seed": seed, "rearrangements": [Graft(whole=0.3)], "views": 1}
+    plans = list(planner(store, budget, **options).epoch(epoch))
+    assert plans
+    for plan in plans:
+        assert len(plan.parts_V42) == len(plan.base_N)
+        assert positions(plan) <= budget
+        begins_VN2 = np.stack([store.offsets[plan.base_N], store.offsets[plan.partner_N]], axis=1)
+        ends_VN2 = np.stack([store.offsets[plan.base_N + 1], store.offsets[plan.partner_N + 1]], axis=1)
+        kept = (plan.parts_V42[:, 1, 0, None] >= begins_VN2) & (plan.parts_V42[:, 1, 1, None] <= ends_VN2)
+        assert kept.any(axis=1).all()
+
+
+def test_both_sides_of_pairs_are_drawn_as_single_views(stores: dict[str, TranscriptStore]) -> None:
+    store = stores["wide"]
+    plans = [plan for epoch in range(3) for plan in planner(store, views=1).epoch(epoch)]
+    apart = [plan.base_N != plan.partner_N for plan in plans]
+    first = [
+        plan.parts_V42[other, 0, 0] == store.offsets[plan.base_N[other]]
+        for plan, other in zip(plans, apart, strict=True)
+    ]
+    assert 0.3 < np.concatenate(first).mean() < 0.7
+
+
 def test_no_rearrangement_makes_a_view_longer_than_the_longest_transcript(stores: dict[str, TranscriptStore]) -> None:
     store = stores["long orthologs"]
     plan = planner(store, rearrangements=[Graft(whole=1.0)])
@@ -138,6 +167,7 @@ def test_no_rearrangement_makes_a_view_longer_than_the_longest_transcript(stores
     ("name", "options", "message"),
     [
         ("like", {"budget": 100}, r"budget of 100 cannot hold two pairs .* raise data.token_budget to at least 7"),
+        ("like", {"budget": 100, "views": 1}, r"two pairs of \d+ nt \(2 views\): raise data.token_budget to at least 3"),
         (
             "two families",
             {"world_size": 6},
@@ -166,10 +196,10 @@ def columns(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
 @given(PAIRS, st.integers(1, 3))
 def test_packing_never_exceeds_the_budget_or_repeats_a_family(pairs: list[tuple[int, int]], world_size: int) -> None:
     length_P, family_P = columns(pairs)
-    batch_P = pack(length_P, family_P, 200, world_size)
+    batch_P = pack(length_P, family_P, 100, world_size)
     for batch in range(batch_P.max() + 1):
         members = batch_P == batch
-        assert 2 * -(-members.sum() // world_size) * length_P[members].max() <= 200
+        assert -(-members.sum() // world_size) * length_P[members].max() <= 100
         assert len(np.unique(family_P[members])) == members.sum()
 
 
@@ -178,12 +208,12 @@ def test_packing_never_exceeds_the_budget_or_repeats_a_family(pairs: list[tuple[
 def test_packing_is_first_fit(pairs: list[tuple[int, int]], world_size: int) -> None:
     """No pair could have joined a batch begun earlier, while the packer keeps few enough open."""
     length_P, family_P = columns(pairs[:60])
-    batch_P = pack(length_P, family_P, 200, world_size)
+    batch_P = pack(length_P, family_P, 100, world_size)
     for p, batch in enumerate(batch_P):
         for earlier in range(batch):
             members = np.flatnonzero(batch_P[:p] == earlier)
             rows = len(members) // world_size + 1
-            fits = 2 * rows * max(length_P[members].max(), length_P[p]) <= 200
+            fits = rows * max(length_P[members].max(), length_P[p]) <= 100
             assert not fits or family_P[p] in family_P[members]
 
 
@@ -195,7 +225,7 @@ def test_pairs_are_left_out_only_where_they_make_no_batch(
     length_P, family_P = columns(sorted(pairs, reverse=True))
     if own_families:
         family_P = np.arange(len(pairs))
-    groups = group(length_P, family_P, 200 if world_size < 3 else 400, world_size)
+    groups = group(length_P, family_P, 100 if world_size < 3 else 200, world_size)
     placed = np.concatenate([*groups, []]).astype(int)
     assert len(np.unique(placed)) == len(placed)
     left = np.setdiff1d(np.arange(len(pairs)), placed)

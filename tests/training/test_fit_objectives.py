@@ -104,6 +104,24 @@ def test_the_next_token_is_predicted_beside_the_pairs_with_a_memory_through_a_re
         assert column(halved, name) | column(halved, name, version=1) == column(whole, name)
 
 
+def test_the_next_token_alone_is_learned_from_single_views(tmp_path: Path, store: Path) -> None:
+    alone = [
+        "--data.augmentations=[]",
+        "--data.mlm_fraction=0",
+        "--data.views=1",
+        "--model.objective={next: orthrus.objectives.NextTokenTerm}",
+        "--model.decay_share=0.5",
+        "--trainer.max_steps=8",
+    ]
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    assert fit(whole, store, *alone) == 0
+    assert fit(halved, store, *alone, "--trainer.max_steps=4", "--model.decay_share=0") == 0
+    assert fit(halved, store, *alone, "--resume=auto") == 0  # prolonged while the rate was level
+    assert column(halved, "train/loss") | column(halved, "train/loss", version=1) == column(whole, "train/loss")
+    assert column(whole, "val/retrieval_top1")
+    assert not column(whole, "train/retrieval_top1")
+
+
 @pytest.mark.parametrize(
     ("arg", "message"),
     [
@@ -115,6 +133,8 @@ def test_the_next_token_is_predicted_beside_the_pairs_with_a_memory_through_a_re
          "model.objective.next predicts one of 64 words, and the encoder's stem 'base' has 4: make its n_words 4"),
         ("--model.objective.next=orthrus.objectives.NextTokenTerm --model.encoder.init_args.bidirectional=true",
          "model.objective.next predicts the next token, which a bidirectional encoder has seen"),
+        ("--data.views=1", "model.objective.contrastive compares the two views of a pair, and data.views is 1"),
+        ("--model.decay_share=1.5", "model.decay_share is 1.5; expected a fraction between 0 and 1"),
         ("--model.objective={}", "an objective needs at least one term"),
         ("--model.objective.mlm=orthrus.objectives.Nothing", "orthrus.objectives.Nothing"),
         ("--model.chunk_rows=0", "model.chunk_rows must be at least 1"),
