@@ -236,7 +236,12 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def write_delimited(table: pa.Table, path: Path) -> None:
-    """Write a table as text to ``path`` itself: tabs for ``.tsv``, else commas; quotes only if a value needs them."""
+    """Write a table as text to ``path`` itself: tabs for ``.tsv``, else commas; quotes only if a value needs them.
+
+    Numbers have the digits of a float32, which is what encoders compute in.
+    """
+    single = [pa.float32() if field.type == pa.float64() else field.type for field in table.schema]
+    table = table.cast(pa.schema(list(zip(table.column_names, single, strict=True))))
     for quoting in ("none", "needed"):
         options = csv.WriteOptions(
             delimiter="\t" if path.suffix == ".tsv" else ",", quoting_style=quoting, quoting_header=quoting

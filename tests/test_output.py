@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from orthrus import output as outputs
@@ -22,6 +24,7 @@ from orthrus.output import (
     reserve_file,
     reserve_folder,
     temporary_folder,
+    write_table,
     write_text,
     writing,
 )
@@ -213,6 +216,14 @@ def test_temporary_folders_are_private_and_those_of_killed_processes_go(
         remove_leftovers(tmp_path)
         assert folder.exists()
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_in_text_have_the_digits_that_an_encoder_gives(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a", "b"], "n": [1, 16_777_217], "value": [0.1 + 0.2, None]})
+    for name in ("t.tsv", "t.parquet"):
+        write_table(table, tmp_path / name)
+    assert (tmp_path / "t.tsv").read_text() == "id\tn\tvalue\na\t1\t0.3\nb\t16777217\t\n"
+    assert pq.read_table(tmp_path / "t.parquet").equals(table)
 
 
 def test_outputs_follow_the_umask(tmp_path: Path) -> None:
