@@ -379,3 +379,16 @@ def test_completion_scripts_know_commands_and_options(shell: str, capsys: pytest
     script = capsys.readouterr().out
     assert all(command.name in script for command in COMMANDS)
     assert "token-budget" in script
+
+
+def test_the_notice_of_a_time_limit_that_comes_after_the_work_changes_no_status(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from orthrus.cli import main
+class AtTheVeryEnd:  # collected when modules are taken down, after all handlers of Python have gone
+    def __del__(self, kill=os.kill, process=os.getpid(), notice=signal.SIGUSR1):
+        kill(process, notice)
+last = AtTheVeryEnd()
+sys.exit(main(["recipes"]))
+"""
+    assert subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL).returncode == 0

@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if as_json:
         with _reader_may_leave():
             print(json.dumps(document | {"warnings": warnings.lines}, indent=2, default=str))
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # all is done: Slurm's notice must not make a failure of it
     return status
 
 
