@@ -14,6 +14,7 @@ from orthrus.errors import InputError
 from orthrus.genome.codes import decode_bases, encode_bases, reverse_complement
 from orthrus.genome.findings import Tally
 from orthrus.genome.models import TranscriptModels
+from orthrus.genome.sequence import plain_contig
 
 
 class Projected(NamedTuple):
@@ -27,7 +28,7 @@ def project(variants: Sequence[Variant], models: TranscriptModels, left_out: Tal
     """Project variants on every transcript of ``models`` that contains them, in order of the variants, then the models.
 
     Args:
-        variants: variants whose ``transcript_id`` is the contig, with or without the prefix ``chr``.
+        variants: variants whose ``transcript_id`` is the contig, by the name of any convention (1, chr1, NC_000001.11).
         models: the annotation.
         left_out: counts variants in no exon, and variants that reach beyond an exon.
 
@@ -91,11 +92,6 @@ def _name(variant: Variant) -> str:
 
 
 def _contig_names(models: TranscriptModels, given: set[str]) -> dict[str, str]:
-    """The annotation's name of each given contig, which may differ in the prefix ``chr`` and as M or MT."""
-    plain = {_plain(name): name for name in set(models.contig.to_pylist())}
-    return {name: plain[_plain(name)] for name in given if _plain(name) in plain}
-
-
-def _plain(name: str) -> str:
-    name = name.removeprefix("chr")
-    return "M" if name == "MT" else name
+    """The annotation's name of each given contig, which may be one of another convention, as 1, chr1 and NC_000001.11."""
+    of_plain = {plain_contig(name): name for name in set(models.contig.to_pylist())}
+    return {name: of_plain[plain_contig(name)] for name in given if plain_contig(name) in of_plain}

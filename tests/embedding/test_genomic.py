@@ -44,14 +44,19 @@ def models(files: Path) -> TranscriptModels:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(10, 250), st.integers(1, 4) | st.integers(40, 50), st.text("ACGT", min_size=1, max_size=4))
+@given(
+    st.sampled_from(["1", "chr1", "NC_000001.11"]),
+    st.integers(10, 250),
+    st.integers(1, 4) | st.integers(40, 50),
+    st.text("ACGT", min_size=1, max_size=4),
+)
 def test_a_projected_variant_is_the_spliced_edited_genome(
-    models: TranscriptModels, start: int, width: int, alt: str
+    models: TranscriptModels, contig: str, start: int, width: int, alt: str
 ) -> None:
     ref = GENOME[start : start + width]
     left_out = Tally()
     inside = {name for name, (_, exons) in EXONS.items() if any(a <= start and start + width <= b for a, b in exons)}
-    given_variant = Variant(1, "1", start + 1, ref, alt)
+    given_variant = Variant(1, contig, start + 1, ref, alt)
     if not inside:
         touched = any(a < start + width and start < b for _, exons in EXONS.values() for a, b in exons)
         why = "variants that reach beyond an exon" if touched else "variants in no exon"
