@@ -5,6 +5,8 @@ import sys
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from orthrus.loading.lightning_internals import trained_batches
+
 _NAMES = {"train/loss": "loss", "train/retrieval_top1": "retrieval", "train/nt_per_s": "nt/s"}
 
 
@@ -20,10 +22,16 @@ class StepProgressBar(TQDMProgressBar):
         """All batches of the run."""
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the bar with the steps that an interrupted run has done, which do not count for its rate."""
+        super().on_train_start(trainer, pl_module)
+        bar = self.train_progress_bar
+        bar.reset(self.total_train_batches)
+        bar.initial = bar.n = bar.last_print_n = trained_batches(trainer)
+        bar.set_description("pretraining")
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set the description of the bar."""
-        super().on_train_epoch_start(trainer, pl_module)
-        self.train_progress_bar.set_description("pretraining")
+        """The bar spans the run, not an epoch, whose start a resumed run does not see."""
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
