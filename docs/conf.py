@@ -36,7 +36,7 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = f"orthrus {version}"
 html_static_path = ["static"]
-html_css_files = ["tables.css"]
+html_css_files = ["site.css"]
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0064a6", "color-brand-content": "#0064a6"},
     "dark_css_variables": {"color-brand-primary": "#5ab4e8", "color-brand-content": "#5ab4e8"},
