@@ -6,6 +6,7 @@ present GPU on its first use (about a second) and kept in the user's cache, ``$X
 
 import ctypes
 import hashlib
+import importlib.util
 import logging
 import os
 import sys
@@ -141,11 +142,23 @@ def _libraries() -> tuple[ctypes.CDLL, ctypes.CDLL]:
     major = torch.version.cuda.partition(".")[0]
     if sys.platform == "win32":
         return ctypes.CDLL(f"nvrtc64_{major}0_0.dll"), ctypes.CDLL("nvcuda.dll")
+    load_builtins(major)
     through_torch = Path(torch.__file__).parent / "lib" / "libcaffe2_nvrtc.so"  # PyTorch's own library for both
     if through_torch.exists():
         both = ctypes.CDLL(str(through_torch))
         return both, both
     return ctypes.CDLL(f"libnvrtc.so.{major}"), ctypes.CDLL("libcuda.so.1")
+
+
+def load_builtins(major: str) -> None:
+    """Load the library that NVRTC opens by name when it compiles, from NVIDIA's wheels.
+
+    NVRTC 13.0 does not look for it beside itself, and not every PyTorch has loaded it.
+    """
+    package = importlib.util.find_spec("nvidia")
+    for folder in (package and package.submodule_search_locations) or ():
+        for path in Path(folder).glob(f"*/lib/libnvrtc-builtins.so.{major}.*"):
+            ctypes.CDLL(str(path))
 
 
 def _check(library: ctypes.CDLL, outcome: int) -> None:

@@ -37,7 +37,8 @@ def check_bounds(options: Namespace, bounds: Bounds) -> None:
         if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
             lower = "more than 0" if least == MORE_THAN_0 else f"{least:g}"
             upper = f" to {most:,}" if most < math.inf else "" if least == MORE_THAN_0 else " or more"
-            raise InputError(f"{name} is {value}; expected {lower}{upper}")
+            given = f"{value:g}" if isinstance(value, float) else value
+            raise InputError(f"{name} is {given}; expected {lower}{upper}")
 
 
 @contextmanager

@@ -116,6 +116,7 @@ def compiler() -> ctypes.CDLL:
     folders = [] if package is None else list(package.submodule_search_locations or ())
     for folder in folders:
         for path in sorted(Path(folder).glob("*/lib/libnvrtc.so.*")):
+            nvrtc.load_builtins(path.suffix.removeprefix("."))
             return ctypes.CDLL(str(path))
     pytest.skip("needs the package nvidia-cuda-nvrtc")
 
