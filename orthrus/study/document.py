@@ -91,7 +91,7 @@ def gather(spec: StudySpec, output: Path) -> StudyDocument:
     done = [fit for fit in fits if is_done(fit, output, spec)]
     results = [_result(fit, output, spec) for fit in done]
     return StudyDocument(
-        recipe=str(spec.recipe),
+        recipe=spec.recipe_name,
         axes={axis: list(levels) for axis, levels in spec.axes.items()},
         nucleotides=list(spec.nucleotides),
         seeds=list(spec.seeds),

@@ -83,6 +83,8 @@ class StudySpec:
 
     path: Path
     recipe: Path
+    recipe_name: str
+    """The recipe as the file names it."""
     nucleotides: tuple[float, ...]
     seeds: tuple[int, ...]
     axes: dict[str, dict[str, Settings]]
@@ -166,6 +168,7 @@ def read_study(path: str | Path) -> StudySpec:
     return StudySpec(
         path=path,
         recipe=find_recipe(str(fields["fit"])),
+        recipe_name=str(fields["fit"]),
         nucleotides=tuple(_numbers(fields["nucleotides"], f"{path}, nucleotides", float)),
         seeds=tuple(_numbers(fields.get("seeds", [0]), f"{path}, seeds", int)),
         axes={

@@ -57,6 +57,7 @@ def done(folder):
 
 def test_the_shipped_study_leaves_a_page_with_laws_and_every_fit(done, folder):
     document = StudyDocument.model_validate_json((done / "study.json").read_text())
+    assert document.recipe == "fit/demo"
     assert (len(document.fits), document.missing) == (2, [])
     small, large = document.fits
     assert small.parameters < large.parameters
