@@ -92,6 +92,6 @@ def _name(variant: Variant) -> str:
 
 
 def _contig_names(models: TranscriptModels, given: set[str]) -> dict[str, str]:
-    """The annotation's name of each given contig, which may be one of another convention, as 1, chr1 and NC_000001.11."""
+    """The annotation's name of each given contig, which may follow another convention: 1, chr1, NC_000001.11."""
     of_plain = {plain_contig(name): name for name in set(models.contig.to_pylist())}
     return {name: of_plain[plain_contig(name)] for name in given if plain_contig(name) in of_plain}

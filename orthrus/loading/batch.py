@@ -1,7 +1,8 @@
 """Batches of positive pairs, from a plan and a store.
 
 V = 2N views of N pairs: rows 0..N-1 are the base transcripts, rows N..2N-1 their partners in the same order. Or V = N,
-one view of each pair, for objectives that need no partner. Codes travel as one byte a base; tracks are made from them on the device (:func:`orthrus.nn.tracks.codes_to_tracks`).
+one view of each pair, for objectives that need no partner. Codes travel as one byte a base; tracks are made from them
+on the device (:func:`orthrus.nn.tracks.codes_to_tracks`).
 """
 
 from collections.abc import Sequence

@@ -151,7 +151,7 @@ def test_training_alone_takes_single_views(stores: dict[str, TranscriptStore]) -
     datamodule.setup()
     validation = next(iter(datamodule.val_dataloader()))
     assert len(validation.lengths_V) == 2 * len(validation.pair_kind_N)
-    with pytest.raises(InputError, match="data.views is 3; expected 1, or 2"):
+    with pytest.raises(InputError, match=r"data\.views is 3; expected 1, or 2"):
         PairDataModule(str(stores["wide"].path), views=3)
 
 

@@ -167,7 +167,11 @@ def test_no_rearrangement_makes_a_view_longer_than_the_longest_transcript(stores
     ("name", "options", "message"),
     [
         ("like", {"budget": 100}, r"budget of 100 cannot hold two pairs .* raise data.token_budget to at least 7"),
-        ("like", {"budget": 100, "views": 1}, r"two pairs of \d+ nt \(2 views\): raise data.token_budget to at least 3"),
+        (
+            "like",
+            {"budget": 100, "views": 1},
+            r"two pairs of \d+ nt \(2 views\): raise data.token_budget to at least 3",
+        ),
         (
             "two families",
             {"world_size": 6},
