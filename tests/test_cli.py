@@ -381,7 +381,7 @@ def test_completion_scripts_know_commands_and_options(shell: str, capsys: pytest
     assert "token-budget" in script
 
 
-def test_the_notice_of_a_time_limit_that_comes_after_the_work_changes_no_status(tmp_path: Path) -> None:
+def test_the_notice_of_a_time_limit_that_comes_after_the_work_changes_no_status() -> None:
     script = """
 import os, signal, sys
 from orthrus.cli import main

@@ -15,9 +15,8 @@ def group(
 
     ``positions`` is the budget of padded positions of one view on one rank: a batch of n pairs whose longest view is L
     satisfies ``ceil(n / world_size) * L <= positions``. It has a pair for every rank and at least two families, because
-    a pair without negatives gives no signal. A family occurs once in
-    a batch as long as there are enough families. The remaining pairs are packed by length only, and those that still
-    make no batch are dropped.
+    a pair without negatives gives no signal. A family occurs once in a batch as long as there are enough families. The
+    remaining pairs are packed by length only, and those that still make no batch are dropped.
     """
     least = max(2, world_size)
     number_P = np.unique(family_P, return_inverse=True)[1].astype(np.int64)

@@ -155,10 +155,15 @@ def load_builtins(major: str) -> None:
 
     NVRTC 13.0 does not look for it beside itself, and not every PyTorch has loaded it.
     """
+    for path in wheel_libraries(f"libnvrtc-builtins.so.{major}.*"):
+        ctypes.CDLL(str(path))
+
+
+def wheel_libraries(pattern: str) -> list[Path]:
+    """The libraries of NVIDIA's installed wheels whose file name matches ``pattern``, by path."""
     package = importlib.util.find_spec("nvidia")
-    for folder in (package and package.submodule_search_locations) or ():
-        for path in Path(folder).glob(f"*/lib/libnvrtc-builtins.so.{major}.*"):
-            ctypes.CDLL(str(path))
+    folders = (package and package.submodule_search_locations) or ()
+    return [path for folder in folders for path in sorted(Path(folder).glob(f"*/lib/{pattern}"))]
 
 
 def _check(library: ctypes.CDLL, outcome: int) -> None:

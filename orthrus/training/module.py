@@ -71,7 +71,7 @@ class Pretraining(LightningModule):
                 f"model.learning_rate is {learning_rate}; expected more than 0, and at most {MAX_LEARNING_RATE:g}"
             )
         for option, value in (
-            ("encoder_decay", encoder_decay), ("head_decay", head_decay), ("warmup_steps", warmup_steps),
+            ("encoder_decay", encoder_decay), ("head_decay", head_decay), ("warmup_steps", warmup_steps)
         ):  # fmt: skip
             if not 0 <= value < math.inf:
                 raise InputError(f"model.{option} is {value}; expected 0 or more")

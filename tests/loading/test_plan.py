@@ -128,7 +128,7 @@ def test_an_epoch_in_several_windows_passes_each_base_once(
 
 @settings(max_examples=30)
 @given(**PLANS)
-def test_single_views_are_one_side_of_a_pair_each_and_twice_as_many_in_a_batch(
+def test_single_views_are_one_side_of_a_pair_each_within_the_budget(
     stores: dict[str, TranscriptStore], name: str, budget: int, world_size: int, seed: int, epoch: int
 ) -> None:
     store = stores[name]

@@ -1,7 +1,6 @@
 """The CUDA kernels without a GPU: run by an emulator, and compiled for GPUs by NVRTC."""
 
 import ctypes
-import importlib.util
 import re
 from pathlib import Path
 
@@ -112,12 +111,9 @@ def test_more_states_than_a_lane_can_share_take_the_definition(emulator: Emulato
 @pytest.fixture(scope="session")
 def compiler() -> ctypes.CDLL:
     """NVRTC of the development requirements, or of PyTorch's own CUDA wheel."""
-    package = importlib.util.find_spec("nvidia")
-    folders = [] if package is None else list(package.submodule_search_locations or ())
-    for folder in folders:
-        for path in sorted(Path(folder).glob("*/lib/libnvrtc.so.*")):
-            nvrtc.load_builtins(path.suffix.removeprefix("."))
-            return ctypes.CDLL(str(path))
+    for path in nvrtc.wheel_libraries("libnvrtc.so.*"):
+        nvrtc.load_builtins(path.suffix.removeprefix("."))
+        return ctypes.CDLL(str(path))
     pytest.skip("needs the package nvidia-cuda-nvrtc")
 
 
