@@ -72,18 +72,22 @@ class Answers:
         self, embeddings: str, sequences: list[str] | None = None, path: str | None = None, k: int = 10
     ) -> dict[str, Any]:
         """The k nearest transcripts of each query in an embeddings file, with the percentile among random pairs."""
-        from orthrus.embedding.embed import embed
-        from orthrus.embedding.file import of_store, read_embeddings
-        from orthrus.embedding.neighbours import background, nearest, neighbour_table, same_encoder
-        from orthrus.nn.readouts import LAST_MEAN
+        from orthrus.embedding.file import read_embeddings
+        from orthrus.embedding.neighbours import (
+            background,
+            comparable,
+            embed_queries,
+            nearest,
+            neighbour_table,
+            same_encoder,
+        )
 
         if not 1 <= k <= LIMITS.neighbours:
             raise InputError(f"k is {k}; expected 1 to {LIMITS.neighbours}")
-        candidates = read_embeddings(self._inside(embeddings))
+        candidates = comparable(read_embeddings(self._inside(embeddings)))
         encoder = same_encoder(self._model, candidates, self._device)
         with self._transcripts(sequences, path) as store:
-            readout = str(candidates.metadata.get("readout", LAST_MEAN))
-            queries = of_store(store, embed(encoder, store, range(len(store)), readouts=[readout]))
+            queries = embed_queries(encoder, store, candidates)
         found = nearest(queries, candidates, k)
         return {"rows": neighbour_table(queries, candidates, found, "cosine", background(candidates)).to_pylist()}
 

@@ -51,33 +51,32 @@ def _neighbours(options: argparse.Namespace) -> Result:
 
     import numpy as np
 
-    from orthrus.embedding.embed import embed, warn_of_bare_transcripts
-    from orthrus.embedding.file import of_store, read_embeddings
+    from orthrus.embedding.embed import warn_of_bare_transcripts
+    from orthrus.embedding.file import read_embeddings
     from orthrus.embedding.neighbours import (
         background,
+        comparable,
+        embed_queries,
         nearest,
         neighbour_table,
         retrieval,
         same_encoder,
         warn_of_other_annotation,
     )
-    from orthrus.nn.readouts import LAST_MEAN
     from orthrus.output import reserve_file, write_table, write_text
 
     with ExitStack() as reserved:
         reserved.enter_context(reserve_file(options.output, options.overwrite))
         if options.metrics:
             reserved.enter_context(reserve_file(options.metrics, options.overwrite, (".json",)))
-        candidates = read_embeddings(options.embeddings)
+        candidates = comparable(read_embeddings(options.embeddings))
         if options.query.suffix == ".parquet":
-            queries = read_embeddings(options.query)
+            queries = comparable(read_embeddings(options.query))
         else:
             encoder = same_encoder(options.model, candidates, chosen_device(options))
             with open_input(options.query, options) as store:
                 warn_of_bare_transcripts(encoder, store)
-                readouts = [str(candidates.metadata.get("readout", LAST_MEAN))]
-                vectors = embed(encoder, store, range(len(store)), description="queries", readouts=readouts)
-                queries = of_store(store, vectors)
+                queries = embed_queries(encoder, store, candidates)
         found = nearest(queries, candidates, options.k, options.measure, options.faiss)
         warn_of_other_annotation(queries, candidates)
         random_pairs = background(candidates, options.measure)

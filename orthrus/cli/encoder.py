@@ -18,6 +18,7 @@ from orthrus.cli.command import (
     argument,
     chosen_device,
     open_input,
+    whole,
 )
 
 
@@ -63,6 +64,39 @@ def _export(options: argparse.Namespace) -> Result:
 
     export_encoder(find_model(options.model), options.output)
     return Result([options.output], shown=[f"encoder: {options.output}"])
+
+
+def _project(options: argparse.Namespace) -> Result:
+    from orthrus.embedding.file import read_embeddings
+    from orthrus.report.run_folder import config_of_checkpoint, kept_out
+    from orthrus.store import TranscriptStore
+    from orthrus.training.projection import project
+
+    embeddings = read_embeddings(options.embeddings)
+    config = config_of_checkpoint(options.model or embeddings.metadata.get("checkpoint"))
+    fractions = kept_out(config) if config else {}
+    store = None if options.store is None else TranscriptStore.open(options.store)
+    found = project(embeddings, options.output, options.model, store, **fractions, seed=options.seed)
+    return Result(
+        [options.output],
+        {"retrieval": found},
+        [_retrieval_table(found), f"encoder with its projection: {options.output}"],
+    )
+
+
+def _retrieval_table(found: dict[str, dict[str, dict[str, float]]]) -> RenderableType:
+    """Recall of relatives, by the vectors as they were and by the projection."""
+    if not any(found.values()):
+        return "no held-out transcript has a relative, so how well the projection finds them is not known"
+    table = Table(title="Relatives of held-out transcripts among all", box=None, padding=(0, 2, 0, 0))
+    for name in ("", "queries", "nearest is one", "one of ten is", "by chance"):
+        table.add_column(name, justify="left" if not name else "right", header_style="dim")
+    for kind in found["after"]:
+        for when, title in (("before", "whole vector"), ("after", "projection")):
+            scores = found[when][kind]
+            figures = (format(scores[name], ".3f") for name in ("recall@1", "recall@10", "chance@10"))
+            table.add_row(f"same {kind}, {title}", f"{scores['queries']:,.0f}", *figures)
+    return table
 
 
 def _models(options: argparse.Namespace) -> Result:
@@ -117,6 +151,28 @@ COMMANDS = (
     Command(
         "models", _GROUP, "List the models that have names: shipped, cached, published.", _models,
         examples=("orthrus models", "orthrus models --json"),
+    ),
+    Command(
+        "project", _GROUP, "Fit a projection in which relatives are close, and write the encoder with it.", _project,
+        (
+            argument(
+                "--embeddings", type=Path, required=True, metavar="E.parquet",
+                help="the encoder's vectors of the transcripts to fit on, from `orthrus embed`",
+            ),
+            argument(
+                "--model", "--checkpoint", dest="model", metavar="MODEL",
+                help="the encoder that made them (default: the one that they name)",
+            ),
+            argument(
+                "--store", type=Path, help="gives genes and families (default: those in the embeddings)"
+            ),
+            argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to make"),
+            argument("--seed", type=whole(0), default=0, help="of weights and pairs (default: %(default)s)"),
+        ),
+        (
+            "orthrus project --embeddings runs/demo/embeddings.parquet --output runs/demo/projected",
+            "orthrus embed --model runs/demo/projected --input stores/demo --output projected.parquet",
+        ),
     ),
     Command(
         "export", _GROUP, "Write an encoder as a folder to share: weights, config, model card.", _export,

@@ -145,22 +145,18 @@ def _sequences(path: Path | None, labels: Path) -> "Iterator[TranscriptStore | N
 def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining | None":
     """What the encoder was pretrained on: the training families of a run, from its own store or the ``given`` one.
 
-    The configuration of the run is found through the checkpoint that the embeddings name, RUN/checkpoints/last.ckpt.
-    Without it, all families of a given store count as training families.
+    Without the run's configuration, all families of a given store count as training families.
     """
     from orthrus.probe.leaks import Pretraining
-    from orthrus.report.run_folder import read_config, store_of_config
+    from orthrus.report.run_folder import config_of_checkpoint, kept_out, store_of_config
     from orthrus.store import TranscriptStore
 
-    checkpoint = metadata.get("checkpoint")
-    config = read_config(Path(checkpoint).parent.parent / "config.yaml")[1] if checkpoint else {}
+    config = config_of_checkpoint(metadata.get("checkpoint"))
     of_run = store_of_config(config)
     path = given or (Path(of_run) if of_run and (Path(of_run) / "meta.json").is_file() else None)
     if path is None:
         return None
-    data = config.get("data") or {}
-    kept_out = {name: float(data.get(name) or 0) for name in ("val_fraction", "test_fraction")}
-    return Pretraining.on(TranscriptStore.open(path), **kept_out)
+    return Pretraining.on(TranscriptStore.open(path), **kept_out(config))
 
 
 def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":

@@ -31,6 +31,7 @@ from orthrus.embedding.formats import (
 )
 from orthrus.errors import InputError
 from orthrus.genome.parquet import read_columns, read_schema
+from orthrus.nn.readouts import PROJECTION
 from orthrus.output import atomic_file, hold
 from orthrus.spec_file import parse_json
 from orthrus.store import TranscriptStore
@@ -98,10 +99,30 @@ class Embeddings:
         return pa.table(columns)
 
     def with_readout(self, name: str) -> "Embeddings":
-        """The same transcripts with only the readout called ``name``; raises InputError if there is none."""
-        if name not in self.all_readouts:
+        """The same transcripts with only the readout called ``name``; raises InputError if there is none.
+
+        A ``projection`` may also be the last part of :attr:`matrix`.
+        """
+        matrix = self.all_readouts.get(name)
+        if name == PROJECTION and matrix is None and self.holds_projection:
+            matrix = self.matrix[:, -int(self.metadata["encoder"]["projection"]["d_out"]) :]
+        if matrix is None:
             raise InputError(f"no readout {name!r} in the embeddings; they hold {', '.join(self.all_readouts)}.")
-        return replace(self, matrix=self.all_readouts[name], readout=name, readouts={})
+        return replace(self, matrix=matrix, readout=name, readouts={})
+
+    @property
+    def holds_projection(self) -> bool:
+        """Whether the projection of the encoder is the last part of :attr:`matrix`, or all of it."""
+        return self.readout.split("+")[-1] == PROJECTION
+
+    def with_rows(self, rows: NDArray[np.int64]) -> "Embeddings":
+        """The transcripts in these ``rows``, with their vectors and columns."""
+        columns: dict[str, Any] = {
+            name: tuple(values[i] for i in rows) for name in COLUMNS if (values := getattr(self, name)) is not None
+        }
+        ids = tuple(self.transcript_ids[i] for i in rows)
+        others = {name: matrix[rows] for name, matrix in self.readouts.items()}
+        return replace(self, transcript_ids=ids, matrix=self.matrix[rows], readouts=others, **columns)
 
     def rows_of(self, transcript_ids: Sequence[str]) -> NDArray[np.int64]:
         """The row of each of ``transcript_ids``, int64, -1 for ids that the embeddings lack."""

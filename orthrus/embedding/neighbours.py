@@ -7,6 +7,7 @@ time of faiss's flat index, which is exact too.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,12 +16,14 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from orthrus.embedding.embed import check_device, checkpoint_sha256
-from orthrus.embedding.file import Embeddings
+from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
+from orthrus.embedding.file import MAIN_READOUT, Embeddings, of_store
 from orthrus.errors import InputError
 from orthrus.models import find_model, known_models
 from orthrus.nn.checkpoints import load_encoder
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.readouts import LAST_MEAN, PROJECTION
+from orthrus.store import TranscriptStore
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +127,18 @@ def _exact(
         near_KD = candidate_ND[found_K]
         value_K[:] = near_KD @ query_D if measure == "cosine" else np.linalg.norm(near_KD - query_D, axis=1)
     return value_QK
+
+
+def comparable(embeddings: Embeddings) -> Embeddings:
+    """What of the vectors is compared: their projection if they hold one, which was fitted for that, else all numbers."""
+    return embeddings.with_readout(PROJECTION) if embeddings.holds_projection else embeddings
+
+
+def embed_queries(encoder: MambaEncoder, store: TranscriptStore, candidates: Embeddings) -> Embeddings:
+    """The transcripts of ``store`` as vectors of the readout of ``candidates``."""
+    readout = LAST_MEAN if candidates.readout == MAIN_READOUT else candidates.readout
+    vectors = embed(encoder, store, range(len(store)), description="queries", readouts=[readout])
+    return replace(of_store(store, vectors), readout=readout)
 
 
 def same_encoder(model: str | Path | None, candidates: Embeddings, device: str = "cpu") -> MambaEncoder:

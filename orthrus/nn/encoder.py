@@ -20,6 +20,7 @@ from orthrus.nn.mamba import Mamba
 from orthrus.nn.mamba2 import Mamba2
 from orthrus.nn.pieces import PIECE, go_on
 from orthrus.nn.pooling import mean_pool
+from orthrus.nn.projection import Projection
 from orthrus.nn.stem import STEMS, Tokens
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class MambaEncoder(nn.Module):
         self.embedding = STEMS[stem](n_tracks, d_model)
         self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
         self.norm_f = nn.LayerNorm(d_model)
+        self.projection: Projection | None = None
+        """Fitted after training, on vectors of the frozen encoder; part of its configuration and of its weights."""
         with torch.no_grad():  # keeps the variance of the residual stream constant with depth, as published
             for name, parameter in self.named_parameters():
                 if name.endswith("out_proj.weight"):
@@ -120,6 +123,7 @@ class MambaEncoder(nn.Module):
     def config(self) -> dict[str, Any]:
         """The configuration that :meth:`from_config` builds an encoder of this shape from, as for JSON and recipes."""
         mixer = self.layers[0].mixer
+        projection = {} if self.projection is None else {"projection": self.projection.config}
         return {
             "n_tracks": self.n_tracks,
             "d_model": self.d_model,
@@ -127,6 +131,7 @@ class MambaEncoder(nn.Module):
             "bidirectional": self.bidirectional,
             "stem": self.embedding.name,
             "mixer": {"class_path": _path(type(mixer)), "init_args": dict(getattr(mixer, "config", {}))},
+            **projection,
         }
 
     @classmethod
@@ -137,12 +142,16 @@ class MambaEncoder(nn.Module):
         untrusted checkpoint and must not run code or use up the memory.
         """
         try:
-            mixer = config["mixer"]
-            for name, size in {**config, **mixer["init_args"]}.items():
+            own = dict(config)
+            projection, mixer = own.pop("projection", None), config["mixer"]
+            for name, size in {**own, **mixer["init_args"], **(projection or {})}.items():
                 if name in _LARGEST and isinstance(size, int) and size > _LARGEST[name]:
                     raise InputError(f"{name} is {size:,}; an encoder has at most {_LARGEST[name]:,}")
             factory = partial(_MIXERS[mixer["class_path"]], **mixer["init_args"])
-            return cls(**{**config, "mixer": factory})
+            encoder = cls(**{**own, "mixer": factory})
+            if projection is not None:
+                encoder.projection = Projection(**projection).requires_grad_(False)
+            return encoder
         except (KeyError, TypeError) as error:
             raise InputError(f"not the configuration of an encoder ({error!r}): {dict(config)}") from error
 
@@ -251,5 +260,6 @@ def _path(mixer: type) -> str:
 _LARGEST = {
     **{"n_tracks": 64, "d_model": 16_384, "n_layers": 512},
     **{"d_state": 1_024, "d_conv": 64, "expand": 16},
+    **{"d_in": 65_536, "d_out": 16_384},
 }
 _MIXERS = {_path(mixer): mixer for mixer in (Mamba, Mamba2)}

@@ -9,13 +9,14 @@ B batch rows, L positions (nt), T tokens, D model width, C tracks. A readout is 
 
 ``lengths`` is a readout without a network: the natural logarithms of 1 plus the lengths (nt) of the transcript, its
 5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, and whether that number is known (0 or 1). An unknown number is
-0, and without a CDS the three parts are 0. Readouts joined by ``+`` are concatenated: ``last.mean+last.cds+lengths``.
+0, and without a CDS the three parts are 0. ``projection`` has the unit vectors of the encoder's projection, if it has one
+(:mod:`orthrus.nn.projection`). Readouts joined by ``+`` are concatenated: ``last.mean+last.cds+lengths``.
 
 All readouts come from one forward pass.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import cds_pool, max_pool, mean_pool, region_pool
 from orthrus.nn.stem import CDS_TRACK, N_TRACKS, SPLICE_TRACK, coding_interval, with_cut_codon
 
-LAST_MEAN, LENGTHS = "last.mean", "lengths"
+LAST_MEAN, LENGTHS, PROJECTION = "last.mean", "lengths", "projection"
 _POOLS = {"mean": mean_pool, "max": max_pool, "cds": cds_pool, "regions": region_pool}
 _N_LENGTHS = 6
 
@@ -36,6 +37,9 @@ def check_readouts(encoder: MambaEncoder, names: Sequence[str]) -> None:
     for part in (part for name in names for part in name.split("+")):
         layer, _, pool = part.partition(".")
         numbered = re.fullmatch(r"layer(\d+)", layer)
+        if part == PROJECTION:
+            _check_projection(encoder)
+            continue
         if part == LENGTHS:
             if encoder.n_tracks < N_TRACKS:
                 raise InputError(f"readout {part!r}: lengths need 6 tracks, and this encoder has {encoder.n_tracks}.")
@@ -62,9 +66,11 @@ def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names
     if list(names) == [LAST_MEAN]:
         return [encoder.represent(tracks_BCL, lengths_B)]
     tokens = encoder.tokens(tracks_BCL, lengths_B)
-    parts = dict.fromkeys(part for name in names for part in name.split("+"))
+    projection = encoder.projection if any(PROJECTION in name.split("+") for name in names) else None
+    projected = [] if projection is None else [projection.readout]
+    parts = dict.fromkeys(part for name in [*names, *projected] for part in name.split("+"))
     found = {LENGTHS: log_lengths(tracks_BCL, lengths_B)} if LENGTHS in parts else {}
-    layers = dict.fromkeys(part.partition(".")[0] for part in parts if part != LENGTHS)
+    layers = dict.fromkeys(part.partition(".")[0] for part in parts if "." in part)
     streams = dict(enumerate(encoder.hidden_layers(tracks_BCL, lengths_B, range(encoder.n_layers + 1))))
     for layer in layers:
         if layer == "last":
@@ -77,7 +83,25 @@ def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names
         for part in parts:
             if part.startswith(f"{layer}."):
                 found[part] = _POOLS[part.partition(".")[2]](hidden_BTD, *tokens)
-    return [torch.cat([found[part] for part in name.split("+")], dim=1) for name in names]
+    if projection is not None:
+        found[PROJECTION] = projection(_joined(found, projection.readout))
+    return [_joined(found, name) for name in names]
+
+
+def _joined(found: Mapping[str, Tensor], name: str) -> Tensor:
+    return torch.cat([found[part] for part in name.split("+")], dim=1)
+
+
+def _check_projection(encoder: MambaEncoder) -> None:
+    projection = encoder.projection
+    if projection is None:
+        raise InputError(f"readout {PROJECTION!r}: this encoder has none; `orthrus project` fits one.")
+    if PROJECTION in projection.readout.split("+"):
+        raise InputError(f"the projection takes {projection.readout}, which is not a readout of an encoder alone.")
+    check_readouts(encoder, [projection.readout])
+    if widths(encoder, [projection.readout]) != [projection.d_in]:
+        width = widths(encoder, [projection.readout])[0]
+        raise InputError(f"the projection takes {projection.d_in} numbers; {projection.readout} has {width}.")
 
 
 def log_lengths(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
@@ -96,4 +120,6 @@ def log_lengths(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
 
 
 def _width(encoder: MambaEncoder, part: str) -> int:
+    if part == PROJECTION:
+        return 0 if encoder.projection is None else encoder.projection.d_out
     return _N_LENGTHS if part == LENGTHS else encoder.d_model * (3 if part.endswith(".regions") else 1)

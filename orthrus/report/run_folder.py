@@ -134,6 +134,20 @@ def _store_of(config: Mapping[str, Any], embeddings: Embeddings | None) -> str |
     return store or (str(embeddings.metadata["input"]) if embeddings and "input" in embeddings.metadata else None)
 
 
+def config_of_checkpoint(checkpoint: object) -> dict[str, Any]:
+    """The configuration of the run that wrote a checkpoint, RUN/checkpoints/last.ckpt; empty if there is none."""
+    return read_config(Path(str(checkpoint)).parent.parent / "config.yaml")[1] if checkpoint else {}
+
+
+def kept_out(config: Mapping[str, Any]) -> dict[str, float]:
+    """``val_fraction`` and ``test_fraction``, the shares of families that a run did not train on."""
+    data = config.get("data")
+    return {
+        name: float((data.get(name) if isinstance(data, dict) else None) or 0)
+        for name in ("val_fraction", "test_fraction")
+    }
+
+
 def store_of_config(config: Mapping[str, Any]) -> str | None:
     """The store that a run was trained on, from its configuration."""
     data = config.get("data")
