@@ -44,6 +44,9 @@ GIVEN: dict[str, dict[str, str]] = {
     "analyse": {"store": "{store}", "--output": "{out}/analysis", "--text": "{fasta}", "--pairs": "5"},
     "embed": {"--input": "{fasta}", "--model": "{encoder}", "--output": "{out}/e.parquet"},
     "models": {},
+    "project": {
+        "--embeddings": "{embeddings}", "--model": "{encoder}", "--store": "{store}", "--output": "{out}/projected",
+    },
     "export": {"--model": "{encoder}", "--output": "{out}/encoder"},
     "predict": {"--input": "{fasta}", "--task": "{head}", "--model": "{encoder}", "--output": "{out}/p.tsv"},
     "neighbours": {

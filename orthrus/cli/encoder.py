@@ -171,7 +171,7 @@ COMMANDS = (
         ),
         (
             "orthrus project --embeddings runs/demo/embeddings.parquet --output runs/demo/projected",
-            "orthrus embed --model runs/demo/projected --input stores/demo --output projected.parquet",
+            "orthrus project --embeddings human.parquet --store stores/corpus --output runs/codon/projected",
         ),
     ),
     Command(

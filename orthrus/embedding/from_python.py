@@ -71,7 +71,7 @@ def embed(
     Examples:
         >>> import orthrus
         >>> orthrus.embed(["ATGGCTTAA", "ACGTAC"]).shape  # two sequences, by the shipped model
-        (2, 646)
+        (2, 902)
     """
     if cds not in ("longest-orf", "none"):
         raise InputError(f"cds is {cds!r}; expected 'longest-orf' or 'none'")

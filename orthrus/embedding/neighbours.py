@@ -130,12 +130,12 @@ def _exact(
 
 
 def comparable(embeddings: Embeddings) -> Embeddings:
-    """What of the vectors is compared: their projection if they hold one, which was fitted for that, else all numbers."""
+    """The numbers of ``embeddings`` to compare: the projection if they hold one, which was fitted for it, else all."""
     return embeddings.with_readout(PROJECTION) if embeddings.holds_projection else embeddings
 
 
 def embed_queries(encoder: MambaEncoder, store: TranscriptStore, candidates: Embeddings) -> Embeddings:
-    """The transcripts of ``store`` as vectors of the readout of ``candidates``."""
+    """The transcripts of ``store``, embedded by ``encoder`` with the readout of ``candidates``."""
     readout = LAST_MEAN if candidates.readout == MAIN_READOUT else candidates.readout
     vectors = embed(encoder, store, range(len(store)), description="queries", readouts=[readout])
     return replace(of_store(store, vectors), readout=readout)

@@ -17,6 +17,7 @@ from orthrus.errors import InputError
 from orthrus.finetune.data import LabelledBatch, LabelledDataModule
 from orthrus.finetune.lora import LoRA
 from orthrus.models import load_model
+from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.probe.metrics import score
 from orthrus.probe.targets import Target, Task
@@ -104,6 +105,8 @@ class FineTuning(LightningModule):
                 f"model.network is a {type(self.network).__name__}, which has no `represent`; expected"
                 " orthrus.MambaEncoder, orthrus.nn.baselines.Saluki or the like"
             )
+        if isinstance(self.network, MambaEncoder):
+            self.network.projection = None  # it was fitted on vectors of the weights that change here
         if freeze and lora is not None:
             raise InputError("model.freeze trains the head alone: give it or model.lora, not both")
         if freeze:

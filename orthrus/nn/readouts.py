@@ -9,8 +9,8 @@ B batch rows, L positions (nt), T tokens, D model width, C tracks. A readout is 
 
 ``lengths`` is a readout without a network: the natural logarithms of 1 plus the lengths (nt) of the transcript, its
 5'UTR, CDS and 3'UTR, and of 1 plus the number of exons, and whether that number is known (0 or 1). An unknown number is
-0, and without a CDS the three parts are 0. ``projection`` has the unit vectors of the encoder's projection, if it has one
-(:mod:`orthrus.nn.projection`). Readouts joined by ``+`` are concatenated: ``last.mean+last.cds+lengths``.
+0, and without a CDS the three parts are 0. ``projection`` has the unit vectors of the encoder's projection, if it has
+one (:mod:`orthrus.nn.projection`). Readouts joined by ``+`` are concatenated: ``last.mean+last.cds+lengths``.
 
 All readouts come from one forward pass.
 """

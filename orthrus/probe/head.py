@@ -224,7 +224,7 @@ def load_head(folder: str | Path) -> Head:
         >>> from orthrus.models import find_model
         >>> head = load_head(find_model() / "heads/half_life")
         >>> head.description.target_names, head.weight_DT.shape
-        (['half_life_z'], (646, 1))
+        (['half_life_z'], (902, 1))
     """
     folder = Path(folder)
     try:

@@ -56,7 +56,10 @@ class Relatives:
         return len(self._larger_F2)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Two transcripts of each of ``n`` families (or of all), of different genes where a family has several."""
+        """Two transcripts of each of ``n`` families (or of all), of different genes where a family has several.
+
+        They are indices of the training set, drawn from ``generator``.
+        """
         first_P, end_P = generator.permutation(self._larger_F2)[:n].T
         draw_2P = generator.random((2, len(first_P)))
         one_P = first_P + (draw_2P[0] * (end_P - first_P)).astype(np.int64)
@@ -79,13 +82,14 @@ def _runs(number_N: NDArray[np.int64]) -> NDArray[np.int64]:
 def fit_projection(
     embeddings: Embeddings, chosen_N: NDArray[np.bool_], steps: int = STEPS, seed: int = 0
 ) -> Projection:
-    """A projection in which relatives among the ``chosen_N`` transcripts are close, fitted on their vectors.
+    """A projection in which relatives among the ``chosen_N`` transcripts of ``embeddings`` are close.
 
-    Each of ``steps`` draws a pair of relatives from 1,024 families (:meth:`Relatives.draw`) and 4,096 other transcripts.
-    InfoNCE (:func:`orthrus.objectives.contrastive.info_nce`) at temperature 0.1 draws relatives together and apart from
-    all others, of whose numbers a tenth is left out. It begins from vectors that are whitened by their covariance within
-    families (WCCN; Hatch et al. 2006, Interspeech 2006-183), so that what differs between relatives counts little from
-    the first step on. A linear map is all that is learned: one with a hidden layer learns the training families by heart.
+    Each of ``steps`` draws a pair of relatives from each of 1,024 families (:meth:`Relatives.draw`), and 4,096 other
+    transcripts. InfoNCE (:func:`orthrus.objectives.contrastive.info_nce`) at temperature 0.1 draws relatives together
+    and apart from all others; a tenth of the numbers of each vector is left out. It begins from vectors that are
+    whitened by their covariance within families (WCCN; Hatch et al. 2006, Interspeech 2006-183), so that what differs
+    between relatives counts little from the first step on. A linear map is all that is learned: one with a hidden layer
+    learns the training families by heart. ``seed`` determines the weights and the pairs.
 
     Raises:
         InputError: if the embeddings do not name families, or no two of the chosen transcripts are related.
@@ -120,7 +124,7 @@ def fit_projection(
         task = progress.add_task("projection", total=steps)
         for _ in range(steps):
             one_P, other_P = relatives.draw(_PAIRS, generator)
-            apart_K = generator.integers(len(white_NR), size=_OTHERS)
+            apart_K = generator.integers(len(white_NR), size=min(_OTHERS, len(white_NR)))
             one_PD, other_PD, apart_KD = (
                 dropout(white_NR[rows], _LEFT_OUT) @ weight.T for rows in (one_P, other_P, apart_K)
             )
@@ -142,12 +146,13 @@ def fit_projection(
 def within_family_whitening(
     vector_NR: NDArray[np.float32], family_N: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The mean (R,) of vectors, and a matrix (R, R) after which relatives differ by as much in every direction.
+    """The mean (R,) of ``vector_NR``, and a matrix (R, R) after which relatives differ by as much in every direction.
 
         A = D^-1 (S + s I)^-1/2,  D the standard deviations, S the mean covariance within families of v D^-1, s a tenth
         of its mean variance
 
     scaled so that all numbers of (v - mean) A together have variance 1. A number that does not vary is left out.
+    Relatives have the same number in ``family_N``.
     """
     mean_R, sd_R = vector_NR.mean(axis=0, dtype=np.float64), vector_NR.std(axis=0, dtype=np.float64)
     inverse_R = np.divide(1, sd_R, out=np.zeros_like(sd_R), where=sd_R > 0)
@@ -188,8 +193,8 @@ def project(
         seed: seed of weights and pairs.
 
     Returns:
-        The retrieval of relatives (:func:`orthrus.embedding.neighbours.retrieval`) of held-out transcripts among all, by
-        the vectors as they were (``before``) and by the projection (``after``).
+        The retrieval of relatives (:func:`orthrus.embedding.neighbours.retrieval`) of held-out transcripts among all,
+        by the vectors as they were (``before``) and by the projection (``after``).
 
     Raises:
         InputError: as :func:`fit_projection`; if the encoder is not found; if its vectors are projected already.
@@ -206,7 +211,7 @@ def project(
         chosen_N = split_of([name or "" for name in embeddings.family_id], val_fraction, test_fraction) == "train"
         encoder.projection = fit_projection(embeddings, chosen_N, seed=seed)
         with torch.inference_mode():
-            projected_NP = encoder.projection(torch.from_numpy(embeddings.matrix)).numpy()
+            projected_NP = encoder.projection(torch.from_numpy(embeddings.matrix.copy())).numpy()
         made_by = find_model(model or embeddings.metadata["checkpoint"])
         readout = f"{embeddings.readout}+{PROJECTION}"
         save_encoder(encoder, output, made_by.name, readout, load_mlm_head(made_by))
@@ -221,14 +226,16 @@ def project(
 
 def _with_families_of(store: TranscriptStore, embeddings: Embeddings) -> Embeddings:
     """The transcripts that ``store`` has, with its genes and families."""
-    of_store_ = {name: i for i, name in enumerate(store.column("transcript_id"))}
-    rows = np.array([i for i, name in enumerate(embeddings.transcript_ids) if name in of_store_], dtype=np.int64)
+    row_of = {name: i for i, name in enumerate(store.column("transcript_id"))}
+    rows = np.array([i for i, name in enumerate(embeddings.transcript_ids) if name in row_of], dtype=np.int64)
     if not len(rows):
         raise InputError(f"{store.path} has none of the embedded transcripts; give the store that they are from")
     kept = embeddings.with_rows(rows)
-    at = [of_store_[name] for name in kept.transcript_ids]
-    columns: dict[str, Any] = {name: store.column(name) for name in ("species", "gene_id", "family_id")}
-    return replace(kept, **{name: tuple(values[i] for i in at) for name, values in columns.items()})
+    columns: dict[str, Any] = {}
+    for name in ("species", "gene_id", "family_id"):
+        values = store.column(name)
+        columns[name] = tuple(values[row_of[each]] for each in kept.transcript_ids)
+    return replace(kept, **columns)
 
 
 def _numbers(embeddings: Embeddings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
