@@ -145,7 +145,7 @@ def load_model(model: str | Path | None = None, device: "str | torch.device" = "
         >>> import orthrus
         >>> encoder = orthrus.load_model()
         >>> encoder.d_model, encoder.n_layers, f"{encoder.n_parameters:,}"
-        (320, 3, '2,091,200')
+        (320, 3, '2,257,222')
     """
     from orthrus.nn.checkpoints import load_encoder
 
