@@ -29,7 +29,7 @@ from orthrus.nn.integrity import (
     refuse_odd_tensors,
     refuse_other_sizes,
 )
-from orthrus.nn.readouts import LAST_MEAN
+from orthrus.nn.readouts import LAST_MEAN, check_readouts, widths
 from orthrus.output import atomic_folder, reserve_folder
 from orthrus.spec_file import parse_json
 
@@ -157,7 +157,7 @@ def save_encoder(
     """Write ``config.json``, ``model.safetensors``, a model card and a modelling file, either all of them or none.
 
     ``source`` is the origin of the weights in the card, ``readout`` the default readout of ``orthrus embed``. Raises
-    InputError if ``folder`` exists already.
+    InputError if ``folder`` exists already, or the encoder has no such readout.
     """
     folder = Path(folder)
     with reserve_folder(folder, CONFIG_FILE), atomic_folder(folder) as partial:
@@ -173,6 +173,7 @@ def write_files(
     mlm_head: nn.Module | None = None,
 ) -> None:
     """Write the files of :func:`save_encoder` for an encoder called ``name`` into an existing folder."""
+    check_readouts(encoder, [readout])
     modules = {"": encoder, **({} if mlm_head is None else {_head_name(mlm_head): mlm_head})}
     config: dict[str, Any] = {
         "model_type": "orthrus-mrna",
@@ -195,14 +196,14 @@ def write_files(
     refuse_not_finite(state, folder / WEIGHTS_FILE)
     save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt", DIGEST: digest(state)})
     (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode)  # safetensors makes the file private
-    (folder / CARD_FILE).write_text(_model_card(encoder, name, source))
+    (folder / CARD_FILE).write_text(_model_card(encoder, name, source, readout))
 
 
 def _head_name(head: nn.Module) -> str:
     return _PUBLISHED_HEAD if isinstance(head, PublishedSequenceHead) else _OWN_HEAD
 
 
-def _model_card(encoder: MambaEncoder, name: str, source: str | None) -> str:
+def _model_card(encoder: MambaEncoder, name: str, source: str | None, readout: str) -> str:
     direction = "bidirectional" if encoder.bidirectional else "causal"
     mixer = type(encoder.layers[0].mixer).__name__
     return f"""---
@@ -211,7 +212,7 @@ tags: [biology, genomics, rna, mrna, mamba]
 ---
 # {name}
 
-An Orthrus encoder of mature mRNA: transcripts in, one vector of {encoder.d_model} numbers each out.
+An Orthrus encoder of mature mRNA: transcripts in, one vector of {widths(encoder, [readout])[0]:,} numbers each out.
 
 | | |
 |---|---|
@@ -220,14 +221,15 @@ An Orthrus encoder of mature mRNA: transcripts in, one vector of {encoder.d_mode
 | tokens | {"one a base" if encoder.embedding.name == "base" else "three bases, in the frame of the CDS"} |
 | tracks | {encoder.n_tracks} ({"A, C, G, T, CDS, splice" if encoder.n_tracks == 6 else "A, C, G, T"}) |
 | parameters | {encoder.n_parameters:,} |
+| readout | `{readout}` |
 | weights from | {source or "not stated"} |
 
 ```python
 import orthrus
 
-encoder = orthrus.load_encoder("{name}")  # this folder
-encoder = orthrus.PretrainedEncoder.from_pretrained("owner/{name}")  # a repository on Hugging Face
-vectors_BD = encoder.represent(tracks_BCL, lengths_B)
+vectors = orthrus.embed("my.fa", "{name}")  # this folder, or owner/{name}, a repository on Hugging Face
+encoder = orthrus.load_encoder("{name}")
+hidden_BTD = encoder(tracks_BCL, lengths_B)
 ```
 
 Method: Fradkin, Shi et al., Orthrus, bioRxiv 2024.10.10.617658.

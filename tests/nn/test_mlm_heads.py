@@ -12,6 +12,7 @@ import orthrus
 from orthrus import MambaEncoder
 from orthrus.nn.checkpoints import export_encoder, load_encoder, load_mlm_head, save_encoder
 from orthrus.nn.heads import MaskedLanguageHead, PublishedSequenceHead
+from orthrus.nn.projection import Projection
 from tests.nn.test_checkpoints import assert_same, make_encoder, published_state
 
 
@@ -83,11 +84,14 @@ def test_transformers_give_the_vectors_of_a_codon_encoder_in_its_frame(tmp_path:
     transformers = pytest.importorskip("transformers", reason="the extra transformers is not installed")
     encoder = MambaEncoder(6, 16, 1, stem="codon").eval()
     encoder.cds_frame = "published"
-    save_encoder(encoder, tmp_path / "shared")
+    encoder.projection = Projection("last.mean+lengths", 22, 5)
+    save_encoder(encoder, tmp_path / "shared", readout="last.max+projection")
     model = transformers.AutoModel.from_pretrained(tmp_path / "shared", trust_remote_code=True)
     assert model.encoder.cds_frame == "published"
     sequences = ["ACGTA", "ATG" + "GCT" * 101 + "TAA"]
-    assert np.array_equal(model.embed(sequences), orthrus.embed(sequences, encoder))
+    vectors = model.embed(sequences)
+    assert vectors.shape == (2, 21)
+    assert np.array_equal(vectors, orthrus.embed(sequences, encoder, readout="last.max+projection"))
 
 
 def test_a_folder_of_pytorch_weights_alone_is_read_without_unpickling(tmp_path: Path) -> None:
