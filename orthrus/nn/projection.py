@@ -25,11 +25,13 @@ class Projection(nn.Module):
         d_out: the width P of the projection.
 
     Raises:
-        InputError: for sizes that are not positive.
+        InputError: for sizes that are not positive, or a readout that is not text.
     """
 
     def __init__(self, readout: str, d_in: int, d_out: int = 256) -> None:
         super().__init__()
+        if not isinstance(readout, str):
+            raise InputError(f"the readout of the projection is {readout!r}; expected text such as last.mean")
         for name, size in (("d_in", d_in), ("d_out", d_out)):
             if size < 1:
                 raise InputError(f"{name} of the projection must be at least 1, got {size}")

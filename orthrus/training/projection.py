@@ -156,17 +156,19 @@ def within_family_whitening(
     """
     mean_R, sd_R = vector_NR.mean(axis=0, dtype=np.float64), vector_NR.std(axis=0, dtype=np.float64)
     inverse_R = np.divide(1, sd_R, out=np.zeros_like(sd_R), where=sd_R > 0)
-    scaled_NR = (vector_NR - mean_R) * inverse_R
+    scaled_NR = (vector_NR - mean_R.astype(np.float32)) * inverse_R.astype(np.float32)
     _, member_N, size_F = np.unique(family_N, return_inverse=True, return_counts=True)
     sum_FR = np.zeros((len(size_F), scaled_NR.shape[1]))
     np.add.at(sum_FR, member_N, scaled_NR)
     weight_F = np.divide(1, size_F - 1, out=np.zeros(len(size_F)), where=size_F > 1)
-    apart_NR = (scaled_NR - (sum_FR / size_F[:, None])[member_N]) * np.sqrt(weight_F)[member_N, None]
-    variance_R, axes_RR = np.linalg.eigh(apart_NR.T @ apart_NR / np.count_nonzero(weight_F))
+    apart_NR = scaled_NR - (sum_FR / size_F[:, None]).astype(np.float32)[member_N]
+    apart_NR *= np.sqrt(weight_F).astype(np.float32)[member_N, None]
+    covariance_RR = (apart_NR.T @ apart_NR).astype(np.float64) / np.count_nonzero(weight_F)
+    variance_R, axes_RR = np.linalg.eigh(covariance_RR)
     root_R = np.sqrt(np.maximum(variance_R, 0) + _SHRINKAGE * variance_R.mean())
-    whitening_RR = inverse_R[:, None] * (axes_RR / root_R) @ axes_RR.T
-    whitening_RR /= (((vector_NR - mean_R) @ whitening_RR) ** 2).mean() ** 0.5
-    return mean_R.astype(np.float32), whitening_RR.astype(np.float32)
+    whitening_RR = (inverse_R[:, None] * (axes_RR / root_R) @ axes_RR.T).astype(np.float32)
+    whitening_RR /= np.square((vector_NR - mean_R.astype(np.float32)) @ whitening_RR).mean() ** 0.5
+    return mean_R.astype(np.float32), whitening_RR
 
 
 def project(

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -76,11 +77,26 @@ def test_one_that_does_not_fit_is_an_error(encoder: MambaEncoder, message: str) 
         check_readouts(encoder, ["projection"])
 
 
-def test_sizes_that_no_machine_holds_are_refused() -> None:
-    config = projected_encoder().config
-    with pytest.raises(InputError, match="d_out is 1,000,000,000; an encoder has at most"):
-        MambaEncoder.from_config({**config, "projection": {"readout": READOUT, "d_in": 14, "d_out": 1_000_000_000}})
-    with pytest.raises(InputError, match="not the configuration of an encoder"):
-        MambaEncoder.from_config({**config, "projection": {"width": 3}})
-    with pytest.raises(InputError, match="d_out of the projection must be at least 1, got 0"):
-        Projection(READOUT, 14, 0)
+@pytest.mark.parametrize(
+    ("projection", "message"),
+    [
+        ({"readout": READOUT, "d_in": 14, "d_out": 1_000_000_000}, "d_out is 1,000,000,000; an encoder has at most"),
+        ({"readout": READOUT, "d_in": 14, "d_out": 0}, "d_out of the projection must be at least 1, got 0"),
+        ({"readout": 3, "d_in": 14, "d_out": 5}, "the readout of the projection is 3; expected text"),
+        ({"readout": READOUT, "d_in": 1.5, "d_out": 5}, "not the configuration of an encoder"),
+        ({"width": 3}, "not the configuration of an encoder"),
+        ("wide", "not the configuration of an encoder"),
+    ],
+)
+def test_a_configuration_from_elsewhere_is_checked(projection: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        MambaEncoder.from_config({**projected_encoder().config, "projection": projection})
+
+
+def test_a_folder_whose_weights_are_of_another_size_is_refused(tmp_path: Path) -> None:
+    save_encoder(projected_encoder(), tmp_path / "encoder")
+    config = json.loads((tmp_path / "encoder" / "config.json").read_text())
+    config["orthrus"]["encoder"]["projection"]["d_out"] = 7
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"projection.linear.weight \(5, 14\) instead of \(7, 14\)"):
+        load_encoder(tmp_path / "encoder")
