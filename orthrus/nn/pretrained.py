@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from orthrus.nn.checkpoints import CONFIG_FILE, WEIGHTS_FILES, load_as, write_files
+from orthrus.nn.checkpoints import CONFIG_FILE, WEIGHTS_FILES, load_as, stored_readout, write_files
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.readouts import LAST_MEAN
 
 try:
     from huggingface_hub import ModelHubMixin, snapshot_download
@@ -32,8 +33,11 @@ class PretrainedEncoder(MambaEncoder, ModelHubMixin):
         4
     """
 
+    readout: str = LAST_MEAN
+    """The readout of the folder it was read from, and of one that is written (:mod:`orthrus.nn.readouts`)."""
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        write_files(self, save_directory, save_directory.name, source=None)
+        write_files(self, save_directory, save_directory.name, source=None, readout=self.readout)
 
     @classmethod
     def _from_pretrained(
@@ -59,4 +63,6 @@ class PretrainedEncoder(MambaEncoder, ModelHubMixin):
                 token=token,
                 allow_patterns=[CONFIG_FILE, *WEIGHTS_FILES],
             )
-        return load_as(cls, folder, device)
+        encoder = load_as(cls, folder, device)
+        encoder.readout = stored_readout(folder)
+        return encoder

@@ -15,6 +15,7 @@ from orthrus.nn.checkpoints import export_encoder, load_encoder, save_encoder
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.mamba2 import Mamba2
 from orthrus.nn.pretrained import PretrainedEncoder
+from orthrus.nn.projection import Projection
 from tests.nn.test_checkpoints import assert_same, make_encoder, published_state
 
 
@@ -44,6 +45,15 @@ def test_what_save_pretrained_writes_load_encoder_reads(tmp_path: Path) -> None:
     assert type(loaded) is MambaEncoder
     assert_same(loaded, encoder)
     assert_same(PretrainedEncoder.from_pretrained(tmp_path / "small"), encoder)
+
+
+def test_the_readout_and_the_projection_are_written_again(tmp_path: Path) -> None:
+    encoder = make_encoder(6)
+    encoder.projection = Projection("last.max", encoder.d_model, 5)
+    save_encoder(encoder, tmp_path / "first", readout="last.max+projection")
+    PretrainedEncoder.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "again")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
 
 
 def test_a_published_folder(tmp_path: Path) -> None:
