@@ -1,6 +1,6 @@
 """The page of a study: errors against size with their laws, the laws' exponents, and the scores of every fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,10 @@ def _figure(outcome: str, along: str, fits: list[FitResult], laws: list[Law]) ->
         .scale(type="log", nice=False, padding=12)
         .axis(format="~s", grid=False)
     )
-    y = alt.Y("error:Q", title=unit).scale(type="log", nice=False, zero=False, padding=12).axis(tickCount=5)
+    baselines = pd.DataFrame(list(_baselines(outcome, fits)), columns=["control", "error"])
+    ticks = _ticks([*points["error"], *baselines["error"]])
+    y = alt.Y("error:Q", title=unit).scale(type="log", nice=False, zero=False, padding=12)
+    y = y.axis(values=ticks, format="~g") if ticks else y.axis(tickCount=5)
     colour = alt.Color("group:N").scale(domain=groups, range=[PALETTE[i % len(PALETTE)] for i in range(len(groups))])
     hover = [alt.Tooltip(f"{name}:N") for name in ("fit", "group")]
     hover += [alt.Tooltip("size:Q", format=",.4g"), alt.Tooltip("error:Q", format=".4f")]
@@ -112,7 +115,6 @@ def _figure(outcome: str, along: str, fits: list[FitResult], laws: list[Law]) ->
         alt.Chart(curves).mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
         alt.Chart(points).mark_circle(size=52, opacity=0.9).encode(x=x, y=y, color=colour, tooltip=hover),
     ]
-    baselines = pd.DataFrame(list(_baselines(outcome, fits)), columns=["control", "error"])
     if len(baselines):
         rules = alt.Chart(baselines).encode(y=y)
         layers.append(rules.mark_rule(color=SOFT, strokeDash=[3, 4]))
@@ -125,6 +127,16 @@ def _figure(outcome: str, along: str, fits: list[FitResult], laws: list[Law]) ->
     )  # fmt: skip
 
 
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Round numbers over a range of less than a decade, where a logarithmic axis may have no tick; else none."""
+    low, high = min(values), max(values)
+    if high >= 10 * low:
+        return []
+    step = 10.0 ** np.floor(np.log10((high - low) / 4 or low))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= 8)
+    return [float(f"{n * step:.6g}") for n in range(int(np.ceil(low / step)), int(high / step) + 1)]
+
+
 def _curve(law: Law, points: pd.DataFrame) -> Iterator[tuple[str, float, float]]:
     sizes = points["size"][points["group"] == law.group]
     law_of = PowerLaw(law.scale, law.exponent, law.floor, law.exponent95, law.n, law.n_sizes)
@@ -133,10 +145,14 @@ def _curve(law: Law, points: pd.DataFrame) -> Iterator[tuple[str, float, float]]
 
 
 def _baselines(outcome: str, fits: list[FitResult]) -> Iterator[tuple[str, float]]:
-    """The mean errors of the controls over the fits; controls do not depend on training."""
+    """The mean errors of the controls over the fits, which training does not change.
+
+    An untrained encoder is one of them only where all fits have one size, which it depends on.
+    """
     if outcome == VALIDATION_LOSS:
         return
-    for name in _BASELINES:
+    one_size = len({fit.parameters for fit in fits}) == 1
+    for name in (name for name in _BASELINES if name != RANDOM_INIT or one_size):
         scores = [fit.tasks[outcome].scores[name] for fit in fits if name in fit.tasks[outcome].scores]
         if scores:
             yield name, 1 - float(np.mean(scores))
