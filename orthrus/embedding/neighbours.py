@@ -142,9 +142,14 @@ def embed_queries(encoder: MambaEncoder, store: TranscriptStore, candidates: Emb
 
 
 def same_encoder(model: str | Path | None, candidates: Embeddings, device: str = "cpu") -> MambaEncoder:
+    """The encoder of :func:`same_model`, loaded on ``device``; ``model`` and ``candidates`` are as there."""
+    return load_encoder(same_model(model, candidates), check_device(device))
+
+
+def same_model(model: str | Path | None, candidates: Embeddings) -> Path:
     """The encoder that made ``candidates``: ``model``, else the checkpoint that their file names, else a shipped one.
 
-    It is loaded on ``device``. Raises InputError if there is no such encoder, or if ``model`` did not make them.
+    Raises InputError if there is no such encoder, or if ``model`` did not make them.
     """
     made_by, file = candidates.metadata.get("checkpoint"), candidates.metadata.get("file")
     expected = candidates.metadata.get("checkpoint_sha256")
@@ -155,13 +160,13 @@ def same_encoder(model: str | Path | None, candidates: Embeddings, device: str =
                 f"{checkpoint} is not the checkpoint that made {file} ({made_by}): vectors of two encoders cannot be"
                 " compared; embed the candidates with it first"
             )
-        return load_encoder(checkpoint, check_device(device))
+        return checkpoint
     if made_by is None:
         raise InputError(f"{file} does not name the encoder that made it: pass --model, or embed the queries first")
     shipped = [each.folder for each in known_models() if each.folder is not None]
     for checkpoint in (Path(str(made_by)), *shipped):
         if checkpoint.exists() and expected in (None, checkpoint_sha256(checkpoint)):
-            return load_encoder(checkpoint, check_device(device))
+            return checkpoint
     raise InputError(f"{file} was made by {made_by}, which is missing or has changed: give its place with --model")
 
 

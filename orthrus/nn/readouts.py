@@ -66,9 +66,10 @@ def read_out(encoder: MambaEncoder, tracks_BCL: Tensor, lengths_B: Tensor, names
     if list(names) == [LAST_MEAN]:
         return [encoder.represent(tracks_BCL, lengths_B)]
     tokens = encoder.tokens(tracks_BCL, lengths_B)
-    projection = encoder.projection if any(PROJECTION in name.split("+") for name in names) else None
-    projected = [] if projection is None else [projection.readout]
-    parts = dict.fromkeys(part for name in [*names, *projected] for part in name.split("+"))
+    parts = dict.fromkeys(part for name in names for part in name.split("+"))
+    projection = encoder.projection if PROJECTION in parts else None
+    if projection is not None:
+        parts |= dict.fromkeys(projection.readout.split("+"))
     found = {LENGTHS: log_lengths(tracks_BCL, lengths_B)} if LENGTHS in parts else {}
     layers = dict.fromkeys(part.partition(".")[0] for part in parts if "." in part)
     streams = dict(enumerate(encoder.hidden_layers(tracks_BCL, lengths_B, range(encoder.n_layers + 1))))

@@ -10,7 +10,6 @@ N transcripts, R numbers of the readout, B rows of a step.
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +17,13 @@ from numpy.typing import NDArray
 from torch.nn.functional import dropout, normalize
 
 from orthrus.embedding.embed import progress_bar
-from orthrus.embedding.file import Embeddings
-from orthrus.embedding.neighbours import nearest, retrieval, same_encoder
+from orthrus.embedding.file import Embeddings, of_store
+from orthrus.embedding.neighbours import nearest, retrieval, same_model
 from orthrus.errors import InputError
 from orthrus.loading.draws import seeded
-from orthrus.models import find_model
-from orthrus.nn.checkpoints import CONFIG_FILE, load_mlm_head, save_encoder
+from orthrus.nn.checkpoints import CONFIG_FILE, load_encoder, load_mlm_head, save_encoder
 from orthrus.nn.projection import Projection
-from orthrus.nn.readouts import PROJECTION
+from orthrus.nn.readouts import LAST_MEAN, PROJECTION
 from orthrus.objectives import InfoNCELoss
 from orthrus.objectives.pair_rows import PastPairs
 from orthrus.output import reserve_folder
@@ -203,9 +201,10 @@ def project(
     """
     with reserve_folder(Path(output), CONFIG_FILE):
         if embeddings.holds_projection:
-            plain = embeddings.readout.removesuffix(PROJECTION).rstrip("+") or "last.mean"
+            plain = embeddings.readout.removesuffix(PROJECTION).rstrip("+") or LAST_MEAN
             raise InputError(f"these vectors hold a projection already; embed with --readout {plain}")
-        encoder = same_encoder(model, embeddings)
+        made_by = same_model(model, embeddings)
+        encoder = load_encoder(made_by)
         if store is not None:
             embeddings = _with_families_of(store, embeddings)
         if embeddings.family_id is None:
@@ -214,7 +213,6 @@ def project(
         encoder.projection = fit_projection(embeddings, chosen_N, seed=seed)
         with torch.inference_mode():
             projected_NP = encoder.projection(torch.from_numpy(embeddings.matrix.copy())).numpy()
-        made_by = find_model(model or embeddings.metadata["checkpoint"])
         readout = f"{embeddings.readout}+{PROJECTION}"
         save_encoder(encoder, output, made_by.name, readout, load_mlm_head(made_by))
     queried = np.flatnonzero(~chosen_N)
@@ -228,16 +226,12 @@ def project(
 
 def _with_families_of(store: TranscriptStore, embeddings: Embeddings) -> Embeddings:
     """The transcripts that ``store`` has, with its genes and families."""
-    row_of = {name: i for i, name in enumerate(store.column("transcript_id"))}
-    rows = np.array([i for i, name in enumerate(embeddings.transcript_ids) if name in row_of], dtype=np.int64)
-    if not len(rows):
+    described = of_store(store, np.empty((len(store), 0), dtype=np.float32))
+    row_N = described.rows_of(embeddings.transcript_ids)
+    if (row_N < 0).all():
         raise InputError(f"{store.path} has none of the embedded transcripts; give the store that they are from")
-    kept = embeddings.with_rows(rows)
-    columns: dict[str, Any] = {}
-    for name in ("species", "gene_id", "family_id"):
-        values = store.column(name)
-        columns[name] = tuple(values[row_of[each]] for each in kept.transcript_ids)
-    return replace(kept, **columns)
+    kept, known = embeddings.with_rows(np.flatnonzero(row_N >= 0)), described.with_rows(row_N[row_N >= 0])
+    return replace(kept, species=known.species, gene_id=known.gene_id, family_id=known.family_id)
 
 
 def _numbers(embeddings: Embeddings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

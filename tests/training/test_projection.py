@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from orthrus.cli import main
 from orthrus.embedding.embed import embed_to_file
 from orthrus.embedding.file import Embeddings
 from orthrus.embedding.neighbours import comparable, nearest
+from orthrus.models import KnownModel
 from orthrus.nn.checkpoints import save_encoder
 from orthrus.training.projection import Relatives, fit_projection, project, within_family_whitening
 from tests.builders import build_store
@@ -153,3 +155,16 @@ def test_families_of_another_store(store: TranscriptStore, embedded: Path, tmp_p
     with pytest.raises(InputError, match="has none of the embedded transcripts"):
         project(strangers, tmp_path / "strangers", store=store)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["given", "own"]
+
+
+def test_a_shipped_encoder_is_found_by_its_weights_where_the_named_file_is_gone(
+    embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings = read_embeddings(embedded / "e.parquet")
+    moved = replace(embeddings, metadata={**embeddings.metadata, "checkpoint": str(tmp_path / "gone")})
+    with pytest.raises(InputError, match="which is missing or has changed"):
+        project(moved, tmp_path / "projected")
+    shipped = KnownModel("shipped", "shipped", 6, 1, "", "", folder=embedded / "encoder")
+    monkeypatch.setattr("orthrus.embedding.neighbours.known_models", lambda: [shipped])
+    project(moved, tmp_path / "projected")
+    assert load_encoder(tmp_path / "projected").projection is not None
