@@ -47,9 +47,10 @@ test: install
 test-slow: install
 	$(BIN)/pytest -m slow
 
-# Several processes against one, and runs of them that are killed and resumed.
+# Several processes against one, and runs of them that are killed and resumed. Three at a time, since processes wait for
+# one another half of the time, and the longest tests first.
 test-dist: install
-	$(BIN)/pytest -n 2 -m "dist and slow"
+	$(BIN)/pytest -n 3 -m "dist and slow" tests/training/test_resume.py tests
 
 # Boots a one-node Slurm; without Debian's packages slurm-wlm and munge the tests skip and say so.
 test-slurm: install

@@ -27,6 +27,7 @@ from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.integrity import archive_fault
 from orthrus.output import hold, write_table, write_text
 from orthrus.recipes import with_recipe_paths
+from orthrus.training.callbacks.freed_memory import FreedMemory
 from orthrus.training.checkpoint_files import AtomicCheckpointIO
 from orthrus.training.metrics_file import MetricsFile
 from orthrus.training.options import BOUNDS, MORE_THAN_0, check_bounds, refusals
@@ -124,6 +125,7 @@ class FineTuneCLI(LightningCLI):
                         EarlyStopping("val/loss", patience=self.config.patience),
                         best,
                         _KeepConfig(self),
+                        FreedMemory(),
                     ],
                     "logger": [MetricsFile(folder), *_loggers(built.trainer.logger)],
                     "plugins": [*_plugins(built.trainer.plugins), files],

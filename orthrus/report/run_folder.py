@@ -135,8 +135,12 @@ def _store_of(config: Mapping[str, Any], embeddings: Embeddings | None) -> str |
 
 
 def config_of_checkpoint(checkpoint: object) -> dict[str, Any]:
-    """The configuration of the run that wrote a checkpoint, RUN/checkpoints/last.ckpt; empty if there is none."""
-    return read_config(Path(str(checkpoint)).parent.parent / "config.yaml")[1] if checkpoint else {}
+    """The configuration of the run that wrote a checkpoint, RUN/checkpoints/last.ckpt; empty if there is none.
+
+    A model's name, or an exported folder, is no checkpoint of a run, whatever lies beside it.
+    """
+    path = Path(str(checkpoint))
+    return read_config(path.parent.parent / "config.yaml")[1] if path.suffix == ".ckpt" else {}
 
 
 def kept_out(config: Mapping[str, Any]) -> dict[str, float]:

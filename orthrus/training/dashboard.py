@@ -31,7 +31,7 @@ SECTIONS: dict[str, dict[str, list[str] | str]] = {
         "Alignment": "^val/alignment",
         "Uniformity": ["val/uniformity"],
         "Effective rank": ["val/effective_rank", "train/effective_rank"],
-        "Spread": ["train/embedding_std"],
+        "Spread": ["train/embedding_std", "train/contrastive_std"],
     },
     "Probes": {"Linear probes of the frozen encoder": "^probe/"},
     "Throughput": {

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orthrus.errors import InputError
-from orthrus.report.run_folder import read_run_folder
+from orthrus.report.run_folder import config_of_checkpoint, read_run_folder
 from tests.probe.conftest import probe_document
 
 
@@ -105,3 +105,13 @@ def test_a_folder_with_none_of_it_and_no_folder_are_errors(tmp_path):
         read_run_folder(tmp_path)
     with pytest.raises(InputError, match="no folder"):
         read_run_folder(tmp_path / "absent")
+
+
+def test_only_a_checkpoint_of_a_run_has_its_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("data: {store: of-another-run}\n")
+    assert config_of_checkpoint(tmp_path / "checkpoints/last.ckpt") == {"data": {"store": "of-another-run"}}
+    assert config_of_checkpoint("checkpoints/last.ckpt") == {"data": {"store": "of-another-run"}}
+    assert not config_of_checkpoint("orthrus-codon")  # a model's name
+    assert not config_of_checkpoint(tmp_path / "share/encoder")
+    assert not config_of_checkpoint(None)

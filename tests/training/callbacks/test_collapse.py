@@ -29,8 +29,17 @@ def test_a_run_logs_both_and_warns_once_while_collapsed(
     rows = [row for row in metrics(tmp_path / "run") if row["train/effective_rank"]]
     assert [row["step"] for row in rows] == ["0", "1", "2", "3"]
     assert all(float(row["train/embedding_std"]) > 0 for row in rows)
+    assert all(0.1 < float(row["train/contrastive_std"]) <= 1 for row in rows)
     assert caplog.text.count("embeddings collapse at step 1") == 1
     assert caplog.text.count("embeddings collapse") == 1
     caplog.clear()
     assert fit(tmp_path / "sound", store, "--collapse.every_n_steps=1") == 0
     assert "collapse" not in caplog.text
+
+
+def test_projections_that_collapse_are_told_of_by_the_name_of_their_term(
+    tmp_path: Path, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert fit(tmp_path / "run", store, "--collapse.every_n_steps=1", "--collapse.min_projection_std=1.1") == 0
+    assert caplog.text.count("projections of contrastive collapse at step 1: spread 0.") == 1
+    assert caplog.text.count(" collapse at step") == 1

@@ -13,9 +13,8 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def trainer(logging: bool) -> Any:
-    connector = SimpleNamespace(should_update_logs=logging)
-    return SimpleNamespace(_logger_connector=connector, strategy=SimpleNamespace(root_device=torch.device("cpu")))
+def trainer(device: str) -> Any:
+    return SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library has no malloc_trim")
@@ -25,7 +24,7 @@ def test_what_lies_free_between_blocks_in_use_goes_back_to_the_system() -> None:
     del blocks
     before = resident_bytes()
     callback = FreedMemory()
-    for logging in (False, True):
-        callback.on_train_batch_end(trainer(logging), cast(Any, None), None, cast(Any, None), 0)
-        assert (before - resident_bytes() > 80e6) == logging
+    for device, batch, given_back in (("cpu", 0, False), ("cuda", 9, False), ("cpu", 9, True)):
+        callback.on_train_batch_end(trainer(device), cast(Any, None), None, None, batch)
+        assert (before - resident_bytes() > 80e6) == given_back
     assert len(kept) == 1000
