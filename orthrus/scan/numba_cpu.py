@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
@@ -37,6 +37,8 @@ from orthrus.scan.numba_kernels import (
 )
 
 keep_freed_memory()
+
+_new = partial(torch.empty, dtype=torch.float32)  # kernels write by address, whatever the default type is
 
 ScanInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]
 
@@ -95,7 +97,7 @@ class Walk:
 
     def new(self, *shape: int) -> Tensor:
         """A tensor to write along the walk, 0 at positions that the walk does not reach."""
-        return torch.empty(shape) if self.lengths is None else torch.zeros(shape)
+        return (torch.empty if self.lengths is None else torch.zeros)(shape, dtype=torch.float32)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -173,7 +175,7 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, walk: Walk, *inputs: Any) -> Tensor:
         (rows, positions, channels), states = inputs[0].shape, inputs[2].shape[1]
-        kept = torch.empty(rows, -(-channels // WIDTH), -(-positions // SPAN), states, WIDTH)
+        kept = _new(rows, -(-channels // WIDTH), -(-positions // SPAN), states, WIDTH)
         ctx.walk = walk
         ctx.save_for_backward(*inputs, kept)
         return _scan_forward(walk, inputs, kept)
@@ -187,12 +189,12 @@ class _Scan(torch.autograd.Function):
         u, z, dy = inputs[0], inputs[-1], _rows(dy)
         (rows, positions, channels), (blocks, states) = u.shape, kept.shape[1:4:2]
         du, ddelta, dz = walk.new(*u.shape), walk.new(*u.shape), None if z is None else walk.new(*u.shape)
-        dA, dD, dbias = torch.empty(rows, channels, states), torch.empty(rows, channels), torch.empty(rows, channels)
+        dA, dD, dbias = _new(rows, channels, states), _new(rows, channels), _new(rows, channels)
         dB, dC = walk.new(blocks, rows, positions, states), walk.new(blocks, rows, positions, states)
 
         def task(row: int, first: int) -> None:
             block = first // WIDTH
-            work = torch.empty(states, SPAN + 1, 2, WIDTH)
+            work = _new(states, SPAN + 1, 2, WIDTH)
             du_at, step = walk.along(du, row, first)
             dB_at, state_step = walk.along(dB[block], row)
             out = ScanGradients(
@@ -264,7 +266,7 @@ class _Conv(torch.autograd.Function):
         x, weight, bias = ctx.saved_tensors
         dy = _rows(dy)
         rows, _, channels = x.shape
-        dx, dweight, dbias = walk.new(*x.shape), torch.empty(rows, *weight.shape), torch.empty(rows, channels)
+        dx, dweight, dbias = walk.new(*x.shape), _new(rows, *weight.shape), _new(rows, channels)
 
         def task(row: int, first: int) -> None:
             inputs_at = _conv_task(walk, x, weight, bias, row, first)

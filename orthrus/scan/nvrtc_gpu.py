@@ -119,7 +119,7 @@ class _Scan(torch.autograd.Function):
         (rows, positions, channels), states = u.shape, A.shape[1]
         blocks, chunks = _channel_blocks(channels, states), -(-positions // CHUNK)
         y = _new(u, lengths)
-        kept = torch.empty(rows if keep else 0, chunks, blocks, 8 * 128, device=u.device)
+        kept = torch.empty(rows if keep else 0, chunks, blocks, 8 * 128, device=u.device, dtype=torch.float32)
         definitions = _definitions(u, delta, B, C, z, y, STATES=states, GATED=int(z is not None))
         task = _inputs(inputs, lengths)
         at = ctypes.c_void_p(_at(kept) if keep else None)
@@ -171,7 +171,9 @@ class _Conv(torch.autograd.Function):
         x, weight, bias, lengths = ctx.saved_tensors
         dy, dx = _rows(dy), _new(x, lengths)
         shares = (x.shape[0], -(-x.shape[1] // CONV_SEGMENT))
-        dweight, dbias = (torch.empty(*shares, *p.shape, device=x.device) for p in (weight, bias))
+        dweight, dbias = (
+            torch.empty(*shares, *p.shape, device=x.device, dtype=torch.float32) for p in (weight, bias)
+        )
         definitions = _definitions(x, dy, dx, WIDTH=weight.shape[1])
         out = (_rows_at(dy), _rows_at(dx), ctypes.c_void_p(_at(dweight)), ctypes.c_void_p(_at(dbias)))
         launch("conv_backward", definitions, x.device, _conv_blocks(x), *_conv_task(x, weight, bias, lengths), *out)

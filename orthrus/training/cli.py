@@ -33,7 +33,7 @@ from orthrus.training.callbacks.random_states import RandomStates
 from orthrus.training.callbacks.throughput import Throughput
 from orthrus.training.checkpoint_files import newest_valid
 from orthrus.training.module import Pretraining
-from orthrus.training.options import BOUNDS, check_bounds, refusals
+from orthrus.training.options import BOUNDS, check_bounds, check_interval, check_trainer, refusals
 from orthrus.training.provenance import compare_ranks, describe_store
 from orthrus.training.recipe import KEY as RECIPE_KEY
 from orthrus.training.recipe import keep_recipe, refuse_or_report_changes
@@ -61,7 +61,7 @@ class RunConfig(SaveConfigCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and log the recipe, now that all checks have passed."""
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not trainer.fast_dev_run:
             keep_recipe(self._text, Path(trainer.default_root_dir, self.config_filename), trainer.global_step)
             for logger in trainer.loggers[1:]:  # the first, metrics.csv, has config.yaml beside it
                 logger.log_hyperparams(self._values | {"store": describe_store(self.config.data.store)})
@@ -111,7 +111,8 @@ class OrthrusCLI(LightningCLI):
             "--resume",
             type=Literal["auto"] | None,
             default=None,
-            help="auto: go on from the newest whole checkpoint of the run folder; begin where there is none",
+            help="auto: go on from the newest whole checkpoint of the run folder; where there is none, begin, at --ckpt_path"
+            " if given",
         )
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.link_arguments(
@@ -129,7 +130,10 @@ class OrthrusCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; raises InputError for a number that Lightning would fail on, or misread, later."""
         super().parse_arguments(parser, args)
-        check_bounds(self.config[self.config.subcommand], BOUNDS)
+        options = self.config[self.config.subcommand]
+        check_bounds(options, BOUNDS)
+        check_trainer(options.trainer)
+        check_interval(options.trainer)
 
     def instantiate_classes(self) -> None:
         """Build the objects of the recipe; raises InputError if Lightning refuses one."""
@@ -144,7 +148,7 @@ class OrthrusCLI(LightningCLI):
             self._held.enter_context(hold(Path(trainer.default_root_dir), grows=True))
             remove_leftovers(Path(options.checkpoint.dirpath))
         if options.resume == "auto":
-            options.ckpt_path = options.ckpt_path or _newest(options.checkpoint.dirpath)
+            options.ckpt_path = _newest(options.checkpoint.dirpath) or options.ckpt_path
         elif self.subcommand == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
             _refuse_another_run(Path(trainer.default_root_dir), options.ckpt_path)
         trainer.plugins = _plugins(trainer.plugins)
@@ -182,7 +186,9 @@ class OrthrusCLI(LightningCLI):
     def after_fit(self) -> None:
         """Print where the results are."""
         if self.trainer.is_global_zero:
-            print(f"trained {self.trainer.global_step:,} steps: {self.trainer.default_root_dir}/checkpoints/last.ckpt")
+            last = Path(self.trainer.default_root_dir, "checkpoints", "last.ckpt")
+            where = "nothing is kept of a fast_dev_run" if self.trainer.fast_dev_run else last
+            print(f"trained {self.trainer.global_step:,} steps: {where}")
 
 
 def recipe_text(parser: Any, config: Namespace) -> str:

@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -24,7 +25,6 @@ BOUNDS: Bounds = {  # apply to numbers; an option may also have other values
     "trainer.limit_test_batches": (0, math.inf),
     "trainer.log_every_n_steps": (1, math.inf),
     "trainer.num_nodes": (1, math.inf),
-    "trainer.overfit_batches": (0, 2**31),
     "trainer.num_sanity_val_steps": (-1, math.inf),
     "trainer.val_check_interval": (MORE_THAN_0, math.inf),
 }
@@ -39,6 +39,36 @@ def check_bounds(options: Namespace, bounds: Bounds) -> None:
             upper = f" to {most:,}" if most < math.inf else "" if least == MORE_THAN_0 else " or more"
             given = f"{value:g}" if isinstance(value, float) else value
             raise InputError(f"{name} is {given}; expected {lower}{upper}")
+
+
+def check_trainer(trainer: Namespace) -> None:
+    """Raise InputError for settings of the trainer that Lightning takes and no training of ours can."""
+    precision = str(trainer.precision)
+    if precision not in ("None", "16", "bf16", "32", "64", "16-mixed", "bf16-mixed", "32-true", "64-true"):
+        raise InputError(
+            f"trainer.precision is {precision}; weights and sums need float32 at least: take bf16-mixed, 16-mixed or"
+            " 32-true"
+        )
+    if trainer.overfit_batches:
+        raise InputError(
+            f"trainer.overfit_batches is {trainer.overfit_batches}, which replaces the order of the data; take"
+            " trainer.limit_train_batches"
+        )
+
+
+def check_interval(trainer: Namespace) -> None:
+    """Raise InputError if a validation could fall inside an optimiser step, or at another step after resuming."""
+    interval, batches = trainer.val_check_interval, trainer.accumulate_grad_batches
+    if isinstance(interval, str | dict | timedelta):
+        raise InputError(
+            f"trainer.val_check_interval is {interval}; expected a number of batches, so that a run that is resumed"
+            " validates at the same steps"
+        )
+    if batches > 1 and interval is not None and (isinstance(interval, float) or interval % batches):
+        raise InputError(
+            f"trainer.val_check_interval is {interval}; expected a multiple of trainer.accumulate_grad_batches"
+            f" {batches}, since it counts batches and a validation comes after a whole step"
+        )
 
 
 @contextmanager

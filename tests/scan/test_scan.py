@@ -60,7 +60,7 @@ def values_and_gradients(
 ) -> Inputs:
     leaves = {name: x.detach().to(dtype).requires_grad_() for name, x in inputs.items()}
     y = run(leaves, backend, gated, reversed_B)
-    direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     y.backward(direction.to(dtype))
     return {"y": y.detach(), **{name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}}
 
@@ -167,6 +167,19 @@ def test_numba_is_the_same_on_any_number_of_threads() -> None:
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+def test_numba_is_the_same_for_any_default_type() -> None:
+    """Its kernels write float32 by address, so memory of another type would be too small, or half of it written."""
+    inputs, lengths = make_inputs(2, 40, 5), torch.tensor([40, 11])
+    expected = values_and_gradients(inputs, "numba", torch.float32, reversed_B=lengths)
+    for default in (torch.float64, torch.bfloat16):
+        torch.set_default_dtype(default)
+        try:
+            got = values_and_gradients(inputs, "numba", torch.float32, reversed_B=lengths)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert all(torch.equal(got[name], expected[name]) for name in expected)
 
 
 def test_numba_survives_a_decay_beyond_float32() -> None:

@@ -29,6 +29,10 @@ QUICK = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.va
         ("checkpoint.keep=0", "checkpoint.keep is 0"),
         ("collapse.every_n_steps=0", "collapse.every_n_steps is 0"),
         ("data.val_fraction=0", "raise data.val_fraction"),
+        ("trainer.precision=bf16-true", "trainer.precision is bf16-true; weights and sums need float32"),
+        ("trainer.overfit_batches=2", "trainer.overfit_batches is 2"),
+        ("trainer.accumulate_grad_batches=3", "trainer.val_check_interval is 2; expected a multiple of"),
+        ("trainer.val_check_interval=00:00:00:01", "trainer.val_check_interval is 00:00:00:01; expected a number"),
     ],
 )
 def test_a_plain_bad_value_is_one_line_that_names_it(

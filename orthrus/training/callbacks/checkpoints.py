@@ -60,6 +60,7 @@ class Checkpoints(Checkpoint):
         self._signals = StopSignals()
         self._saved_step = -1
         self._saved_at = time.monotonic()
+        self._ended = False
 
     def path_of(self, step: int) -> Path:
         """The checkpoint after ``step`` optimiser steps."""
@@ -78,9 +79,11 @@ class Checkpoints(Checkpoint):
         self._signals.listen()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to listen to signals and to measure time."""
+        """Begin to listen to signals and to measure time; set aside what a run that goes back had saved later."""
         self._signals.listen()
-        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._saved_step, self._saved_at, self._ended = trainer.global_step, time.monotonic(), False
+        if trainer.is_global_zero and not trainer.fast_dev_run:
+            self._set_aside(trainer.global_step)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         """Save if a checkpoint is due, and end the process if any rank received a signal."""
@@ -111,7 +114,7 @@ class Checkpoints(Checkpoint):
         if trainer.state.fn != TrainerFn.FITTING:
             return
         score = float(trainer.callback_metrics[self.monitor])
-        better = score < self.best_score
+        better = score < self.best_score or not (self.folder / "best.ckpt").exists()
         if better:
             self.best_score = score
         if trainer.global_step >= trainer.max_steps:
@@ -122,14 +125,17 @@ class Checkpoints(Checkpoint):
             self._prune()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fail if the last checkpoint could not be written."""
+        """Save where the run ended for another reason than its number of steps; fail if that could not be written."""
+        self._ended = True
+        if trainer.global_step != self._saved_step and not _in_bad_streak(trainer):
+            self._save(trainer)
         failure = _files(trainer).failure
         if failure is not None:
             raise InputError(self._failure_text(trainer.global_step, failure))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """If a validation follows the step, mark it as begun."""
-        if not trainer.validating and validation_follows(trainer):
+        if not trainer.validating and not self._ended and validation_follows(trainer):
             mark_validation_begun(checkpoint)
 
     def _agree(self, trainer: Trainer) -> tuple[int, bool]:
@@ -140,10 +146,12 @@ class Checkpoints(Checkpoint):
         return signal_number, bool(late)
 
     def _save(self, trainer: Trainer) -> None:
+        if trainer.fast_dev_run:
+            return
         step = trainer.global_step
         if trainer.is_global_zero:
             refuse_lost_hold(Path(trainer.default_root_dir), grows=True)
-        if trainer.training:
+        if trainer.training and not self._ended:
             log_step(trainer)  # Lightning logs after this hook, but the log must be complete before the checkpoint
         for logger in trainer.loggers:
             logger.save()
@@ -157,6 +165,20 @@ class Checkpoints(Checkpoint):
         else:
             point(self.folder / "last.ckpt", self.path_of(step))
             self._prune()
+
+    def _set_aside(self, step: int) -> None:
+        """Move checkpoints of later steps to a folder of their own, so that the run goes on from those it makes now."""
+        later = [path for path in by_step(self.folder) if path.name > self.path_of(step).name]
+        if not later:
+            return
+        aside = self.folder / f"set-aside-{time.strftime('%Y%m%dT%H%M%S')}"
+        aside.mkdir()
+        for path in later:
+            path.rename(aside / path.name)
+        for link in (self.folder / "last.ckpt", self.folder / "best.ckpt"):
+            if link.is_symlink() and not link.exists():
+                link.unlink()
+        _log.warning("going back to step %d; %d checkpoints of later steps are now in %s", step, len(later), aside)
 
     def _prune(self) -> None:
         best = (self.folder / "best.ckpt").resolve()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from orthrus.cli import main
-from tests.training.runs import arguments, fit
+from tests.training.runs import arguments, fit, losses
 
 
 def kept(run: Path) -> set[str]:
@@ -38,6 +38,37 @@ def test_only_whole_steps_are_saved_while_gradients_accumulate(tmp_path: Path, s
     for path in (tmp_path / "run" / "checkpoints").glob("step-*"):
         state = torch.load(path, weights_only=True)
         assert state["PairDataModule"]["trained_batches"] == 2 * state["global_step"]
+
+
+def test_a_run_that_goes_back_sets_later_checkpoints_aside(
+    tmp_path: Path, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, every = tmp_path / "run", ["--checkpoint.every_n_steps=1", "--checkpoint.keep=9"]
+    assert fit(run, store, *every, "--trainer.max_steps=6") == 0
+    back = [f"--ckpt_path={run}/checkpoints/step-00000002.ckpt", "--trainer.max_steps=3", "--checkpoint.keep=1"]
+    assert fit(run, store, *back) == 0
+    assert "going back to step 2; 4 checkpoints of later steps are now in" in caplog.text
+    checkpoints = run / "checkpoints"
+    assert {path.name for path in checkpoints.glob("set-aside-*/*")} == {f"step-0000000{n}.ckpt" for n in (3, 4, 5, 6)}
+    assert (checkpoints / "last.ckpt").resolve().name == "step-00000003.ckpt"
+    assert (checkpoints / "best.ckpt").exists()
+    assert fit(run, store, *back, "--resume=auto", "--trainer.max_steps=4") == 0  # from step 3, not again from step 2
+    assert list(losses(run, version=2)) == ["3"]
+
+
+def test_a_run_that_ends_before_its_last_step_is_saved_there(tmp_path: Path, store: Path) -> None:
+    epoch = ["--trainer.limit_train_batches=3", "--trainer.max_epochs=1", "--trainer.max_steps=50"]
+    assert fit(tmp_path / "run", store, *epoch) == 0
+    assert kept(tmp_path / "run") >= {"step-00000003.ckpt"}
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").resolve().name == "step-00000003.ckpt"
+
+
+def test_a_trial_run_leaves_nothing_to_go_on_from(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(tmp_path / "run", store, "--trainer.fast_dev_run=true") == 0
+    assert "nothing is kept" in capsys.readouterr().out
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("option", ["every_n_steps=0", "every_minutes=0", "keep=0"])
