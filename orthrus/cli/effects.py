@@ -108,7 +108,7 @@ def _mutagenesis(options: argparse.Namespace) -> Result:
 def _attribute(options: argparse.Namespace) -> Result:
     import pyarrow as pa
 
-    from orthrus.embedding.embed import check_device, in_frame_of
+    from orthrus.embedding.embed import check_device, in_frame
     from orthrus.nn.checkpoints import load_encoder
     from orthrus.output import reserve_file, write_table
     from orthrus.probe.attribution import attribute
@@ -121,7 +121,7 @@ def _attribute(options: argparse.Namespace) -> Result:
         with open_input(options.input, options) as store:
             row = store.index_of(options.transcript)
             of_base, value = attribute(
-                encoder, head, in_frame_of(encoder, store, row), number, options.method, options.steps
+                encoder, head, in_frame(encoder.cds_frame, store, row), number, options.method, options.steps
             )
             sequence, (start, end) = store.sequence(row), store.cds[row].tolist()
         region = ["5'UTR" if pos < start else "CDS" if pos < end else "3'UTR" for pos in range(len(sequence))]

@@ -21,7 +21,7 @@ from orthrus.embedding.file import read_embeddings, write_content
 from orthrus.embedding.formats import check_format
 from orthrus.embedding.parts import PART_FORMAT, Parts, join
 from orthrus.errors import InputError
-from orthrus.genome.codes import Codes, check_n_tracks, in_published_frame
+from orthrus.genome.codes import CdsFrame, Codes, check_n_tracks, in_published_frame
 from orthrus.loading.batch import pad
 from orthrus.memory import give_back_freed_memory
 from orthrus.messages import messages
@@ -77,7 +77,9 @@ def embed(
     with progress_bar() as progress:
         task = progress.add_task(description, total=len(chosen))
         for rows in batches(store.lengths[chosen], token_budget):
-            vectors[rows] = encode(encoder, [in_frame_of(encoder, store, int(i)) for i in chosen[rows]], readouts)
+            vectors[rows] = encode(
+                encoder, [in_frame(encoder.cds_frame, store, int(i)) for i in chosen[rows]], readouts
+            )
             progress.advance(task, len(rows))
     return vectors
 
@@ -154,10 +156,10 @@ def embed_to_file(
     return len(store)
 
 
-def in_frame_of(encoder: MambaEncoder, store: HasCodes, i: int) -> Codes:
-    """Codes of transcript ``i``, uint8 (L,), with codons in the frame that the encoder was trained on."""
+def in_frame(frame: CdsFrame, store: HasCodes, i: int) -> Codes:
+    """Codes of transcript ``i``, uint8 (L,), with codons in the frame that an encoder was trained on."""
     codes, (start, end) = store.codes(i), store.cds[i]
-    if encoder.cds_frame == "annotated":
+    if frame == "annotated":
         return codes
     return in_published_frame(codes, (int(start), int(end)) if start >= 0 else None)
 
@@ -212,7 +214,7 @@ def _vectors(
     of_batches = list(batches(store.lengths[part.start : part.stop], token_budget))
     found = []
     for number, rows in enumerate(of_batches):
-        codes = [in_frame_of(encoder, store, part.start + int(i)) for i in rows]
+        codes = [in_frame(encoder.cds_frame, store, part.start + int(i)) for i in rows]
         found.append(_encode(encoder, codes, readouts))
         if number % _BATCHES_BETWEEN == 0 and found[-1].device.type == "cpu":
             give_back_freed_memory()

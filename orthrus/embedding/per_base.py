@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from orthrus.embedding.embed import in_frame_of, progress_bar
+from orthrus.embedding.embed import in_frame, progress_bar
 from orthrus.errors import InputError
 from orthrus.genome.codes import Codes
 from orthrus.nn.encoder import MambaEncoder
@@ -85,5 +85,5 @@ def _each(encoder: MambaEncoder, store: TranscriptStore) -> Iterator[tuple[str, 
     with progress_bar() as progress:
         task = progress.add_task("embedding bases", total=len(store))
         for i, name in enumerate(store.column("transcript_id")):
-            yield name, embed_bases(encoder, in_frame_of(encoder, store, i))
+            yield name, embed_bases(encoder, in_frame(encoder.cds_frame, store, i))
             progress.advance(task)

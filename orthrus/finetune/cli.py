@@ -30,7 +30,7 @@ from orthrus.recipes import with_recipe_paths
 from orthrus.training.callbacks.freed_memory import FreedMemory
 from orthrus.training.checkpoint_files import AtomicCheckpointIO
 from orthrus.training.metrics_file import MetricsFile
-from orthrus.training.options import BOUNDS, MORE_THAN_0, check_bounds, refusals
+from orthrus.training.options import BOUNDS, MORE_THAN_0, check_bounds, check_trainer, refusals
 from orthrus.training.stop import ready_to_leave
 
 _PARSER: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "prog": "orthrus finetune"}
@@ -78,6 +78,18 @@ class FineTuneCLI(LightningCLI):
         """Parse; raises InputError for a number that Lightning would fail on, or misread, later."""
         super().parse_arguments(parser, args)
         check_bounds(self.config, _BOUNDS)
+        check_trainer(self.config.trainer)
+        trainer = self.config.trainer
+        if trainer.max_steps != -1 or trainer.fast_dev_run:
+            raise InputError(
+                "a fine-tuning is measured in epochs, by their validation: take trainer.max_epochs and"
+                " trainer.limit_train_batches in place of trainer.max_steps and trainer.fast_dev_run"
+            )
+        if max(int(n) for n in (str(trainer.devices), str(trainer.num_nodes)) if n.isdigit()) > 1:
+            raise InputError(
+                f"trainer.devices is {trainer.devices} and trainer.num_nodes {trainer.num_nodes}; expected 1 of each,"
+                " since every split is a run of one process"
+            )
 
     def instantiate_classes(self) -> None:
         """Build nothing yet: each split has a model and a trainer of its own."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from orthrus.embedding.embed import batches
+from orthrus.embedding.embed import batches, in_frame
 from orthrus.errors import InputError
+from orthrus.genome.codes import CdsFrame
 from orthrus.loading.batch import pad
 from orthrus.messages import messages
 from orthrus.probe.labels import Labels, read_labels
@@ -61,6 +62,8 @@ class LabelledDataModule(LightningDataModule):
         ):  # fmt: skip
             if value < least:
                 raise InputError(f"data.{name} is {value}; expected {least} or more")
+        self.cds_frame: CdsFrame = "annotated"
+        """The frame of codons that the network reads."""
         self.spec = read_task(task)
         self.store = TranscriptStore.open(store)
         self.token_budget, self.n_splits, self.num_workers, self._split = token_budget, n_splits, num_workers, split
@@ -116,19 +119,15 @@ class _LabelledRows(Dataset[LabelledBatch]):
     """The batches of a plan, in its order."""
 
     def __init__(self, data: LabelledDataModule, plan: Plan) -> None:
-        self._store, self._transcripts, self._values, self._plan = (
-            data.store,
-            data.transcripts,
-            data.target.values,
-            plan,
-        )
+        self._store, self._frame, self._plan = data.store, data.cds_frame, plan
+        self._transcripts, self._values = data.transcripts, data.target.values
 
     def __len__(self) -> int:
         return len(self._plan)
 
     def __getitem__(self, number: int) -> LabelledBatch:
         rows = self._plan[number]
-        codes_BL, lengths_B = pad([self._store.codes(int(i)) for i in self._transcripts[rows]])
+        codes_BL, lengths_B = pad([in_frame(self._frame, self._store, int(i)) for i in self._transcripts[rows]])
         targets_BT = torch.from_numpy(self._values[rows]).float()
         codes_and_lengths = torch.from_numpy(codes_BL), torch.from_numpy(lengths_B)
         return LabelledBatch(*codes_and_lengths, targets_BT, torch.from_numpy(rows))

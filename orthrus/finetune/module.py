@@ -113,7 +113,7 @@ class FineTuning(LightningModule):
             self.network.requires_grad_(False)
         if lora is not None:
             lora.add_to(self.network)
-        self._make_head, self._frozen = head, freeze
+        self._make_head, self._frozen, self._from_scratch = head, freeze, checkpoint is None
         self._rates = (learning_rate, learning_rate if encoder_learning_rate is None else encoder_learning_rate)
         self._layer_decay, self._weight_decay, self._warmup_fraction = layer_decay, weight_decay, warmup_fraction
         self._seen: list[tuple[Tensor, Tensor]] = []  # rows and scores of the validation side
@@ -122,6 +122,10 @@ class FineTuning(LightningModule):
         """Build the head, and measure the mean and deviation of the training side's targets and features."""
         if hasattr(self, "head"):
             return
+        if isinstance(self.network, MambaEncoder):
+            if self._from_scratch:
+                self.network.cds_frame = self._data.store.cds_frame
+            self._data.cds_frame = self.network.cds_frame
         target, split = self._data.target, self._data.split
         self.head = self._make_head(self.width, target.values.shape[1])
         self._standardise(stage == "fit")

@@ -162,6 +162,11 @@ class PairDataModule(LightningDataModule):
         """Begin training with the batch of a checkpoint."""
         self._resumed = state_dict
 
+    @property
+    def goes_on_in_another_store(self) -> bool:
+        """Whether the checkpoint that training goes on from was made on another store."""
+        return self._resumed is not None and self._resumed["drawn_from"]["store"] != self.drawn_from()["store"]
+
     def _begin(self) -> tuple[int, Place]:
         """The number and the place of the batch that training begins with."""
         if self._resumed is None:

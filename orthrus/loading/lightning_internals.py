@@ -21,6 +21,12 @@ def within_a_step(trainer: Trainer) -> bool:
     return bool(trainer.fit_loop._should_accumulate())
 
 
+def is_trial(trainer: Trainer) -> bool:
+    """Whether the run is a ``fast_dev_run`` of a few batches, which keeps nothing."""
+    flags: Any = trainer  # the attribute is set from another module
+    return bool(flags.fast_dev_run)
+
+
 def is_logging_step(trainer: Trainer) -> bool:
     """Whether the loggers receive what the current step logs."""
     return bool(trainer._logger_connector.should_update_logs)

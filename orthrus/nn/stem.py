@@ -35,6 +35,7 @@ class BaseStem(nn.Linear):
 
     name = "base"
     n_words = 4
+    nt_per_token = 1
 
     def __init__(self, n_tracks: int, d_model: int) -> None:
         super().__init__(n_tracks, d_model)
@@ -71,6 +72,7 @@ class CodonStem(nn.Module):
 
     name = "codon"
     n_words = 64
+    nt_per_token = 3
 
     def __init__(self, n_tracks: int, d_model: int) -> None:
         super().__init__()

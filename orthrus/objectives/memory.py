@@ -29,11 +29,12 @@ class PairMemory(nn.Module):
         self.views_2KD: Tensor
         self.kind_K: Tensor
         self.family_K: Tensor
-        self._written = 0
+        self.written = 0
+        """The number of pairs ever added; 0 empties the memory. No tensor: the host would wait for a GPU to read it."""
 
     def past(self) -> PastPairs:
         """The pairs stored so far."""
-        held = min(self._written, len(self.kind_K))
+        held = min(self.written, len(self.kind_K))
         return PastPairs(self.views_2KD[:, :held].clone(), self.kind_K[:held].clone(), self.family_K[:held].clone())
 
     @torch.no_grad()
@@ -42,16 +43,16 @@ class PairMemory(nn.Module):
         size, counts = len(self.kind_K), row_counts(view0_ND)
         views_2ND = F.normalize(torch.stack([view0_ND, view1_ND]).to(self.views_2KD.dtype), dim=-1)
         view0_MD, view1_MD = gather_rows(torch.cat([*views_2ND], dim=-1).detach(), counts)[-size:].chunk(2, dim=-1)
-        place_M = (self._written + torch.arange(len(view0_MD), device=view0_MD.device)) % size
+        place_M = (self.written + torch.arange(len(view0_MD), device=view0_MD.device)) % size
         self.views_2KD[:, place_M] = torch.stack([view0_MD, view1_MD])
         self.kind_K[place_M] = gather_rows(pair_kind_N.long(), counts)[-size:]
         self.family_K[place_M] = gather_rows(family_N.long(), counts)[-size:]
-        self._written += len(place_M)
+        self.written += len(place_M)
 
     def get_extra_state(self) -> int:
         """The number of pairs ever added, for the state dict."""
-        return self._written
+        return self.written
 
     def set_extra_state(self, state: int) -> None:
         """Restore the number of pairs ever added."""
-        self._written = int(state)
+        self.written = int(state)

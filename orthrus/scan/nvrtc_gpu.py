@@ -171,9 +171,7 @@ class _Conv(torch.autograd.Function):
         x, weight, bias, lengths = ctx.saved_tensors
         dy, dx = _rows(dy), _new(x, lengths)
         shares = (x.shape[0], -(-x.shape[1] // CONV_SEGMENT))
-        dweight, dbias = (
-            torch.empty(*shares, *p.shape, device=x.device, dtype=torch.float32) for p in (weight, bias)
-        )
+        dweight, dbias = (torch.empty(*shares, *p.shape, device=x.device, dtype=torch.float32) for p in (weight, bias))
         definitions = _definitions(x, dy, dx, WIDTH=weight.shape[1])
         out = (_rows_at(dy), _rows_at(dx), ctypes.c_void_p(_at(dweight)), ctypes.c_void_p(_at(dbias)))
         launch("conv_backward", definitions, x.device, _conv_blocks(x), *_conv_task(x, weight, bias, lengths), *out)

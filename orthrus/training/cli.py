@@ -20,6 +20,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 from orthrus.errors import InputError
 from orthrus.loading.datamodule import PairDataModule
+from orthrus.loading.lightning_internals import is_trial
 from orthrus.nn.checkpoints import checkpoint_entry, load_encoder
 from orthrus.nn.products import warn_of_slow_bf16
 from orthrus.output import hold, remove_leftovers
@@ -61,7 +62,7 @@ class RunConfig(SaveConfigCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and log the recipe, now that all checks have passed."""
-        if trainer.is_global_zero and not trainer.fast_dev_run:
+        if trainer.is_global_zero and not is_trial(trainer):
             keep_recipe(self._text, Path(trainer.default_root_dir, self.config_filename), trainer.global_step)
             for logger in trainer.loggers[1:]:  # the first, metrics.csv, has config.yaml beside it
                 logger.log_hyperparams(self._values | {"store": describe_store(self.config.data.store)})
@@ -111,8 +112,8 @@ class OrthrusCLI(LightningCLI):
             "--resume",
             type=Literal["auto"] | None,
             default=None,
-            help="auto: go on from the newest whole checkpoint of the run folder; where there is none, begin, at --ckpt_path"
-            " if given",
+            help="auto: go on from the newest whole checkpoint of the run folder; where there is none, begin (at"
+            " --ckpt_path, if given)",
         )
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.link_arguments(
@@ -187,7 +188,7 @@ class OrthrusCLI(LightningCLI):
         """Print where the results are."""
         if self.trainer.is_global_zero:
             last = Path(self.trainer.default_root_dir, "checkpoints", "last.ckpt")
-            where = "nothing is kept of a fast_dev_run" if self.trainer.fast_dev_run else last
+            where = "nothing is kept of a fast_dev_run" if is_trial(self.trainer) else last
             print(f"trained {self.trainer.global_step:,} steps: {where}")
 
 

@@ -20,10 +20,11 @@ from orthrus.loading.datamodule import PairDataModule
 from orthrus.loading.draws import check_fraction
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.pooling import mean_pool
-from orthrus.nn.ranks import mean_over_ranks, share_of_mean
+from orthrus.nn.ranks import mean_over_ranks, row_counts, share_of_mean
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.objectives import ContrastiveTerm, Encoded, NextTokenTerm, Objective, PositionTerm, Term
 from orthrus.objectives.geometry import retrieval_top1
+from orthrus.objectives.memory import PairMemory
 from orthrus.training.optim import parameter_groups, warmup_decay
 from orthrus.training.pair_geometry import PairGeometry
 
@@ -181,10 +182,11 @@ class Pretraining(LightningModule):
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
         """The objective on a batch of N pairs; the embeddings are kept for the geometry of the whole set."""
         scores, encoded = self.scores(batch)
+        means = mean_over_ranks(scores)
         self.log_dict(
-            {f"val/{name}": value for name, value in scores.items() if not name.endswith("_weight")},
+            {f"val/{name}": value for name, value in means.items() if not name.endswith("_weight")},
             on_epoch=True,
-            batch_size=len(batch.pair_kind_N),
+            batch_size=sum(row_counts(batch.pair_kind_N)),  # of all ranks, as the values are
             sync_dist=self.trainer.world_size > 1,
         )
         length1_N = batch.lengths_V.chunk(2)[1]
@@ -213,7 +215,15 @@ class Pretraining(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Set rate and decay from the recipe, also if the optimiser comes from a checkpoint of another recipe."""
+        """Set rate and decay from the recipe, also if the optimiser comes from a checkpoint of another recipe.
+
+        A memory of pairs of another store is emptied, since families have other numbers there.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, PairDataModule) and data.goes_on_in_another_store:
+            for module in self.modules():
+                if isinstance(module, PairMemory):
+                    module.written = 0
         scheduler: Any = self.lr_schedulers()
         decay = dict(zip(("encoder", "heads"), self._decay, strict=True))
         groups = scheduler.optimizer.param_groups

@@ -6,9 +6,11 @@ import pytest
 
 from orthrus import InputError, TranscriptStore
 from orthrus.finetune.data import LabelledDataModule, random_batches
+from orthrus.genome.codes import CDS_BIT, in_published_frame
 from orthrus.probe.labels import read_labels
 from orthrus.probe.rows import choose_rows
 from orthrus.probe.tasks import read_task
+from orthrus.store import StoreBuilder
 
 Task = Callable[[str, str], Path]
 
@@ -30,6 +32,27 @@ def test_batches_hold_every_row_of_a_side_once(store: TranscriptStore, task: Tas
                 i = store.index_of(data.rows.transcript_ids[int(row)])
                 np.testing.assert_array_equal(codes[: int(length)].numpy(), store.codes(i))
                 assert target.item() == pytest.approx(data.target.values[int(row), 0], rel=1e-6)
+
+
+def test_codons_are_in_the_frame_that_the_network_reads(store: TranscriptStore, task: Task, tmp_path: Path) -> None:
+    """A CDS that begins within a codon: the annotated frame begins at its first whole codon, the published one at 0."""
+    with StoreBuilder(tmp_path / "cut") as builder:
+        for i, (start, end) in enumerate(store.cds.tolist()):
+            codes = store.codes(i) & ~np.uint8(CDS_BIT)
+            codes[start + 1 : end : 3] |= CDS_BIT
+            names = {name: store.column(name)[i] for name in ("transcript_id", "gene_id", "gene_name", "species")}
+            builder.add(codes, **names, biotype="protein_coding", cds=(start, end), source="test")
+        builder.finish()
+    cut = TranscriptStore.open(tmp_path / "cut")
+    data = LabelledDataModule(str(task("value", "regression")), str(cut.path), n_splits=1)
+    data.cds_frame = "published"
+    for batch in data.train_dataloader():
+        for codes, length, row in zip(batch.codes_BL, batch.lengths_B, batch.rows_B, strict=True):
+            i = cut.index_of(data.rows.transcript_ids[int(row)])
+            start, end = (int(bound) for bound in cut.cds[i])
+            expected = in_published_frame(cut.codes(i), (start, end))
+            assert (expected != cut.codes(i)).any()
+            np.testing.assert_array_equal(codes[: int(length)].numpy(), expected)
 
 
 def test_training_batches_follow_from_the_split_and_epoch(store: TranscriptStore) -> None:

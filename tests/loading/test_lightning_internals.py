@@ -84,6 +84,11 @@ def test_where_a_step_ends_is_logged_and_validated(watched: tuple[Trainer, Watch
     assert [batches for *_, batches in watched[1].seen] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_trial_is_known(watched: tuple[Trainer, Watch]) -> None:
+    assert not internals.is_trial(watched[0])
+    assert internals.is_trial(Trainer(fast_dev_run=True, accelerator="cpu", barebones=False))
+
+
 def test_a_step_can_be_logged_before_lightning_does(watched: tuple[Trainer, Watch]) -> None:
     trainer, watch = watched
     assert [len(rows) for rows in watch.logged] == [0, 0, 0, 1, 0, 0]

@@ -85,6 +85,35 @@ def test_a_step_without_a_finite_gradient_leaves_no_trace(tmp_path: Path, store:
         assert torch.tensor(bad["losses"]).isnan().all()
 
 
+def test_a_step_that_is_left_out_is_not_remembered(tmp_path: Path, store: Path) -> None:
+    remember = "--model.objective.contrastive.init_args.memory=5000"
+    assert fit(tmp_path / "run", store, remember) == 0
+    assert fit(tmp_path / "poisoned", store, remember, NAN, "--trainer.callbacks.at=[3]") == 0
+    whole, without = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("run", "poisoned")
+    )
+    (key,) = (name for name in whole if name.endswith("memory._extra_state"))
+    views = key.replace("_extra_state", "views_2KD")
+    assert 0 < without[key] < whole[key]
+    assert torch.equal(without[views][:, : without[key]], whole[views][:, : without[key]])
+    assert not without[views][:, without[key] :].any()
+
+
+def test_pairs_of_another_store_are_forgotten(tmp_path: Path, store: Path) -> None:
+    """Families have other numbers there."""
+    run, other = tmp_path / "run", build_store(tmp_path / "other", n_genes=25).path
+    remember = ["--model.objective.contrastive.init_args.memory=5000", "--checkpoint.keep=9"]
+    assert fit(run, store, *remember) == 0
+    more = ["--resume=auto", "--data.accept_changes=true", "--trainer.max_steps=5"]
+    assert fit(run, other, *remember, *more) == 0
+    before, after = (
+        torch.load(run / f"checkpoints/step-0000000{step}.ckpt", weights_only=True)["state_dict"] for step in (4, 5)
+    )
+    (key,) = (name for name in before if name.endswith("memory._extra_state"))
+    assert 0 < after[key] < before[key]
+
+
 def test_a_step_that_is_left_out_logs_its_own_norm_and_not_that_of_the_step_before(tmp_path: Path, store: Path) -> None:
     assert fit(tmp_path / "run", store, NAN, "--trainer.callbacks.at=[2]") == 0
     norms = {row["step"]: row["train/grad_norm"] for row in metrics(tmp_path / "run") if row.get("train/grad_norm")}

@@ -1,6 +1,8 @@
 """Many processes equal one: scores, every parameter's gradient and every buffer of a real model under DDP."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -43,6 +45,18 @@ def check(module: Pretraining, mine: PairBatch, expected: Outcome) -> None:
     torch.testing.assert_close((scores, gradients, dict(module.named_buffers())), expected, rtol=0, atol=1e-10)
 
 
+def validated(module: Pretraining, batch: PairBatch) -> tuple[dict[str, Tensor], int]:
+    """What a validation step logs, and with which weight."""
+    logged: dict[str, Any] = {}
+    monkey: Any = module
+    monkey.trainer = SimpleNamespace(world_size=1)
+    monkey.log_dict = lambda values, batch_size, **_: logged.update(values=values, weight=batch_size)
+    module.eval()
+    with torch.inference_mode():
+        module.validation_step(batch, 0)
+    return logged["values"], logged["weight"]
+
+
 def one_process(rank: int, world_size: int, rendezvous: str, counts: list[int]) -> None:
     torch.set_num_threads(1)
     whole, first = batch(sum(counts)), sum(counts[:rank])
@@ -50,6 +64,7 @@ def one_process(rank: int, world_size: int, rendezvous: str, counts: list[int]) 
     for case in CASES:
         module = build(*case)
         expected[case] = (*gradients(module, whole), dict(module.named_buffers()))
+    validation = validated(build("mlm"), whole)
     dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world_size)
     try:
         for case in CASES:
@@ -57,6 +72,8 @@ def one_process(rank: int, world_size: int, rendezvous: str, counts: list[int]) 
                 check(build(*case), part(whole, first, first + counts[rank]), expected[case])
             except AssertionError as error:
                 raise AssertionError(f"{case}, pairs on ranks {counts}: {error}") from error
+        mine = part(whole, first, first + counts[rank])
+        torch.testing.assert_close(validated(build("mlm"), mine), validation, rtol=0, atol=1e-6)
     finally:
         dist.destroy_process_group()
 

@@ -23,7 +23,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from orthrus.errors import InputError
-from orthrus.loading.lightning_internals import log_step, mark_validation_begun, validation_follows, within_a_step
+from orthrus.loading.lightning_internals import (
+    is_trial,
+    log_step,
+    mark_validation_begun,
+    validation_follows,
+    within_a_step,
+)
 from orthrus.output import refuse_lost_hold
 from orthrus.training.callbacks.gradients import Gradients
 from orthrus.training.checkpoint_files import AtomicCheckpointIO, by_step, point
@@ -82,7 +88,7 @@ class Checkpoints(Checkpoint):
         """Begin to listen to signals and to measure time; set aside what a run that goes back had saved later."""
         self._signals.listen()
         self._saved_step, self._saved_at, self._ended = trainer.global_step, time.monotonic(), False
-        if trainer.is_global_zero and not trainer.fast_dev_run:
+        if trainer.is_global_zero and not is_trial(trainer):
             self._set_aside(trainer.global_step)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
@@ -146,7 +152,7 @@ class Checkpoints(Checkpoint):
         return signal_number, bool(late)
 
     def _save(self, trainer: Trainer) -> None:
-        if trainer.fast_dev_run:
+        if is_trial(trainer):
             return
         step = trainer.global_step
         if trainer.is_global_zero:

@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from orthrus.errors import InputError
+from orthrus.loading.lightning_internals import within_a_step
 from orthrus.objectives import ContrastiveTerm, Encoded
 from orthrus.objectives.geometry import effective_rank
 from orthrus.training.log import log_now
@@ -60,7 +61,7 @@ class CollapseMonitor(Callback):
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Measure the last batch of this rank."""
-        if self._embedding_ND is None or trainer.global_step % self.every_n_steps:
+        if self._embedding_ND is None or trainer.global_step % self.every_n_steps or within_a_step(trainer):
             return
         spread, rank = float(embedding_spread(self._embedding_ND)), float(centred_rank(self._embedding_ND))
         spreads = {name: float(embedding_spread(views_ND)) for name, views_ND in self._projection_ND.items()}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from orthrus.errors import InputError
 from orthrus.loading.batch import PairBatch
+from orthrus.objectives.memory import PairMemory
 from orthrus.output import atomic_file
 from orthrus.training.checkpoint_files import by_step
 
@@ -36,6 +37,7 @@ class Gradients(Callback):
         self._batches: list[PairBatch] = []
         self._losses: list[Tensor] = []
         self._buffers: dict[str, Tensor] = {}
+        self._remembered: list[tuple[PairMemory, int]] = []
 
     @property
     def in_bad_streak(self) -> bool:
@@ -54,6 +56,9 @@ class Gradients(Callback):
         """Keep the state that is needed to report and undo a bad step."""
         if not self._batches:
             self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+            self._remembered = [
+                (memory, memory.written) for memory in module.modules() if isinstance(memory, PairMemory)
+            ]
         self._batches.append(batch)
 
     def on_before_backward(self, trainer: Trainer, module: LightningModule, loss: Tensor) -> None:
@@ -74,6 +79,8 @@ class Gradients(Callback):
             with torch.no_grad():
                 for name, buffer in module.named_buffers():
                     buffer.copy_(self._buffers[name])
+            for memory, written in self._remembered:
+                memory.written = written
             self._report(trainer, float(norm))
         self._batches, self._losses, self._buffers = [], [], {}
 

@@ -7,7 +7,7 @@ import numpy as np
 from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from orthrus.embedding.embed import batches, encode, in_frame_of
+from orthrus.embedding.embed import batches, encode, in_frame
 from orthrus.errors import InputError
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.probe.labels import read_labels
@@ -85,7 +85,7 @@ class OnlineProbe(Callback):
         vectors_MD = np.empty((len(self._transcripts_M), encoder.d_model), dtype=np.float32)
         for some in batches(self._store.lengths[self._transcripts_M], self.token_budget):
             vectors_MD[some] = encode(
-                encoder, [in_frame_of(encoder, self._store, int(i)) for i in self._transcripts_M[some]]
+                encoder, [in_frame(encoder.cds_frame, self._store, int(i)) for i in self._transcripts_M[some]]
             )
         return vectors_MD
 

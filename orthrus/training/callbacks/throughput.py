@@ -10,7 +10,8 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from orthrus.loading.batch import PairBatch
-from orthrus.loading.lightning_internals import is_logging_step
+from orthrus.loading.lightning_internals import is_logging_step, within_a_step
+from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.products import product_flops
 
 # Dense bfloat16 FLOP/s from NVIDIA's data sheets, by a part of the device's name.
@@ -65,8 +66,10 @@ class Throughput(Callback):
         self._nt = self._nt.to(batch.lengths_V.device) + batch.lengths_V.sum()  # read only at logging steps
         self._positions += batch.codes_VL.numel()
         self._pairs += len(batch.pair_kind_N)
-        self._steps += 1
         self._waiting_since = time.perf_counter()
+        if within_a_step(trainer):
+            return
+        self._steps += 1
         if not is_logging_step(trainer) or self._since is None:
             return
         nt = int(self._nt)  # on a GPU, the host waits here for the steps that it has started
@@ -97,10 +100,15 @@ class Throughput(Callback):
         self._positions = self._pairs = self._steps = 0
 
 
-def training_flops(encoder: nn.Module) -> int:
-    """FLOP of the encoder's matrix products for one position, forward and backward: six a matrix weight."""
-    weights = (p for name, p in encoder.named_parameters() if p.ndim == 2 and not name.endswith("A_log"))
-    return 6 * sum(weight.numel() for weight in weights)
+def training_flops(encoder: MambaEncoder) -> float:
+    """FLOP of the encoder's matrix products for one position (nt), forward and backward: six a matrix weight and token.
+
+    A stem that looks its vectors up has no product.
+    """
+    named = (*encoder.layers.named_parameters(), *encoder.embedding.named_parameters())
+    looked_up = 0 if isinstance(encoder.embedding, nn.Linear) else encoder.embedding.region.numel()
+    weights = sum(p.numel() for name, p in named if p.ndim == 2 and not name.endswith("A_log"))
+    return 6 * (weights - looked_up) / encoder.embedding.nt_per_token
 
 
 def _dtype(precision: str) -> torch.dtype:
