@@ -11,6 +11,7 @@ from orthrus.genome.codes import CdsFrame
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
 from orthrus.genome.genetic_code import STANDARD, TABLES, GeneticCodes
+from orthrus.genome.tables import read_header, read_tsv
 from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
 from orthrus.prepare.clustering import Clustering, require_mmseqs
 from orthrus.prepare.doubts import doubting
@@ -131,7 +132,7 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
         chosen=[source for source in sources if not only or source.species in only],
         **tables,
         clustering=_clustering(fields, f"{where}, homologs"),
-        names=SpeciesNames(known, aliases, _stated_taxa(sources) if any(tables.values()) else {}),
+        names=_species_names(known, aliases, sources if any(tables.values()) else []),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
         cds_frame=_cds_frame(fields.get("cds_frame", "annotated"), where),
         join_similar=_switch(fields, "join_similar", True, where),
@@ -176,11 +177,17 @@ def _clustering(fields: Mapping[str, Any], where: str) -> Clustering | None:
     return Clustering(**values)
 
 
-def _stated_taxa(sources: list[Source]) -> dict[str, str]:
-    """The taxonomy number of each species whose annotation states it."""
+def _species_names(known: list[str], aliases: Mapping[str, list[str]], sources: list[Source]) -> SpeciesNames:
+    """The names of the spec's species, those that the tables of coordinates name, and the taxa of the annotations."""
+    tables = [source.files["coordinates"].path for source in sources if "coordinates" in source.files]
+    listed = [read_tsv(path, ["species"])["species"] for path in tables if "species" in read_header(path)]
     annotations = [(source.species, source.files["annotation"]) for source in sources if "annotation" in source.files]
     stated = {species: stated_taxon(file.path) for species, file in annotations}
-    return {species: taxon for species, taxon in stated.items() if taxon}
+    return SpeciesNames(
+        [*(name for column in listed for name in column.unique().to_pylist() if name), *known],
+        aliases,
+        {species: taxon for species, taxon in stated.items() if taxon},
+    )
 
 
 def _aliases(document: Any, where: str) -> dict[str, list[str]]:

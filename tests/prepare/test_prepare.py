@@ -119,6 +119,11 @@ def test_several_sources_of_a_species_and_a_species_column(folder: Path) -> None
     for part in ("suffixed _dup1", "species:id", "not in the store", "unknown exon structure"):
         assert any(part in line for line in summary.warnings), part
     assert store.meta["warnings"] == summary.warnings
+    (folder / "o.tsv.gz").write_bytes(gzip.compress(orthologs.replace("chimp", "pan_troglodytes").encode()))
+    store, _ = build(folder, document, overwrite=True)
+    assert store.column("family_id")[5] == "human:GA"
+    (folder / "o.tsv.gz").write_bytes(gzip.compress(orthologs.replace("chimp", "apes!").encode()))
+    assert "does not name (apes!)" in refused(folder, document)
 
 
 def test_ensembl_ids_match_without_their_version(folder: Path) -> None:
