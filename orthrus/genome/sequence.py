@@ -141,8 +141,9 @@ def read_genome(
         bases = read_bases()
         check_whole(path, name, len(bases), indexed.pop(name, 0), index)
         yield contig, bases
+    present = set(names)
     for name, length in indexed.items():
-        if name not in names and wanted.match(name):
+        if name not in present and wanted.match(name):
             check_whole(path, name, 0, length, index)
     if not found:
         raise InputError(

@@ -145,6 +145,14 @@ def test_any_damage_gives_bases_or_the_error(tmp_path: Path, data: st.DataObject
         assert contigs_of(tmp_path / "g.fa", "a", "b")
 
 
+@pytest.mark.timeout(15)
+def test_the_index_of_a_genome_of_many_contigs_takes_no_time(tmp_path: Path) -> None:
+    names = [f"scaffold_{n}" for n in range(90_000)]
+    (tmp_path / "g.fa").write_text("".join(f">{name}\nACGT\n" for name in names))
+    (tmp_path / "g.fa.fai").write_text("".join(f"{name}\t4\t0\t4\t5\n" for name in names))
+    assert contigs_of(tmp_path / "g.fa", "scaffold_5") == {"scaffold_5": "ACGT"}
+
+
 @pytest.mark.parametrize(
     ("names", "primary"),
     [
