@@ -34,7 +34,7 @@ _NCBI = ("tax_id", "GeneID", "relationship", "Other_tax_id", "Other_GeneID")
 _BIOMART_GENE = ("Gene stable ID", "Gene stable ID version", "ensembl_gene_id", "ensembl_gene_id_version")
 _BIOMART_OTHER = re.compile(r"^(?:(?P<web>.+) gene stable ID(?: version)?|(?P<api>[a-z0-9]+)_homolog_ensembl_gene)$")
 _BIOMART_KIND = ("{} homology type", "{}_homolog_orthology_type")
-_NO_ORTHOLOGS = r"paralog|gene_split|parent|related|sibling"  # terms of Compara and NCBI
+_NO_ORTHOLOGS = r"paralog|gene_split|related"  # terms of Compara, and ours for all but NCBI's orthologs
 _HOMOLOGENE = ("group", "species", "gene_id", "symbol", "protein_gi", "protein_accession")
 _MAX_PAIRS = 50_000_000
 
@@ -101,7 +101,7 @@ class RelationTable:
             return self._between_species(read_tsv(self.file.path, _COMPARA).select(_COMPARA), names, findings)
         if set(_NCBI) <= set(header):
             table = read_tsv(self.file.path, _NCBI)
-            kind = pc.utf8_lower(table["relationship"])
+            kind = pc.if_else(pc.equal(pc.utf8_lower(table["relationship"]), "ortholog"), "ortholog", "related")
             columns = [*(table[name] for name in ("GeneID", "tax_id", "Other_GeneID", "Other_tax_id")), kind]
             return self._between_species(pa.table(columns, _COMPARA), names, findings)
         if set(_BIOMART_GENE) & set(header):

@@ -144,6 +144,15 @@ def test_ncbis_gene_orthologs(table: Table) -> None:
         pairs, noted = rows(table(text))
         assert pairs == {("human", "34", "mouse", "11364", "ortholog"), ("mouse", "11365", "human", "37", "ortholog")}
         assert noted == {FOREIGN: 1, PARALOGS: 1}
+    others = [
+        "Readthrough child",
+        "Region member",
+        "Region parent",
+        "Potential readthrough sibling",
+        "Related pseudogene",
+    ]
+    text = NCBI + "".join(f"9606\t34\t{name}\t9606\t37\n" for name in others)
+    assert rows(table(text)) == (pairs, {FOREIGN: 1, PARALOGS: 6})
     groups, _ = rows(table(NCBI), "groups")
     assert {gene for _, gene, _ in groups} == {"34", "11364", "11365", "37", "5", "6"}
 
