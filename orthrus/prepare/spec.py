@@ -10,9 +10,9 @@ from orthrus.genome.annotation import FORMATS
 from orthrus.genome.codes import CdsFrame
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
-from orthrus.genome.genetic_code import STANDARD, TABLES, GeneticCodes
+from orthrus.genome.genetic_code import TABLES, GeneticCodes
 from orthrus.genome.tables import read_header, read_tsv
-from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
+from orthrus.genome.transcripts import annotated_contigs, is_annotation, listed_transcripts
 from orthrus.prepare.clustering import Clustering, require_mmseqs
 from orthrus.prepare.doubts import doubting
 from orthrus.prepare.gene_tables import RelationTable
@@ -68,8 +68,16 @@ class Source:
                 format=self.format, genes=self.genes, cds_frame=cds_frame,
             )  # fmt: skip
             return splicer.chunks(contigs, self.species, self.name, self.genetic_codes)
-        listed = listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
-        return chunked(listed, self.name, self.genetic_codes.default or STANDARD)
+        listed = listed_transcripts(
+            path["transcripts"], path.get("coordinates"), self.species, filters, findings, cds_frame
+        )
+        return chunked(listed, self.name, self.genetic_codes.default)
+
+    @property
+    def annotation(self) -> Path | None:
+        """The annotation that the transcripts are, or the mRNAs were, spliced by; None for other mRNAs."""
+        file = self.files.get("annotation") or self.files.get("coordinates")
+        return file.path if file and ("annotation" in self.files or is_annotation(file.path)) else None
 
     @property
     def genes(self) -> Path | None:
@@ -179,10 +187,9 @@ def _clustering(fields: Mapping[str, Any], where: str) -> Clustering | None:
 
 def _species_names(known: list[str], aliases: Mapping[str, list[str]], sources: list[Source]) -> SpeciesNames:
     """The names of the spec's species, those that the tables of coordinates name, and the taxa of the annotations."""
-    tables = [source.files["coordinates"].path for source in sources if "coordinates" in source.files]
+    tables = [s.files["coordinates"].path for s in sources if "coordinates" in s.files and not s.annotation]
     listed = [read_tsv(path, ["species"])["species"] for path in tables if "species" in read_header(path)]
-    annotations = [(source.species, source.files["annotation"]) for source in sources if "annotation" in source.files]
-    stated = {species: stated_taxon(file.path) for species, file in annotations}
+    stated = {source.species: stated_taxon(source.annotation) for source in sources if source.annotation}
     return SpeciesNames(
         [*(name for column in listed for name in column.unique().to_pylist() if name), *known],
         aliases,

@@ -94,6 +94,15 @@ def test_orthologs_come_out_of_togas_names(folder: Path) -> None:
     assert gene_names["ENST00000000003.BBB.9"] == "BBB"
 
 
+def test_togas_reference_may_be_mrnas_with_their_annotation(folder: Path) -> None:
+    spliced = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": DOG_SOURCE}})
+    human = [i for i, species in enumerate(spliced.column("species")) if species == "human"]
+    names = spliced.column("transcript_id")
+    (folder / "human.fa").write_text("".join(f">{names[i]}\n{spliced.sequence(i)}\n" for i in human))
+    mrnas = {"transcripts": "human.fa", "coordinates": "human.gtf"}
+    assert pairs(build(folder, {"species": {"human": mrnas, "dog": DOG_SOURCE}}, "mrnas")) == pairs(spliced)
+
+
 def test_orthologs_come_out_of_togas_table(folder: Path) -> None:
     dog = {**DOG_SOURCE, "orthology": "orthology.tsv"}
     store = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": dog}})
