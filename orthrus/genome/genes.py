@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from orthrus.errors import InputError
 from orthrus.genome.findings import Findings
 from orthrus.genome.models import POSITION_BITS, TranscriptModels
-from orthrus.genome.names import find, without_copy
+from orthrus.genome.names import find, without_copy, without_prefix
 from orthrus.genome.reading_frame import Rows, ragged_rows
 from orthrus.genome.tables import read_header, read_tsv
 
@@ -36,16 +36,21 @@ _NAMES = {
 class GeneTable:
     """R rows of a table of transcripts' genes.
 
-    ``transcripts`` are the columns that may hold a transcript's id; ``rows`` has gene_id, gene_name and biotype, null
-    where the table gives none.
+    ``transcripts`` are the columns that may hold a transcript's id, of projections if the table ``is_toga``'s. ``rows``
+    has gene_id, gene_name and biotype, null where the table gives none.
     """
 
     transcripts: tuple[pa.ChunkedArray, ...]
     rows: pa.Table
+    is_toga: bool
 
     def find(self, transcript_ids: pa.StringArray) -> pa.Table:
-        """The table's rows of T transcripts, null where it does not list them; ids match with or without a version."""
-        found = [find(transcript_ids, column) for column in self.transcripts]
+        """The table's rows of T transcripts, null where it does not list them.
+
+        Ids match with or without a version; those of projections, whose last number is a chain, as they are.
+        """
+        look_up = _find_projections if self.is_toga else find
+        found = [look_up(transcript_ids, column.combine_chunks()) for column in self.transcripts]
         return self.rows.take(min(found, key=lambda row: row.null_count))
 
 
@@ -72,7 +77,13 @@ def read_genes(path: Path) -> GeneTable:
 
     rows = pa.table({name: text(c) if c else pa.nulls(len(table), pa.string()) for name, c in found.items()})
     named = pc.is_valid(rows["gene_id"])
-    return GeneTable(tuple(text(name).filter(named) for name in transcripts), rows.filter(named))
+    columns = tuple(text(name).filter(named) for name in transcripts)
+    return GeneTable(columns, rows.filter(named), is_toga="q_transcript" in transcripts)
+
+
+def _find_projections(names: pa.StringArray, among: pa.StringArray) -> pa.Array:
+    """The index of each of ``names`` ``among`` others, null for others, whatever their prefixes."""
+    return pc.index_in(without_prefix(names), value_set=without_prefix(among), skip_nulls=True)
 
 
 def with_genes(models: TranscriptModels, genes: GeneTable | None, findings: Findings) -> TranscriptModels:

@@ -122,6 +122,16 @@ def test_orthologs_come_out_of_togas_table(folder: Path) -> None:
     assert alone.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 3
 
 
+def test_the_chain_of_a_projection_is_no_version(folder: Path) -> None:
+    chains = [named(HUMAN[2], "ENST00000000003.8"), Model("ENST00000000003.9", "", "chr1", "-", ((3000, 3210),), None)]
+    write(folder / "dog.bed", bed12, chains)
+    (folder / "orthology.tsv").write_text(ORTHOLOGY.replace(".BBB", "").replace("00003.9", "00004.9"))
+    store = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": {**DOG_SOURCE, "orthology": "orthology.tsv"}}})
+    genes = dict(zip(store.column("transcript_id"), store.column("gene_id"), strict=True))
+    assert genes["ENST00000000003.8"] == "reg_2"
+    assert genes["ENST00000000003.9"] == "ENST00000000003.9"
+
+
 @pytest.mark.parametrize(
     ("dog", "message"),
     [
