@@ -249,7 +249,7 @@ def parse_rows(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
         ) from None
     table = table.filter(pc.invert(pc.starts_with(table["contig"].cast(pa.string()), "#")))
     sound = pc.and_(pc.greater_equal(table["start"], 1), pc.greater_equal(table["end"], table["start"]))
-    sound = pc.and_(sound, pc.less(table["end"], MAX_POSITION))
+    sound = pc.and_(sound, pc.less_equal(table["end"], MAX_POSITION))
     known_strand = pc.is_in(table["strand"].cast(pa.string()), pa.array(list(STRANDS)))
     if not pc.all(pc.and_(sound, known_strand), min_count=0).as_py():
         raise first_fault(path) or AssertionError("a bad row that the line-by-line check does not see")
