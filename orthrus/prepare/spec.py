@@ -58,7 +58,7 @@ class Source:
     def chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
         """Stream the transcripts of the source; implausible results are noted in ``findings``."""
         chunks = self._chunks(filters, findings, splicer, cds_frame)
-        return doubting(chunks, findings, coding_only=self.format == "toga")
+        return doubting(chunks, findings, coding_only=self.format == "toga", cds_frame=cds_frame)
 
     def _chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
         path = {key: file.path for key, file in self.files.items()}
