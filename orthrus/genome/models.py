@@ -122,8 +122,11 @@ class TranscriptModels:
         return np.where(coding, np.minimum(low, high), -1), np.where(coding, np.maximum(low, high) + 1, -1)
 
 
-POSITION_BITS = 41
-"""Bits of a position: a transcript's number, shifted by them, plus a position on its contig is a sortable integer."""
+POSITION_BITS = 35
+"""Bits of a position: a transcript's number, shifted by them, plus a position on its contig is a sortable integer.
+
+That holds 2^28 transcripts; readers refuse positions of more than 10^10 nt.
+"""
 
 
 NAMED_AFTER_ITSELF = "transcripts whose gene_id is their transcript_id, so that it names no gene"

@@ -18,19 +18,19 @@ from orthrus.genome.twobit import MAGICS, read_2bit
 _BLOCK = 16 << 20
 _BLANKS = b"\r\n\t "
 
-_UCSC_ACCESSION = re.compile(r"^chr\w+?_([A-Z]{1,4}\d+)v(\d+)(?:_alt|_fix|_random)?$")  # chr1_KI270706v1_random
+_UCSC_ACCESSION = re.compile(  # chr1_KI270706v1_random, chrUn_NW_020190085v1, chrUn_JAAHUQ010000950v1
+    r"^chr\w+?_(N[A-Z]_[A-Z]{0,6}\d+|[A-Z]{1,6}\d+)v(\d+)(?:_alt|_fix|_random)?$"
+)
 _REFSEQ_CHROMOSOMES = (  # human and mouse, the same in every assembly
     {f"NC_{i:06d}": name for i, name in enumerate([*map(str, range(1, 23)), "X", "Y"], start=1)}
     | {f"NC_{i:06d}": name for i, name in enumerate([*map(str, range(1, 20)), "X", "Y"], start=67)}
     | {"NC_012920": "MT", "NC_005089": "MT"}
 )
-_ALTERNATIVE = re.compile(
-    r"_(alt|fix|random|hap\d+)$"  # UCSC
-    r"|^CHR_|_PATCH$|^HSCHR|^HG\d|^MMCHR|^MG\d",  # Ensembl: CHR_HSCHR6_MHC_APD, HG1007_PATCH
-    re.IGNORECASE,
+_ENSEMBL_ALTERNATIVE = re.compile(  # CHR_HSCHR6_MHC_APD, HSCHR17_1, HG1007_PATCH, CHR_ALT_CTG1_1_14 (zebrafish)
+    r"^CHR_(ALT_|HS|HG|MM|MG)|^(HS|MM)CHR|^[HM]G\d+_"
 )
-_SCAFFOLD = re.compile(
-    r"^(chr)?Un(_|$)"
+_NO_CHROMOSOME = re.compile(
+    r"_(alt|fix|random|hap\d+)$|^(chr)?Un(_|$)"  # UCSC
     r"|^(?!AP|C[MP]|L[RST]|O[U-Z])[A-Z]{2}\d{6}(\.\d+)?$"  # GenBank scaffolds; the excluded ones are chromosomes
     r"|^[A-Z]{4,6}\d{8,}(\.\d+)?$"  # whole-genome shotgun
     r"|^N[TW]_\d"  # RefSeq scaffolds and patches; NC_ are chromosomes
@@ -44,12 +44,13 @@ def is_primary(contig: str, chromosome: str | None = None) -> bool:
 
     ``chromosome`` is the chromosome that the annotation states for the contig, "" for none. If it is None the name
     decides. These names are not chromosomes: ``_alt``, ``_fix``, ``_random``, ``_hap1``, ``chrUn_`` (UCSC),
-    ``CHR_HS...``, ``..._PATCH`` (Ensembl), ``KI270706.1`` and the like except ``CM``, ``CP``, ``OX`` (GenBank),
-    ``NT_``, ``NW_`` (RefSeq), and names with "scaffold" or "contig".
+    ``KI270706.1`` and the like except ``CM``, ``CP``, ``OX`` (GenBank), ``NT_``, ``NW_`` (RefSeq), and names with
+    "scaffold" or "contig". Ensembl's ``CHR_HS...``, ``HG1007_PATCH`` are none in either case, because Ensembl's rows
+    call them chromosomes.
     """
-    if _ALTERNATIVE.search(contig):
+    if _ENSEMBL_ALTERNATIVE.search(contig):
         return False
-    return not _SCAFFOLD.search(contig) if chromosome is None else bool(chromosome)
+    return not _NO_CHROMOSOME.search(contig) if chromosome is None else bool(chromosome)
 
 
 def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
@@ -141,8 +142,9 @@ def read_genome(
         bases = read_bases()
         check_whole(path, name, len(bases), indexed.pop(name, 0), index)
         yield contig, bases
+    present = set(names)
     for name, length in indexed.items():
-        if name not in names and wanted.match(name):
+        if name not in present and wanted.match(name):
             check_whole(path, name, 0, length, index)
     if not found:
         raise InputError(

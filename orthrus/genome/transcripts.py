@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from orthrus.errors import InputError
@@ -18,9 +19,11 @@ from orthrus.genome.codes import CdsFrame, Codes, annotate, encode_bases
 from orthrus.genome.coordinates import read_coordinates
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
+from orthrus.genome.genetic_code import STANDARD
 from orthrus.genome.headers import header_id, read_headers
 from orthrus.genome.models import TranscriptModels
 from orthrus.genome.mrna_frames import read_frame
+from orthrus.genome.names import find
 from orthrus.genome.orfs import MIN_CODONS, longest_orf
 from orthrus.genome.sequence import check_whole, read_fasta, read_genome
 from orthrus.genome.splice import Mrna, splice
@@ -42,7 +45,7 @@ class Transcript(NamedTuple):
     """A mature mRNA and what its source states about it.
 
     Without ``gene_known`` no source names its gene: ``gene_id`` is then the id of a transcript, its own or one that it
-    overlaps.
+    overlaps. ``genetic_code`` is the number of NCBI's table that translates its CDS.
     """
 
     transcript_id: str
@@ -52,6 +55,7 @@ class Transcript(NamedTuple):
     species: str
     biotype: str
     mrna: Mrna
+    genetic_code: int = STANDARD
 
 
 def annotated_contigs(
@@ -147,18 +151,36 @@ def spliced_transcripts(models: TranscriptModels, bases: Codes, species: str) ->
         yield Transcript(transcript_id, gene_id, known, gene_name, species, biotype, mrna)
 
 
-def listed_transcripts(
-    fasta: Path, coordinates: Path | None, species: str, filters: Filters, findings: Findings
-) -> Iterator[Transcript]:
-    """Yield the mRNAs of a FASTA with the CDS and exons of a coordinate table, in the order of the FASTA.
+def is_annotation(coordinates: Path) -> bool:
+    """Whether the coordinates of mRNAs are a GTF or GFF3, by name, not a table."""
+    return bool(_ANNOTATION_NAME.search(coordinates.name))
 
-    The table may be the annotation that the mRNAs were spliced with (GTF or GFF3). Without a table the headers are read
-    (:func:`orthrus.genome.headers.read_headers`). ``findings`` counts ids that only one of the two files has, and mRNAs
-    with unknown exons. Raises InputError if no id is in both files, or if a sequence does not have the length of the
-    table.
+
+def listed_transcripts(
+    fasta: Path,
+    coordinates: Path | None,
+    species: str,
+    filters: Filters,
+    findings: Findings,
+    cds_frame: CdsFrame = "annotated",
+) -> Iterator[Transcript]:
+    """Yield the mRNAs of a FASTA with their CDS and exons, in the order of the FASTA.
+
+    Args:
+        fasta: the mRNAs.
+        coordinates: a coordinate table, or the annotation that the mRNAs were spliced with (GTF or GFF3), whose ids are
+            found by :func:`orthrus.genome.names.find` and kept. Without either the headers are read
+            (:func:`orthrus.genome.headers.read_headers`).
+        species: their species, where a table has none.
+        filters: which transcripts to keep.
+        findings: counts ids that only one of the two files has, and mRNAs with unknown exons.
+        cds_frame: where codons begin; tables and headers state no other frame than the published one.
+
+    Raises:
+        InputError: if no id is in both files, or if a sequence does not have the length of the table.
     """
-    if coordinates and _ANNOTATION_NAME.search(coordinates.name):
-        yield from _spliced_before(fasta, coordinates, species, filters, findings)
+    if coordinates and is_annotation(coordinates):
+        yield from _spliced_before(fasta, coordinates, species, filters, findings, cds_frame)
         return
     table = read_coordinates(coordinates, species, fasta) if coordinates else read_headers(fasta, species)
     kept = filters.keep(
@@ -207,46 +229,58 @@ def listed_transcripts(
 
 
 def _spliced_before(
-    fasta: Path, annotation: Path, species: str, filters: Filters, findings: Findings
+    fasta: Path, annotation: Path, species: str, filters: Filters, findings: Findings, cds_frame: CdsFrame
 ) -> Iterator[Transcript]:
     """Yield the mRNAs of a FASTA with their structure from the annotation they were spliced with, without a genome."""
     models = read_annotation(annotation, findings)
+    if cds_frame == "published":
+        models = models.in_published_frame()
     ids, biotypes = models.transcript_id.to_pylist(), models.biotype.to_pylist()
     kept = filters.keep(
         findings.dropped, transcript_ids=ids, biotypes=biotypes, lengths=models.lengths,
         contigs=models.contig.to_pylist(), chromosomes=models.chromosomes,
     )  # fmt: skip
-    wanted, row_of = set(kept.tolist()), {name: row for row, name in enumerate(ids)}
-    (starts, ends), known = models.mrna_cds(), models.gene_known
+    wanted, row_of = set(kept.tolist()), _rows_of([header for header, _ in read_fasta(fasta)], models.transcript_id)
+    (starts, ends), lengths, known = models.mrna_cds(), models.lengths, models.gene_known
     unlisted, other = [], []
-    met: set[str] = set()
     for header, sequence in read_fasta(fasta):
-        name = next((each for each in (header, header_id(header)) if each in row_of), None)
-        if name is None or name in met:
+        if header not in row_of:
             unlisted.append(header)
             continue
-        met.add(name)
-        row = row_of[name]
-        if len(sequence) != models.lengths[row]:
-            other.append(name)
+        row = row_of[header]
+        if len(sequence) != lengths[row]:
+            other.append(header)
         elif row in wanted:
             exons = slice(models.exon_offsets[row], models.exon_offsets[row + 1])
-            lengths = (models.exon_ends[exons] - models.exon_starts[exons])[:: int(models.strand[row])]
-            exon_ends = np.cumsum(lengths, dtype=np.int32)
+            of_exons = (models.exon_ends[exons] - models.exon_starts[exons])[:: int(models.strand[row])]
+            exon_ends = np.cumsum(of_exons, dtype=np.int32)
             cds = (int(starts[row]), int(ends[row])) if starts[row] >= 0 else None
-            codes = annotate(encode_bases(sequence, f"{fasta}, {name}"), cds, exon_ends, models.frames.of(row))
+            codes = annotate(encode_bases(sequence, f"{fasta}, {header}"), cds, exon_ends, models.frames.of(row))
+            genetic_code = models.genetic_codes.get(models.contig[row].as_py(), STANDARD)
             yield Transcript(
-                name, models.gene_id[row].as_py(), bool(known[row]), models.gene_name[row].as_py(), species,
-                biotypes[row], Mrna(codes, cds, exon_ends),
+                ids[row], models.gene_id[row].as_py(), bool(known[row]), models.gene_name[row].as_py(), species,
+                biotypes[row], Mrna(codes, cds, exon_ends), genetic_code,
             )  # fmt: skip
-    if not met:
+    if not row_of:
         raise InputError(
             f"no id of {fasta} ({', '.join(unlisted[:3])}, ...) is a transcript of {annotation} ({', '.join(ids[:3])},"
             " ...); use the annotation that these sequences were made with."
         )
     findings.dropped.add("of another length than the annotation's exons", other)
     findings.noted.add("sequences that the annotation does not list, ignored", unlisted)
-    findings.noted.add("transcripts of the annotation without a sequence, ignored", [n for n in ids if n not in met])
+    met = set(row_of.values())
+    lost = [name for row, name in enumerate(ids) if row not in met]
+    findings.noted.add("transcripts of the annotation without a sequence, ignored", lost)
+
+
+def _rows_of(headers: list[str], transcript_ids: pa.StringArray) -> dict[str, int]:
+    """The row of the transcript that each header of a FASTA names, if any, each once; equal names come first."""
+    names = (pa.array(each, pa.string()) for each in (headers, [header_id(header) for header in headers]))
+    rows = pc.coalesce(*(find(name, transcript_ids) for name in names))
+    found = {row: header for header, row in zip(headers[::-1], rows.to_pylist()[::-1], strict=True)}
+    equal = pc.index_in(transcript_ids, value_set=pa.array(headers, pa.string())).to_pylist()
+    found |= {row: headers[at] for row, at in enumerate(equal) if at is not None}
+    return {header: row for row, header in found.items() if row is not None}
 
 
 def bare_transcripts(fasta: Path, findings: Findings, find_orfs: bool) -> Iterator[Transcript]:

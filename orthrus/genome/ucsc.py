@@ -68,7 +68,7 @@ _BED_NAMES = {  # BED's names of the columns of genePred
     **{"blockCount": "exonCount", "blockSizes": "exonEnds", "chromStarts": "exonStarts"},
 }
 _NUMBERS = ("txStart", "txEnd", "cdsStart", "cdsEnd", "exonCount")
-_NUMBER, _LIST = r"^\d{1,12}$", r"^\d{1,12}(,\d{1,12})*,?$"
+_NUMBER, _LIST = r"^\d{1,10}$", r"^\d{1,10}(,\d{1,10})*,?$"
 _FRAMES = r"^(-1|[012])(,(-1|[012]))*,?$"
 _STRANDS = ("+", "-", ".", "?", "*")
 _IGNORED = ("#", "track ", "browser ")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from orthrus.compiled import compiled
-from orthrus.genome.codes import BASE_BITS, CDS_BIT, Codes
+from orthrus.genome.codes import BASE_BITS, CDS_BIT, CdsFrame, Codes
 from orthrus.genome.findings import Findings, Tally
 from orthrus.genome.genetic_code import is_stop
 from orthrus.store import Chunk
@@ -30,12 +30,15 @@ _MOST_FULL = 0.5
 _TGA = 16 * 3 + 4 * 2
 
 
-def doubting(chunks: Iterable[Chunk], findings: Findings, coding_only: bool = False) -> Iterator[Chunk]:
+def doubting(
+    chunks: Iterable[Chunk], findings: Findings, coding_only: bool = False, cds_frame: CdsFrame = "annotated"
+) -> Iterator[Chunk]:
     """Yield the same ``chunks`` and, after the last, note implausible results in ``findings``.
 
     Transcripts with more N than bases are always noted. Stop codons inside the CDS are noted if more than 1 % of the
-    coding transcripts have some; a single TGA does not count, because it may encode selenocysteine. A CDS as long as
-    the transcript is noted if more than half have one, except for ``coding_only`` sources.
+    coding transcripts have some, except in the published frame, in which incomplete transcripts have some; a single TGA
+    does not count, because it may encode selenocysteine. A CDS as long as the transcript is noted if more than half
+    have one, except for ``coding_only`` sources.
     """
     found, coding = Tally(), 0
     for chunk in chunks:
@@ -55,7 +58,7 @@ def doubting(chunks: Iterable[Chunk], findings: Findings, coding_only: bool = Fa
         ):
             found.add(reason, names.filter(pa.array(rows)).to_pylist())
         yield chunk
-    shares = {STOPS: _MOST_STOPS, NO_UTR: 1 if coding_only else _MOST_FULL}
+    shares = {STOPS: 1 if cds_frame == "published" else _MOST_STOPS, NO_UTR: 1 if coding_only else _MOST_FULL}
     for reason, count in found.counts.items():
         if reason not in shares or count > shares[reason] * coding:
             findings.noted.add_counted(reason, count, found.examples[reason])

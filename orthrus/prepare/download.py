@@ -101,8 +101,11 @@ def download(source: DownloadSource, output: Path, folders: Sequence[str] = ()) 
             target = output / source.name / folder
             known = dict(_published(f"{url}/{source.checksums}", source)) if source.checksums else {}
             for name in source.files:
-                if known and name not in known:
-                    raise InputError(f"{url}/{source.checksums} does not list {name}; correct the table of sources.")
+                if source.checksums and name not in known:
+                    raise InputError(
+                        f"{url}/{source.checksums} does not list {name} with an MD5, SHA-1 or SHA-256; correct the"
+                        " table of sources, or leave `checksums` out of it to compare nothing."
+                    )
                 paths.append(_fetch(f"{url}/{name}", target / name, known.get(name), source, progress))
     return paths
 

@@ -29,11 +29,12 @@ from orthrus.spec_file import File
 from orthrus.store import HOMOLOG_SCHEMA, ORTHOLOG_SCHEMA, sha256
 
 _COMPARA = ("gene_stable_id", "species", "homology_gene_stable_id", "homology_species", "homology_type")
+_OURS = ("gene_id_a", "species_a", "gene_id_b", "species_b", "homology_type")  # in Compara's order
 _NCBI = ("tax_id", "GeneID", "relationship", "Other_tax_id", "Other_GeneID")
 _BIOMART_GENE = ("Gene stable ID", "Gene stable ID version", "ensembl_gene_id", "ensembl_gene_id_version")
 _BIOMART_OTHER = re.compile(r"^(?:(?P<web>.+) gene stable ID(?: version)?|(?P<api>[a-z0-9]+)_homolog_ensembl_gene)$")
 _BIOMART_KIND = ("{} homology type", "{}_homolog_orthology_type")
-_NO_ORTHOLOGS = r"paralog|gene_split|parent|related|sibling"  # terms of Compara and NCBI
+_NO_ORTHOLOGS = r"paralog|gene_split|related"  # terms of Compara, and ours for all but NCBI's orthologs
 _HOMOLOGENE = ("group", "species", "gene_id", "symbol", "protein_gi", "protein_accession")
 _MAX_PAIRS = 50_000_000
 
@@ -87,11 +88,11 @@ class RelationTable:
 
     def _grouped(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
         if set(HOMOLOG_SCHEMA.names) <= set(header):
-            return read_tsv(self.file.path, HOMOLOG_SCHEMA.names).select(HOMOLOG_SCHEMA.names)
-        table = read_columns(self.file.path, _HOMOLOGENE)
-        gene = table["symbol" if self.by_symbol else "gene_id"]
+            table, gene_id = read_tsv(self.file.path, HOMOLOG_SCHEMA.names), "gene_id"
+        else:
+            table, gene_id = read_columns(self.file.path, _HOMOLOGENE), "symbol" if self.by_symbol else "gene_id"
         species = names.translate(table["species"])
-        rows = pa.table([species, gene, table["group"]], schema=HOMOLOG_SCHEMA)
+        rows = pa.table([species, table[gene_id], table["group"]], schema=HOMOLOG_SCHEMA)
         return self._of_known_species(rows, table["species"], pc.is_valid(species), findings)
 
     def _rows(self, header: list[str], names: SpeciesNames, findings: Findings) -> pa.Table:
@@ -100,15 +101,16 @@ class RelationTable:
             return self._between_species(read_tsv(self.file.path, _COMPARA).select(_COMPARA), names, findings)
         if set(_NCBI) <= set(header):
             table = read_tsv(self.file.path, _NCBI)
-            kind = pc.utf8_lower(table["relationship"])
+            kind = pc.if_else(pc.equal(pc.utf8_lower(table["relationship"]), "ortholog"), "ortholog", "related")
             columns = [*(table[name] for name in ("GeneID", "tax_id", "Other_GeneID", "Other_tax_id")), kind]
             return self._between_species(pa.table(columns, _COMPARA), names, findings)
         if set(_BIOMART_GENE) & set(header):
             return self._biomart(header, names, findings)
-        return read_tsv(self.file.path, ORTHOLOG_SCHEMA.names).select(ORTHOLOG_SCHEMA.names)
+        table = read_tsv(self.file.path, ORTHOLOG_SCHEMA.names)
+        return self._between_species(table.select(_OURS), names, findings)
 
     def _between_species(self, table: pa.Table, names: SpeciesNames, findings: Findings) -> pa.Table:
-        """The rows of a table with Compara's columns where both species are in the spec."""
+        """The rows of a table with columns in Compara's order where both species are in the spec."""
         gene_a, species_a, gene_b, species_b, kind = table.columns
         a, b = names.translate(species_a), names.translate(species_b)
         rows = pa.table([a, gene_a, b, gene_b, kind], schema=ORTHOLOG_SCHEMA)
@@ -161,11 +163,12 @@ class RelationTable:
         other = pc.unique(foreign.filter(pc.invert(known))).to_pylist()
         if not pc.any(known, min_count=0).as_py():
             raise InputError(
-                f"{self.file.path} names no species of the spec, but {', '.join(other[:4]) or 'none'}; say under"
-                " `aliases` which is which, such as `aliases: {mouse: [mus_musculus, Mouse, 10090]}`."
+                f"{self.file.path}: every row is about a species that the spec does not name"
+                f" ({', '.join(other[:4]) or 'there is none'}); say under `aliases` which is which, such as"
+                " `aliases: {mouse: [mus_musculus, Mouse, 10090]}`."
             )
         findings.noted.add_counted(
-            "rows of an ortholog table about species that the spec does not name, ignored", len(rows) - _n(known), other
+            "rows of a table of genes about species that the spec does not name, ignored", len(rows) - _n(known), other
         )
         return rows.filter(known)
 

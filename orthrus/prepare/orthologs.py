@@ -67,9 +67,8 @@ class GeneNumbers:
     def _known(self, species: str) -> dict[str, str]:
         """The gene ids of a species by GeneID."""
         if species not in self._of_species:
-            mine = [s for s in self._sources if s.species == species and "annotation" in s.files]
-            mine = [s for s in mine if s.format in (None, "gtf", "gff3")]
-            found = [gene_numbers(source.files["annotation"].path) for source in mine]
+            mine = [s for s in self._sources if s.species == species and s.format in (None, "gtf", "gff3")]
+            found = [gene_numbers(source.annotation) for source in mine if source.annotation]
             self._of_species[species] = {number: gene for each in reversed(found) for number, gene in each.items()}
         return self._of_species[species]
 
@@ -100,10 +99,10 @@ def _reference_genes(sources: list[Source]) -> ReferenceGenes:
 
 
 def _names(source: Source) -> tuple[pa.Array, pa.Array, pa.Array]:
-    path = {key: file.path for key, file in source.files.items()}
-    if "annotation" in path:
-        models = read_annotation(path["annotation"], Findings(), format=source.format, genes=source.genes)
+    if source.annotation:
+        models = read_annotation(source.annotation, Findings(), format=source.format, genes=source.genes)
         return models.transcript_id, models.gene_id, models.gene_name
+    path = {key: file.path for key, file in source.files.items()}
     table = (
         read_coordinates(path["coordinates"], source.species, path["transcripts"])
         if "coordinates" in path

@@ -10,8 +10,9 @@ from orthrus.genome.annotation import FORMATS
 from orthrus.genome.codes import CdsFrame
 from orthrus.genome.filters import Filters
 from orthrus.genome.findings import Findings
-from orthrus.genome.genetic_code import STANDARD, TABLES, GeneticCodes
-from orthrus.genome.transcripts import annotated_contigs, listed_transcripts
+from orthrus.genome.genetic_code import TABLES, GeneticCodes
+from orthrus.genome.tables import read_header, read_tsv
+from orthrus.genome.transcripts import annotated_contigs, is_annotation, listed_transcripts
 from orthrus.prepare.clustering import Clustering, require_mmseqs
 from orthrus.prepare.doubts import doubting
 from orthrus.prepare.gene_tables import RelationTable
@@ -57,7 +58,7 @@ class Source:
     def chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
         """Stream the transcripts of the source; implausible results are noted in ``findings``."""
         chunks = self._chunks(filters, findings, splicer, cds_frame)
-        return doubting(chunks, findings, coding_only=self.format == "toga")
+        return doubting(chunks, findings, coding_only=self.format == "toga", cds_frame=cds_frame)
 
     def _chunks(self, filters: Filters, findings: Findings, splicer: Splicer, cds_frame: CdsFrame) -> Iterator[Chunk]:
         path = {key: file.path for key, file in self.files.items()}
@@ -67,8 +68,16 @@ class Source:
                 format=self.format, genes=self.genes, cds_frame=cds_frame,
             )  # fmt: skip
             return splicer.chunks(contigs, self.species, self.name, self.genetic_codes)
-        listed = listed_transcripts(path["transcripts"], path.get("coordinates"), self.species, filters, findings)
-        return chunked(listed, self.name, self.genetic_codes.default or STANDARD)
+        listed = listed_transcripts(
+            path["transcripts"], path.get("coordinates"), self.species, filters, findings, cds_frame
+        )
+        return chunked(listed, self.name, self.genetic_codes.default)
+
+    @property
+    def annotation(self) -> Path | None:
+        """The annotation that the transcripts are, or the mRNAs were, spliced by; None for other mRNAs."""
+        file = self.files.get("annotation") or self.files.get("coordinates")
+        return file.path if file and ("annotation" in self.files or is_annotation(file.path)) else None
 
     @property
     def genes(self) -> Path | None:
@@ -131,7 +140,7 @@ def load_spec(path: Path, only: Sequence[str] = ()) -> Spec:
         chosen=[source for source in sources if not only or source.species in only],
         **tables,
         clustering=_clustering(fields, f"{where}, homologs"),
-        names=SpeciesNames(known, aliases, _stated_taxa(sources) if any(tables.values()) else {}),
+        names=_species_names(known, aliases, sources if any(tables.values()) else []),
         filters=_filters(fields.get("filters") or {}, f"{where}, filters"),
         cds_frame=_cds_frame(fields.get("cds_frame", "annotated"), where),
         join_similar=_switch(fields, "join_similar", True, where),
@@ -176,11 +185,16 @@ def _clustering(fields: Mapping[str, Any], where: str) -> Clustering | None:
     return Clustering(**values)
 
 
-def _stated_taxa(sources: list[Source]) -> dict[str, str]:
-    """The taxonomy number of each species whose annotation states it."""
-    annotations = [(source.species, source.files["annotation"]) for source in sources if "annotation" in source.files]
-    stated = {species: stated_taxon(file.path) for species, file in annotations}
-    return {species: taxon for species, taxon in stated.items() if taxon}
+def _species_names(known: list[str], aliases: Mapping[str, list[str]], sources: list[Source]) -> SpeciesNames:
+    """The names of the spec's species, those that the tables of coordinates name, and the taxa of the annotations."""
+    tables = [s.files["coordinates"].path for s in sources if "coordinates" in s.files and not s.annotation]
+    listed = [read_tsv(path, ["species"])["species"] for path in tables if "species" in read_header(path)]
+    stated = {source.species: stated_taxon(source.annotation) for source in sources if source.annotation}
+    return SpeciesNames(
+        [*(name for column in listed for name in column.unique().to_pylist() if name), *known],
+        aliases,
+        {species: taxon for species, taxon in stated.items() if taxon},
+    )
 
 
 def _aliases(document: Any, where: str) -> dict[str, list[str]]:

@@ -33,10 +33,13 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def chunked(transcripts: Iterable[Transcript], source: str, genetic_code: int = STANDARD) -> Iterator[Chunk]:
-    """``transcripts`` in chunks for a store; ``source`` is the value of its column of that name."""
+def chunked(transcripts: Iterable[Transcript], source: str, genetic_code: int | None = None) -> Iterator[Chunk]:
+    """``transcripts`` in chunks for a store; ``source`` is the value of its column of that name.
+
+    A ``genetic_code`` replaces those of the transcripts.
+    """
     writer = ChunkWriter()
-    for transcript_id, gene_id, gene_known, gene_name, species, biotype, mrna in transcripts:
+    for transcript_id, gene_id, gene_known, gene_name, species, biotype, mrna, stated in transcripts:
         writer.add(
             mrna.codes,
             transcript_id=transcript_id,
@@ -48,7 +51,7 @@ def chunked(transcripts: Iterable[Transcript], source: str, genetic_code: int = 
             cds=mrna.cds,
             exon_ends=mrna.exon_ends,
             source=source,
-            genetic_code=genetic_code,
+            genetic_code=genetic_code or stated,
         )
         if len(writer) == _CHUNK:
             yield writer.take()

@@ -20,6 +20,7 @@ from orthrus.store.similar import Sequences, similar_genes
 SPOOL = "rows.parquet"  # the rows in the order of the input, until their families are known
 
 UNMATCHED = "ortholog pairs of a gene that is not in the store, ignored"
+_UNKNOWN = "rows of homologs whose gene is not in the store, ignored"
 _EXAMPLES_FROM = 100
 
 
@@ -63,6 +64,9 @@ def write_relations(
     noted = Tally()
     ids = make_unique(columns["id"], species, species_names, noted)
     noted.add_counted(UNMATCHED, len(pairs.unmatched), _missing_genes(pairs.unmatched.slice(0, _EXAMPLES_FROM), genes))
+    unknown = groups.unknown.slice(0, _EXAMPLES_FROM)
+    unknown = pc.binary_join_element_wise(unknown["species"], unknown["gene_id"], ":").to_pylist()
+    noted.add_counted(_UNKNOWN, len(groups.unknown), unknown)
     arrays: dict[str, NDArray[Any]] = {
         "offsets": offsets,
         "lengths": lengths,
@@ -95,7 +99,7 @@ def write_relations(
         "species": len(species_names),
         "ortholog_gene_pairs": len(pairs.matched),
         "ortholog_gene_pairs_unknown_gene": len(pairs.unmatched),
-        "homologs_unknown_gene": groups.unknown,
+        "homologs_unknown_gene": len(groups.unknown),
     }
     found = {**findings, "": Findings(noted=noted)}
     joined = {"similar_sequences": joined_by(edges, similar, families.number)} if join_similar else {}

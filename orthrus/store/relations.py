@@ -76,11 +76,11 @@ def match_orthologs(pairs: pa.Table, genes: Genes) -> Orthologs:
 
 
 class Homologs(NamedTuple):
-    """``rows`` of the store's species, ``edges`` (E, 2) that join genes of a group, the number of ``unknown`` genes."""
+    """``rows`` of the store's species, ``edges`` (E, 2) that join genes of a group, and rows of ``unknown`` genes."""
 
     rows: pa.Table
     edges: Numbers
-    unknown: int
+    unknown: pa.Table
 
 
 def match_homologs(homologs: pa.Table, genes: Genes) -> Homologs:
@@ -90,7 +90,7 @@ def match_homologs(homologs: pa.Table, genes: Genes) -> Homologs:
     gene = genes.find(rows["species"], rows["gene_id"])
     known = gene >= 0
     edges = star_edges(gene[known], rows["group"].filter(pa.array(known)))
-    return Homologs(rows, edges, int((~known).sum()))
+    return Homologs(rows, edges, rows.filter(pa.array(~known)))
 
 
 def _distinct(table: pa.Table) -> pa.Table:

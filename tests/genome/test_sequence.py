@@ -66,6 +66,10 @@ def genome(path: Path, *names: str) -> Path:
         ("chr1_KI270706v1_random", "KI270706.1"),
         ("GL000009.2", "chr14_GL000009v2_random"),
         ("chrUn_KI270302v1", "KI270302.1"),
+        ("chrUn_NW_020190085v1", "NW_020190085.1"),
+        ("chrX_NT_187361v1_random", "NT_187361.1"),
+        ("JAAHUQ010000950.1", "chrUn_JAAHUQ010000950v1"),
+        ("chrUn_NZ_JAAHUQ010000950v2", "NZ_JAAHUQ010000950.2"),
         ("NC_000023.11", "chrX"),
         ("chr19", "NC_000085.7"),
         ("MT", "NC_012920.1"),
@@ -145,12 +149,22 @@ def test_any_damage_gives_bases_or_the_error(tmp_path: Path, data: st.DataObject
         assert contigs_of(tmp_path / "g.fa", "a", "b")
 
 
+@pytest.mark.timeout(15)
+def test_the_index_of_a_genome_of_many_contigs_takes_no_time(tmp_path: Path) -> None:
+    names = [f"scaffold_{n}" for n in range(90_000)]
+    (tmp_path / "g.fa").write_text("".join(f">{name}\nACGT\n" for name in names))
+    (tmp_path / "g.fa.fai").write_text("".join(f"{name}\t4\t0\t4\t5\n" for name in names))
+    assert contigs_of(tmp_path / "g.fa", "scaffold_5") == {"scaffold_5": "ACGT"}
+
+
 @pytest.mark.parametrize(
     ("names", "primary"),
     [
         ("1 22 X Y MT chr1 chrX chrM 2A 2L chr3R I IV W Z NC_000001.11 CM000663.2 6_31274592_31277326 LG1", True),
+        ("Chr_01 chr_12 CHR_1 Hg04 HG1 MG2 Mg7", True),
         ("chr1_KI270706v1_random chrUn_KI270302v1 chr6_GL000250v2_alt chr1_KN538361v1_fix chr6_apd_hap1", False),
         ("CHR_HSCHR6_MHC_APD_CTG1 HSCHR17_1 HG1007_PATCH HG2023_HG2128 HSCHRUN_RANDOM_CTG1 MG153_PATCH", False),
+        ("CHR_HG1007_PATCH CHR_MMCHR1_CHORI29_IDD5_1 CHR_MG4288_MG4240_PATCH CHR_ALT_CTG1_1_14", False),
         ("GL000220.1 KI270728.1 JH584304.1 NT_187361.1 NW_003943604.1 AANG04000001.1", False),
         ("GeneScaffold_5025 scaffold_104237 contig12 Un", False),
     ],
@@ -170,6 +184,8 @@ def test_primary_contigs_by_name(names: str, primary: bool) -> None:
         ("KI270706.1", "7", True),
         ("scaffold_1", "1", True),
         ("CHR_HSCHR6_MHC_APD", "6", False),  # Ensembl calls haplotypes chromosomes
+        ("Chr_01", "Chr_01", True),
+        ("chr1_hap1", "1", True),
         ("CP900072.1", None, True),
         ("OX900073.1", None, True),
         ("LR900073.1", None, True),

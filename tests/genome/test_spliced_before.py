@@ -51,6 +51,34 @@ def test_a_gtf_with_the_transcripts_needs_no_genome(annotation: Path, tmp_path: 
                 assert given.column(column) == spliced.column(column)
 
 
+@pytest.mark.parametrize(
+    ("row", "header"),
+    [
+        ('transcript_id "ENST00000000001"; gene_id "ENSG00000000001";', "ENST00000000001.2 cdna"),  # Ensembl
+        ("ID=transcript:ENST00000000001;Parent=gene:A", "transcript:ENST00000000001 gene=A"),  # gffread -w of Ensembl
+        ("ID=rna-NM_000001.1;Parent=gene-A;transcript_id=NM_000001.1", "rna-NM_000001.1"),  # and of NCBI
+        ('transcript_id "A.1"; gene_id "A";', "A.1"),
+    ],
+)
+def test_publishers_names_of_one_transcript_are_met(tmp_path: Path, row: str, header: str) -> None:
+    lines = [f"1\tx\t{kind}\t1\t9\t.\t+\t.\t{row}\n" for kind in ("mRNA", "exon")]
+    lines[1] = lines[1].replace("ID=", "Parent=").replace(";Parent=gene", ";gene") if "ID=" in row else lines[1]
+    (tmp_path / "a.gtf").write_text("".join(lines))
+    (tmp_path / "g.fa").write_text(">1\nACGTACGTA\n")
+    (tmp_path / "mrna.fa").write_text(f">other\nACGTACGTA\n>{header}\nACGTACGTA\n>A.2\nACGTACGTA\n")
+    with open_or_prepare(tmp_path / "a.gtf", genome=tmp_path / "g.fa") as spliced:
+        ids = spliced.column("transcript_id")
+    with open_or_prepare(tmp_path / "mrna.fa", coordinates=tmp_path / "a.gtf") as given:
+        assert given.column("transcript_id") == ids
+
+
+def test_an_equal_name_comes_before_a_similar_one(tmp_path: Path) -> None:
+    (tmp_path / "a.gtf").write_text('1\tx\texon\t1\t9\t.\t+\t.\ttranscript_id "NM_1.1"; gene_id "A";\n')
+    (tmp_path / "mrna.fa").write_text(">NM_1.2\nCCCCCCCCC\n>NM_1.1\nACGTACGTA\n")
+    with open_or_prepare(tmp_path / "mrna.fa", coordinates=tmp_path / "a.gtf") as store:
+        assert [store.sequence(i) for i in range(len(store))] == ["ACGTACGTA"]
+
+
 def test_sequences_of_another_annotation_are_refused_or_left_out(annotation: Path, tmp_path: Path) -> None:
     fasta = tmp_path / "mrna.fa"
     fasta.write_text(f">other\nACGT\n>n.1\n{'A' * 60}\n>f.1\nACGT\n")

@@ -11,14 +11,17 @@ from orthrus.genome.transcripts import annotated_contigs, spliced_transcripts
 from tests.genome.rows import gff, gtf
 
 EVERYTHING = Filters(biotypes=None, min_length=1)
+PRIMARY = Filters(biotypes=None, min_length=1, primary_contigs=True)
 
 
-def names(folder: Path, lines: list[str], genome: str) -> tuple[list[str], dict[str, list[str]]]:
+def names(
+    folder: Path, lines: list[str], genome: str, filters: Filters = EVERYTHING
+) -> tuple[list[str], dict[str, list[str]]]:
     """Ids that are read, and those left out by reason."""
     (folder / "a").write_text("".join(f"{line}\n" for line in lines))
     (folder / "g.fa").write_text(genome)
     findings = Findings()
-    contigs = annotated_contigs(folder / "a", folder / "g.fa", EVERYTHING, findings)
+    contigs = annotated_contigs(folder / "a", folder / "g.fa", filters, findings)
     found = [t.transcript_id for models, bases in contigs for t in spliced_transcripts(models, bases, "x")]
     return found, findings.dropped.examples
 
@@ -35,6 +38,14 @@ def test_few_transcripts_beyond_their_contig_are_left_out_and_many_are_refused(t
         names(tmp_path, [*sound[2:], *cut], ">1\n" + "A" * 100)
     found, dropped = names(tmp_path, [*sound[1:], *cut], ">1\n" + "A" * 101)
     assert (len(found), dropped) == (20, {})
+
+
+def test_scaffolds_that_lie_in_a_chromosome_do_not_make_it_one(tmp_path: Path) -> None:
+    exon, whole = gff("exon", 1, 9, "Parent=T"), gff("chromosome", 1, 100, "ID=1")
+    inside, first = gff("scaffold", 31, 60, "ID=s2"), gff("scaffold", 1, 30, "ID=s1")
+    for lines in ([exon, whole, inside, first], [exon, first, inside, whole], [exon, inside]):
+        assert names(tmp_path, lines, ">1\n" + "A" * 100, PRIMARY)[0] == ["T"]
+    assert names(tmp_path, [exon, gff("scaffold", 1, 100, "ID=s")], ">1\n" + "A" * 100, PRIMARY)[0] == []
 
 
 @pytest.mark.parametrize("kind", ["region", "chromosome"])

@@ -311,6 +311,32 @@ def test_tables_of_genes(read: Read, tmp_path: Path, table: str) -> None:
         read_genes(tmp_path / "genes.tsv")
 
 
+def test_what_a_table_of_genes_does_not_list_is_of_the_gene_that_it_overlaps_most(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "genes.tsv").write_text("transcript_id\tgene_id\nT1\tGA\nT2\tGA\nT3\tGB\n")
+    placed = {
+        "T1": ((0, 100), (200, 300)),
+        "isoform": ((0, 100), (400, 500)),
+        "of it": ((450, 460), (900, 910)),
+        "T2": ((250, 320),),
+        "T3": ((1000, 1100),),
+        "through": ((290, 320), (1000, 1050)),
+        "apart": ((600, 700),),
+        "beside": ((650, 660), (800, 810)),
+    }
+    models = [Model(name, "", "chr1", "+", exons, None) for name, exons in placed.items()]
+    for order in (models, models[::-1]):
+        got, _ = read(rows(bed12, *order), genes=tmp_path / "genes.tsv")
+        genes = dict(zip(got.transcript_id.to_pylist(), got.gene_id.to_pylist(), strict=True))
+        first = next(name for name in genes if name in ("apart", "beside"))
+        assert genes == {
+            **dict.fromkeys(("T1", "T2", "isoform", "of it"), "GA"),
+            **dict.fromkeys(("T3", "through"), "GB"),
+            **dict.fromkeys(("apart", "beside"), first),
+        }
+        named = zip(got.transcript_id.to_pylist(), got.gene_known.tolist(), strict=True)
+        assert {name for name, known in named if known} == {"T1", "T2", "T3"}
+
+
 GTF = "".join(f"{row}\n" for row in rows(gtf)).encode()
 GFF3 = b"##gff-version 3\n" + "".join(f"{row}\n" for row in rows(refseq_gff3)).encode()
 SEEDS = {

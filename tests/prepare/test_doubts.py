@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from orthrus.genome.codes import annotate, encode_bases
+from orthrus.genome.codes import CdsFrame, annotate, encode_bases
 from orthrus.genome.findings import Findings
 from orthrus.prepare.doubts import FEW_BASES, NO_BASE, NO_UTR, STOPS, doubting
 from orthrus.store import Chunk, ChunkWriter
@@ -29,9 +29,9 @@ def chunk(*rows: tuple[str, int, int], genetic_code: int = 1, runs: list[tuple[i
     return writer.take()
 
 
-def said(*chunks: Chunk, coding_only: bool = False) -> dict[str, int]:
+def said(*chunks: Chunk, coding_only: bool = False, cds_frame: CdsFrame = "annotated") -> dict[str, int]:
     findings = Findings()
-    assert list(doubting(chunks, findings, coding_only)) == list(chunks)
+    assert list(doubting(chunks, findings, coding_only, cds_frame)) == list(chunks)
     assert not findings.dropped.counts
     return findings.noted.counts
 
@@ -66,6 +66,7 @@ def test_stop_codons_inside_are_said_from_a_share_on() -> None:
     sound = [mrna(seed=seed) for seed in range(99)]
     assert not said(chunk(*sound, mrna("TAA")), chunk(mrna()))
     assert said(chunk(*sound[:98]), chunk(mrna("TAA"))) == {STOPS: 1}
+    assert not said(chunk(mrna("TAA"), mrna("TAG")), cds_frame="published")
 
 
 def test_stop_codons_are_those_of_the_genetic_code() -> None:

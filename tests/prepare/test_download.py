@@ -164,8 +164,10 @@ def test_what_is_not_there_is_said(source: DownloadSource, behaviour: Behaviour,
     with pytest.raises(InputError, match=r"small.txt: the server says 404 Not Found; see its page for where"):
         download(source, tmp_path)
     assert names(tmp_path) == {"big.gz"}
-    behaviour.files["/v1/SUMS"] = b"no checksums here"
-    assert download(DownloadSource(**{**vars(source), "files": ("big.gz",)}), tmp_path)  # none published, none compared
+    for sums in (b"no checksums here", b"20577 1954 big.gz\n"):  # the latter is Ensembl's, by `sum`
+        behaviour.files["/v1/SUMS"] = sums
+        with pytest.raises(InputError, match=r"SUMS does not list big.gz with an MD5.* leave `checksums` out"):
+            download(source, tmp_path)
     del behaviour.files["/v1/SUMS"]
     with pytest.raises(InputError, match="SUMS: the server says 404"):
         download(source, tmp_path)

@@ -94,6 +94,15 @@ def test_orthologs_come_out_of_togas_names(folder: Path) -> None:
     assert gene_names["ENST00000000003.BBB.9"] == "BBB"
 
 
+def test_togas_reference_may_be_mrnas_with_their_annotation(folder: Path) -> None:
+    spliced = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": DOG_SOURCE}})
+    human = [i for i, species in enumerate(spliced.column("species")) if species == "human"]
+    names = spliced.column("transcript_id")
+    (folder / "human.fa").write_text("".join(f">{names[i]}\n{spliced.sequence(i)}\n" for i in human))
+    mrnas = {"transcripts": "human.fa", "coordinates": "human.gtf"}
+    assert pairs(build(folder, {"species": {"human": mrnas, "dog": DOG_SOURCE}}, "mrnas")) == pairs(spliced)
+
+
 def test_orthologs_come_out_of_togas_table(folder: Path) -> None:
     dog = {**DOG_SOURCE, "orthology": "orthology.tsv"}
     store = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": dog}})
@@ -111,6 +120,16 @@ def test_orthologs_come_out_of_togas_table(folder: Path) -> None:
     (folder / "orthology.tsv").write_text(ORTHOLOGY)
     alone = build(folder, {"species": {"dog": dog}})  # a shard: its pairs wait for the human's
     assert alone.meta["counts"]["ortholog_gene_pairs_unknown_gene"] == 3
+
+
+def test_the_chain_of_a_projection_is_no_version(folder: Path) -> None:
+    chains = [named(HUMAN[2], "ENST00000000003.8"), Model("ENST00000000003.9", "", "chr1", "-", ((3000, 3210),), None)]
+    write(folder / "dog.bed", bed12, chains)
+    (folder / "orthology.tsv").write_text(ORTHOLOGY.replace(".BBB", "").replace("00003.9", "00004.9"))
+    store = build(folder, {"species": {"human": HUMAN_SOURCE, "dog": {**DOG_SOURCE, "orthology": "orthology.tsv"}}})
+    genes = dict(zip(store.column("transcript_id"), store.column("gene_id"), strict=True))
+    assert genes["ENST00000000003.8"] == "reg_2"
+    assert genes["ENST00000000003.9"] == "ENST00000000003.9"
 
 
 @pytest.mark.parametrize(

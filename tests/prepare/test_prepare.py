@@ -87,11 +87,23 @@ def test_annotation_and_genome(folder: Path) -> None:
 def test_codons_begin_where_the_spec_says(folder: Path, frame: str) -> None:
     row = 'chr1\ts\t{}\t1\t300\t.\t+\t{}\tgene_id "G"; transcript_id "T";\n'
     (folder / "a.gtf").write_text(row.format("exon", ".") + row.format("CDS", 2))
-    document = {"species": {"human": ANNOTATED}} | ({"cds_frame": frame} if frame == "published" else {})
-    store, _ = build(folder, document)
-    assert store.cds_frame == store.meta["cds_frame"] == frame
-    assert store.cds.tolist() == [[0, 300]]
-    assert codon_starts(store.codes(0)).tolist() == list(range(2 if frame == "annotated" else 0, 300, 3))
+    (folder / "mrna.fa").write_text(f">T\n{CHR1[:300]}\n")
+    for source in (ANNOTATED, {"transcripts": "mrna.fa", "coordinates": "a.gtf"}):
+        document = {"species": {"human": source}} | ({"cds_frame": frame} if frame == "published" else {})
+        store, _ = build(folder, document, overwrite=True)
+        assert store.cds_frame == store.meta["cds_frame"] == frame
+        assert store.cds.tolist() == [[0, 300]]
+        assert codon_starts(store.codes(0)).tolist() == list(range(2 if frame == "annotated" else 0, 300, 3))
+
+
+def test_the_genetic_code_of_mrnas_is_that_of_their_annotation(folder: Path) -> None:
+    row = "MT\ts\t{}\t1\t300\t.\t+\t.\t{};transl_table=2\n"
+    (folder / "a.gff3").write_text(row.format("mRNA", "ID=T") + row.format("CDS", "Parent=T"))
+    (folder / "mrna.fa").write_text(f">T\n{CHR1[:300]}\n")
+    files: dict[str, Any] = {"transcripts": "mrna.fa", "coordinates": "a.gff3"}
+    for stated, expected in (({}, 2), ({"genetic_code": 5}, 5)):
+        store, _ = build(folder, {"species": {"human": files | stated}}, overwrite=True)
+        assert store.column("genetic_code") == [expected]
 
 
 def test_transcripts_of_unknown_genes_are_counted(folder: Path) -> None:
@@ -119,6 +131,11 @@ def test_several_sources_of_a_species_and_a_species_column(folder: Path) -> None
     for part in ("suffixed _dup1", "species:id", "not in the store", "unknown exon structure"):
         assert any(part in line for line in summary.warnings), part
     assert store.meta["warnings"] == summary.warnings
+    (folder / "o.tsv.gz").write_bytes(gzip.compress(orthologs.replace("chimp", "pan_troglodytes").encode()))
+    store, _ = build(folder, document, overwrite=True)
+    assert store.column("family_id")[5] == "human:GA"
+    (folder / "o.tsv.gz").write_bytes(gzip.compress(orthologs.replace("chimp", "apes!").encode()))
+    assert "does not name (apes!)" in refused(folder, document)
 
 
 def test_ensembl_ids_match_without_their_version(folder: Path) -> None:

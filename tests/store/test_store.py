@@ -110,6 +110,9 @@ def test_homologs_join_families_but_are_no_pairs(tmp_path: Path) -> None:
     assert store.column("family_id") == ["human:A", "human:A", "human:C", "mouse:C", "human:A"]
     assert store.orthologs.num_rows == 0
     assert store.meta["counts"]["homologs_unknown_gene"] == 1
+    assert store.meta["warnings"] == [
+        "1 rows of homologs whose gene is not in the store, ignored (for example mouse:Z)"
+    ]
 
 
 def test_an_error_or_interrupt_leaves_nothing(tmp_path: Path) -> None:

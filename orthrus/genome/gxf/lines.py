@@ -16,7 +16,7 @@ from orthrus.genome.tables import is_whole
 BLOCK = 16 << 20
 COLUMNS = ("contig", "source", "type", "start", "end", "score", "strand", "frame", "attributes")
 STRANDS = "+-.?*"  # R's packages write * for GFF3's ?
-MAX_POSITION = 1 << 40
+MAX_POSITION = 10**10  # nt, more than the longest chromosomes have
 
 _TOLD_BY = 4 << 20  # bytes at the beginning of a file
 _VOTES = 100
@@ -117,8 +117,8 @@ def _fault(line: bytes, is_first: bool) -> str | None:
             f" genePred or refFlat ({text[:40]!r}){cut}"
         )
     for name, value in zip(COLUMNS[3:5], fields[3:5], strict=True):
-        if not is_whole(value) or int(value) >= MAX_POSITION:
-            return f"{name} is {value[:30]!r}; expected a whole number from 1 to 10^12"
+        if not is_whole(value) or int(value) > MAX_POSITION:
+            return f"{name} is {value[:30]!r}; expected a whole number from 1 to 10^10"
     start, end = int(fields[3]), int(fields[4])
     if start < 1:
         return f"start is {start}; expected 1 or more (positions count from 1)"

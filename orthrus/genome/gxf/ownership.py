@@ -5,7 +5,7 @@ processed at once, except ids that several rows share, which are processed one b
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -72,7 +72,7 @@ def distinct_nodes(rows: GxfRows) -> GxfRows:
     facts = np.stack([_numbers(nodes["key"]), place.contig, place.strand, place.start, place.end])
     facts[1:, np.asarray(nodes["in_parts"])] = -1
     _, first = np.unique(facts, axis=1, return_index=True)
-    return GxfRows(**{**vars(rows), "nodes": nodes.take(pa.array(np.sort(first)))})
+    return replace(rows, nodes=nodes.take(pa.array(np.sort(first))))
 
 
 def on_transcripts(rows: GxfRows) -> GxfRows:
@@ -106,7 +106,7 @@ def on_transcripts(rows: GxfRows) -> GxfRows:
         children = children.filter(bare)
         key = _renamed(parts["key"], children["parent"], children["key"])
         parts = parts.set_column(parts.column_names.index("key"), "key", key)
-    return GxfRows(**{**vars(rows), "nodes": nodes, "parts": parts})
+    return replace(rows, nodes=nodes, parts=parts)
 
 
 def _renamed(keys: pa.ChunkedArray, old: pa.ChunkedArray, new: pa.ChunkedArray) -> pa.ChunkedArray:

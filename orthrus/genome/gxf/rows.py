@@ -117,7 +117,7 @@ class Contigs:
 
     def update(self, later: "Contigs") -> None:
         """Add the statements of a later part of the file."""
-        self.chromosomes |= later.chromosomes
+        self.chromosomes |= {c: name for c, name in later.chromosomes.items() if name or c not in self.chromosomes}
         self.circular |= later.circular
         self.genetic_codes |= later.genetic_codes | self.genetic_codes
         for contig, end in later.ends.items():
@@ -131,7 +131,8 @@ class Contigs:
 
         NCBI's rows have the type ``region`` and the attributes ``genome=chromosome;chromosome=2``; a scaffold of
         chromosome 2 has ``genome=genomic;chromosome=2``, other scaffolds have ``chromosome=Unknown``. Ensembl's rows
-        have the type ``chromosome`` or ``scaffold``.
+        have the type ``chromosome`` or ``scaffold``; other files have rows of the scaffolds that a chromosome is made
+        of, which lie in it.
         """
         kinds = table["type"].cast(pa.string())
         rows = table.filter(pc.is_in(kinds, pa.array(["region", "chromosome", *_SCAFFOLDS])))
@@ -139,10 +140,12 @@ class Contigs:
         for contig, kind, start, end, text in zip(*columns, strict=True):
             if start == 0:
                 self._reach(contig, end)
+            elif kind in _SCAFFOLDS:
+                continue
             fields = dict(each.strip().partition("=")[::2] for each in text.split(";"))
             genome, chromosome = fields.get("genome"), fields.get("chromosome")
             if kind in _SCAFFOLDS or genome == "genomic" or chromosome in _UNPLACED:
-                self.chromosomes[contig] = ""
+                self.chromosomes.setdefault(contig, "")
             elif genome == "mitochondrion":
                 self.chromosomes[contig] = "MT"
             elif kind == "chromosome" or genome or chromosome:  # a chromosome, a chloroplast, a plasmid
@@ -249,7 +252,7 @@ def parse_rows(block: bytes, path: Path, dialect: Dialect | None) -> pa.Table:
         ) from None
     table = table.filter(pc.invert(pc.starts_with(table["contig"].cast(pa.string()), "#")))
     sound = pc.and_(pc.greater_equal(table["start"], 1), pc.greater_equal(table["end"], table["start"]))
-    sound = pc.and_(sound, pc.less(table["end"], MAX_POSITION))
+    sound = pc.and_(sound, pc.less_equal(table["end"], MAX_POSITION))
     known_strand = pc.is_in(table["strand"].cast(pa.string()), pa.array(list(STRANDS)))
     if not pc.all(pc.and_(sound, known_strand), min_count=0).as_py():
         raise first_fault(path) or AssertionError("a bad row that the line-by-line check does not see")

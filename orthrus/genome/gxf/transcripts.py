@@ -10,6 +10,7 @@ first part, ``locus_tag``, ``gene``. Prefixes that only name the type of feature
 removed.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def _named_parts(rows: GxfRows, path: Path, findings: Findings) -> GxfRows:
     if pc.any(utr).as_py():
         with_exons = parts.filter(pc.equal(parts["kind"], EXON))["key"].combine_chunks()
         parts = parts.filter(pc.invert(pc.and_(utr, pc.is_in(parts["key"], value_set=with_exons))))
-    return on_transcripts(distinct_nodes(GxfRows(**{**vars(rows), "parts": parts})))
+    return on_transcripts(distinct_nodes(replace(rows, parts=parts)))
 
 
 def _models(
@@ -134,8 +135,10 @@ def _array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def _roots(nodes: pa.Table) -> tuple[Rows, pa.Array]:
     """The row that each row descends from, which is its gene if it has one, and a named parent that has no row."""
     parent = np.asarray(pc.fill_null(pc.index_in(nodes["parent"], value_set=nodes["key"]), -1), dtype=np.int64)
-    is_gene = np.asarray(pc.match_substring_regex(nodes["type"].cast(pa.string()), GENE_TYPE))
-    parent[is_gene] = -1  # the parent of a gene, an operon or a contig, is not a gene
+    types = nodes["type"].cast(pa.string())
+    is_gene = np.asarray(pc.match_substring_regex(types, GENE_TYPE))
+    of_gene = np.asarray(pc.equal(types, "pseudogene")) & is_gene[parent]  # FlyBase's transcripts
+    parent[is_gene & ~of_gene] = -1  # the parent of a gene, an operon or a contig, is not a gene
     root = np.arange(len(nodes))
     for _ in range(_DEPTH):
         root = np.where(parent[root] >= 0, parent[root], root)

@@ -32,6 +32,10 @@ EXONS = [gff("exon", 1, 9, "Parent=a"), gff("exon", 21, 29, "Parent=b")]
             *(gff("primary_transcript", 1, 29, "ID=p;Parent=g"), gff("gene", 1, 29, "ID=g;Parent=operon")),
             gff("operon", 1, 99, "ID=operon"),
         ],
+        [  # FlyBase
+            *(gff("pseudogene", 1, 9, "ID=a;Parent=g"), gff("pseudogene", 21, 29, "ID=b;Parent=g")),
+            gff("gene", 1, 29, "ID=g"),
+        ],
     ],
 )
 def test_isoforms_of_a_gff3_are_of_the_gene_that_is_named(read: Read, rows: list[str]) -> None:
