@@ -128,10 +128,9 @@ def embed_to_file(
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,
             "readout": readouts[0],
-            "readouts": list(readouts),
             "precision": "bf16" if bf16 else "32",
         }
-        job = metadata | {"files": store.meta["files"], "token_budget": token_budget, "format": PART_FORMAT}
+        job = metadata | {"readouts": list(readouts), "files": store.meta["files"], "token_budget": token_budget, "format": PART_FORMAT}
         parts = Parts(place, store.lengths, sum(widths(encoder, readouts)))
         with writing(output):
             parts.open(job, overwrite)
