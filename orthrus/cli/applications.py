@@ -53,12 +53,14 @@ def _neighbours(options: argparse.Namespace) -> Result:
 
     from orthrus.embedding.embed import warn_of_bare_transcripts
     from orthrus.embedding.file import read_embeddings
+    from orthrus.embedding.formats import READERS
     from orthrus.embedding.neighbours import (
         background,
         comparable,
         embed_queries,
         nearest,
         neighbour_table,
+        read_queries,
         retrieval,
         same_encoder,
         warn_of_other_annotation,
@@ -70,8 +72,8 @@ def _neighbours(options: argparse.Namespace) -> Result:
         if options.metrics:
             reserved.enter_context(reserve_file(options.metrics, options.overwrite, (".json",)))
         candidates = comparable(read_embeddings(options.embeddings))
-        if options.query.suffix == ".parquet":
-            queries = comparable(read_embeddings(options.query))
+        if options.query.suffix in (".parquet", *READERS):
+            queries = read_queries(options.query, candidates)
         else:
             encoder = same_encoder(options.model, candidates, chosen_device(options))
             with open_input(options.query, options) as store:

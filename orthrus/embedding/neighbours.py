@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
-from orthrus.embedding.file import MAIN_READOUT, Embeddings, of_store
+from orthrus.embedding.file import MAIN_READOUT, Embeddings, of_store, read_embeddings
 from orthrus.errors import InputError
 from orthrus.models import find_model, known_models
 from orthrus.nn.checkpoints import load_encoder
@@ -141,6 +141,20 @@ def embed_queries(encoder: MambaEncoder, store: TranscriptStore, candidates: Emb
     return replace(of_store(store, vectors), readout=readout)
 
 
+def read_queries(path: str | Path, candidates: Embeddings) -> Embeddings:
+    """The vectors in the embeddings file ``path``, in the readout of the :func:`comparable` ``candidates``.
+
+    Raises InputError if another encoder made them, or they lack that readout. Files that do not name their encoder are
+    taken as they are.
+    """
+    queries = read_embeddings(path)
+    sha256 = queries.metadata.get("checkpoint_sha256")
+    if sha256 is None or candidates.metadata.get("checkpoint_sha256") is None:
+        return comparable(queries)
+    _refuse_other(sha256, f"{queries.metadata.get('checkpoint')}, which made {path},", candidates)
+    return queries.with_readout(candidates.readout)
+
+
 def same_encoder(model: str | Path | None, candidates: Embeddings, device: str = "cpu") -> MambaEncoder:
     """The encoder of :func:`same_model`, loaded on ``device``; ``model`` and ``candidates`` are as there."""
     return load_encoder(same_model(model, candidates), check_device(device))
@@ -151,16 +165,12 @@ def same_model(model: str | Path | None, candidates: Embeddings) -> Path:
 
     Raises InputError if there is no such encoder, or if ``model`` did not make them.
     """
-    made_by, file = candidates.metadata.get("checkpoint"), candidates.metadata.get("file")
-    expected = candidates.metadata.get("checkpoint_sha256")
     if model is not None:
         checkpoint = find_model(model)
-        if expected is not None and checkpoint_sha256(checkpoint) != expected:
-            raise InputError(
-                f"{checkpoint} is not the checkpoint that made {file} ({made_by}): vectors of two encoders cannot be"
-                " compared; embed the candidates with it first"
-            )
+        _refuse_other(checkpoint_sha256(checkpoint), str(checkpoint), candidates)
         return checkpoint
+    made_by, file = candidates.metadata.get("checkpoint"), candidates.metadata.get("file")
+    expected = candidates.metadata.get("checkpoint_sha256")
     if made_by is None:
         raise InputError(f"{file} does not name the encoder that made it: pass --model, or embed the queries first")
     shipped = [each.folder for each in known_models() if each.folder is not None]
@@ -168,6 +178,15 @@ def same_model(model: str | Path | None, candidates: Embeddings) -> Path:
         if checkpoint.exists() and expected in (None, checkpoint_sha256(checkpoint)):
             return checkpoint
     raise InputError(f"{file} was made by {made_by}, which is missing or has changed: give its place with --model")
+
+
+def _refuse_other(sha256: str, name: str, candidates: Embeddings) -> None:
+    if candidates.metadata.get("checkpoint_sha256") not in (None, sha256):
+        raise InputError(
+            f"{name} is not the checkpoint that made {candidates.metadata.get('file')}"
+            f" ({candidates.metadata.get('checkpoint')}): vectors of two encoders cannot be compared; embed the"
+            " candidates with it first"
+        )
 
 
 def background(candidates: Embeddings, measure: Measure = "cosine", seed: int = 0) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import torch
 from orthrus import InputError, MambaEncoder, TranscriptStore
 from orthrus.cli import main
 from orthrus.embedding.embed import embed_to_file
-from orthrus.embedding.file import Embeddings
+from orthrus.embedding.file import Embeddings, read_embeddings, write_embeddings
 from orthrus.embedding.neighbours import (
     background,
     nearest,
@@ -191,6 +191,24 @@ def test_another_encoder_is_refused(
     assert main(["neighbours", *args]) == 2
     assert "give its place with --model" in " ".join(capsys.readouterr().err.split())
     (embedded / "moved").rename(embedded / "encoder")
+
+
+def test_embeddings_as_queries_are_of_the_encoder_and_readout_of_the_candidates(
+    store: TranscriptStore, embedded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_encoder(MambaEncoder(6, 16, 1), tmp_path / "other")
+    embed_to_file(tmp_path / "other", store, tmp_path / "other.parquet", input_name="test")
+    embed_to_file(embedded / "encoder", store, tmp_path / "max.npz", input_name="test", readouts=["last.max"])
+    args = ["neighbours", f"--embeddings={embedded / 'e.parquet'}", "--k=2", "--overwrite"]
+    for query, message in (("other.parquet", "is not the checkpoint that made"), ("max.npz", "no readout 'last.mean'")):
+        assert main([*args, f"--query={tmp_path / query}", f"--output={tmp_path / 'n.tsv'}"]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    found = []
+    for suffix in (".parquet", ".npz", ".tsv"):
+        write_embeddings(read_embeddings(embedded / "e.parquet"), tmp_path / f"q{suffix}")
+        assert main([*args, f"--query={tmp_path / 'q'}{suffix}", f"--output={tmp_path / 'n.tsv'}"]) == 0
+        found.append((tmp_path / "n.tsv").read_text())
+    assert found[0] == found[1] == found[2]
 
 
 def test_the_background_is_what_random_pairs_of_other_genes_have() -> None:
