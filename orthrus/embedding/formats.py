@@ -124,7 +124,11 @@ def _read_h5ad(path: Path) -> Content:
     arrays = {name: np.asarray(x.toarray() if hasattr(x, "toarray") else x) for name, x in arrays.items()}
     if not arrays:
         raise InputError(f"{path} has neither X nor obsm; expected vectors of its observations.")
-    columns = {name: data.obs[name].tolist() for name in COLUMNS if name in data.obs}
+    columns = {
+        name: [None if each != each else str(each) if name in TEXT_COLUMNS else int(each) for each in data.obs[name]]
+        for name in COLUMNS
+        if name in data.obs
+    }  # what is missing is NaN, which does not equal itself
     metadata = parse_json(data.uns[_ORIGIN]) if _ORIGIN in data.uns else {}
     return Content([str(name) for name in data.obs_names], arrays, columns, metadata)
 
