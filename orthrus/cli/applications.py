@@ -79,7 +79,7 @@ def _neighbours(options: argparse.Namespace) -> Result:
             with open_input(options.query, options) as store:
                 warn_of_bare_transcripts(encoder, store)
                 queries = embed_queries(encoder, store, candidates)
-        found = nearest(queries, candidates, options.k, options.measure, options.faiss)
+        found = nearest(queries, candidates, options.k, options.measure)
         warn_of_other_annotation(queries, candidates)
         random_pairs = background(candidates, options.measure)
         table = neighbour_table(queries, candidates, found, options.measure, random_pairs)
@@ -156,7 +156,6 @@ COMMANDS = (
                 "--k", type=whole(1, 1_000_000), default=10, help="neighbours of each query (default: %(default)s)"
             ),
             argument("--measure", choices=("cosine", "euclidean"), default="cosine", help="default: cosine"),
-            argument("--faiss", action="store_true", help="search by faiss's flat index (extra faiss)"),
             argument("--metrics", type=Path, metavar="M.json", help="write the retrieval metrics here too"),
             OVERWRITE,
             DEVICE,

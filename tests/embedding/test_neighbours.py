@@ -1,5 +1,4 @@
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +26,12 @@ def random_embeddings(n: int, prefix: str = "t", width: int = 8, seed: int = 0, 
     return Embeddings(tuple(f"{prefix}{i}" for i in range(n)), matrix, **columns)  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=[False, True], ids=["own", "faiss"])
-def use_faiss(request: pytest.FixtureRequest) -> bool:
-    if request.param:
-        pytest.importorskip("faiss", reason="the extra faiss is not installed")
-    return bool(request.param)
-
-
 @pytest.mark.parametrize("measure", ["cosine", "euclidean"])
-def test_neighbours_equal_a_sort_of_all_distances(
-    measure: str, use_faiss: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("orthrus.embedding.neighbours._BLOCK_VALUES", 200)  # several blocks, the last one smaller
+def test_neighbours_equal_a_sort_of_all_distances(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orthrus.embedding.neighbours._QUERIES", 3)  # several blocks, the last one smaller
+    monkeypatch.setattr("orthrus.embedding.neighbours._CANDIDATES", 4)
     queries, candidates = random_embeddings(7, "q", seed=1), random_embeddings(90)
-    found = nearest(queries, candidates, 5, measure, use_faiss)  # type: ignore[arg-type]
+    found = nearest(queries, candidates, 5, measure)  # type: ignore[arg-type]
     for row, vector in enumerate(queries.matrix.astype(float)):
         others = candidates.matrix.astype(float)
         if measure == "cosine":
@@ -53,10 +44,32 @@ def test_neighbours_equal_a_sort_of_all_distances(
         np.testing.assert_allclose(found.value_QK[row], value[order], rtol=1e-5)
 
 
-def test_a_transcript_is_no_neighbour_of_itself_but_its_double_is(use_faiss: bool) -> None:
+@pytest.mark.parametrize("measure", ["cosine", "euclidean"])
+def test_one_large_number_hides_no_difference_in_the_others(measure: str) -> None:
+    matrix = np.random.default_rng(0).standard_normal((500, 32)).astype(np.float32)
+    matrix[:, 0] += 3000
+    some = Embeddings(tuple(map(str, range(500))), matrix)
+    found = nearest(some, some, 1, measure)  # type: ignore[arg-type]
+    exact = matrix.astype(np.float64)
+    if measure == "cosine":
+        exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    distance = np.linalg.norm(
+        exact[:, None] - exact, axis=2
+    )  # of unit vectors, it is smallest where the cosine is largest
+    np.fill_diagonal(distance, np.inf)
+    assert found.index_QK[:, 0].tolist() == distance.argmin(axis=1).tolist()
+
+
+def test_vectors_of_zeros_have_the_cosine_zero() -> None:
+    query = Embeddings(("q",), np.float32([[1, 0]]))
+    candidates = Embeddings(("far", "near", "no", "none"), np.float32([[0, 1], [0.4, 0.9165], [0, 0], [0, 0]]))
+    assert nearest(query, candidates, 1).index_QK.tolist() == [[1]]
+
+
+def test_a_transcript_is_no_neighbour_of_itself_but_its_double_is() -> None:
     some = random_embeddings(5)
     doubled = Embeddings((*some.transcript_ids, "double"), np.concatenate([some.matrix, some.matrix[:1]]))
-    found = nearest(some, doubled, 5, use_faiss=use_faiss)
+    found = nearest(some, doubled, 5)
     assert found.index_QK[0, 0] == 5
     assert found.value_QK[0, 0] == pytest.approx(1)
     assert all(row not in found.index_QK[row] for row in range(5))
@@ -123,12 +136,6 @@ def test_widths_and_k_are_checked() -> None:
         nearest(random_embeddings(2, width=4), random_embeddings(2))
     with pytest.raises(InputError, match="k is 0"):
         nearest(random_embeddings(2), random_embeddings(2), 0)
-
-
-def test_faiss_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(InputError, match="faiss is not installed"):
-        nearest(random_embeddings(2), random_embeddings(2), 1, use_faiss=True)
 
 
 @pytest.fixture(scope="module")
