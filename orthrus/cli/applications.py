@@ -136,7 +136,7 @@ COMMANDS = (
         ),
         (
             "orthrus predict --input my.fa --task half_life --output half_life.tsv",
-            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine/head --output mine.tsv",
+            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine --output mine.tsv",
         ),
     ),
     Command(

@@ -95,7 +95,8 @@ def _compared(vectors: NDArray[np.float32], measure: Measure) -> NDArray[np.floa
     if measure == "euclidean":
         return exact
     norm = np.linalg.norm(exact, axis=-1, keepdims=True)
-    return np.divide(exact, norm, out=exact, where=norm > 0)
+    np.divide(exact, norm, out=exact, where=norm > 0)
+    return exact
 
 
 def _search(

@@ -124,3 +124,9 @@ def test_a_header_that_breaks_off_is_an_error(tmp_path):
     (tmp_path / "e.npy").write_bytes((tmp_path / "e.npy").read_bytes().replace(b")", b"("))
     with pytest.raises(InputError, match=r"cannot be read as \.npy"):
         read_embeddings(tmp_path / "e.npy")
+
+
+def test_numbered_columns_are_read_by_their_numbers(tmp_path):
+    header = ["transcript_id", *(f"embedding_{i}" for i in (0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9))]
+    (tmp_path / "e.csv").write_text(",".join(header) + "\nt,0,1,10,2,3,4,5,6,7,8,9\n")
+    assert read_embeddings(tmp_path / "e.csv").matrix.tolist() == [list(range(11))]

@@ -150,6 +150,11 @@ def test_a_vcf_on_transcripts_is_read(tmp_path: Path) -> None:
     assert found == [Variant(3, "t1", 5, "A", "C"), Variant(3, "t1", 5, "A", "AG")]
 
 
+def test_a_column_of_transcripts_comes_before_one_of_chromosomes(tmp_path: Path) -> None:
+    text = "chrom\tgenomic_pos\ttranscript_id\tpos\tref\talt\nchr1\t900\tt1\t5\tA\tC\n"
+    assert read_variants(write(tmp_path, text), Tally()) == [Variant(2, "t1", 5, "A", "C")]
+
+
 @pytest.mark.parametrize(
     "alt", ["*", ".", "<NON_REF>", "<*>", "<DEL>", "<INS:ME:ALU>", "G]17:198982]", "]13:123456]T", "[2:5[C", "A.", ".A"]
 )

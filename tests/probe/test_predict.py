@@ -37,6 +37,9 @@ def test_the_command_and_python_say_the_same_of_a_head_folder(lab: Path) -> None
     store = TranscriptStore.open(lab / "store")
     by_name = orthrus.predict(store, "length", lab / "encoder")
     by_folder = orthrus.predict(lab / "store", str(lab / "probe" / "head"), lab / "encoder", level=0.5)
+    pd.testing.assert_frame_equal(
+        orthrus.predict(store, str(lab / "probe"), lab / "encoder", level=0.5)[by_folder.columns], by_folder
+    )
     assert np.allclose(by_name["value"], by_folder["value"])
     assert ((by_name["high"] - by_name["low"]) >= (by_folder["high"] - by_folder["low"])).all()
     assert orthrus.predict(["ACGTACGT"], "length", lab / "encoder")["transcript_id"].tolist() == ["0"]
