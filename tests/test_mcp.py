@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from orthrus.cli import main
+from orthrus.cli.agents import Answers
+from orthrus.errors import InputError
 from orthrus.nn.checkpoints import save_encoder
 from tests.builders import build_store
 from tests.nn.test_checkpoints import make_encoder
@@ -28,6 +30,9 @@ def test_a_client_gets_answers_and_refusals_over_stdio(tmp_path: Path) -> None:
     assert (
         main(["embed", f"--model={tmp_path / 'encoder'}", f"--input={store.path}", f"--output={root / 'e.npz'}"]) == 0
     )
+    (root / "linked").mkdir()
+    for file in store.path.iterdir():
+        (root / "linked" / file.name).symlink_to(file)
     calls: dict[str, tuple[str, dict[str, Any]]] = {
         "embed": ("embed", {"sequences": [SEQUENCE, "ACGT"]}),
         "file": ("embed", {"path": "mine.fa"}),
@@ -36,6 +41,7 @@ def test_a_client_gets_answers_and_refusals_over_stdio(tmp_path: Path) -> None:
         "outside": ("embed", {"path": "../secret.fa"}),
         "absolute": ("embed", {"path": str(tmp_path / "secret.fa")}),
         "through a link": ("embed", {"path": "link.fa"}),
+        "linked files": ("embed", {"path": "linked"}),
         "too many": ("embed", {"sequences": ["ACGT"] * 1000}),
         "too long": ("embed", {"sequences": ["A" * 1_000_001]}),
         "no task": ("predict", {"task": "half_life", "sequences": ["ACGT"]}),
@@ -64,10 +70,22 @@ def test_a_client_gets_answers_and_refusals_over_stdio(tmp_path: Path) -> None:
     assert [row["rank"] for row in answers["neighbours"]["rows"]] == [1, 2]
     assert answers["variant"]["rows"][0]["consequence"] == "start_lost"
     assert answers["variant"]["rows"][0]["hgvs"] == "sequence_0:c.1A>C"
-    for name in ("outside", "absolute", "through a link"):
+    for name in ("outside", "absolute", "through a link", "linked files"):
         assert "not in the folder that is served" in said(name)
     assert "1,000 transcripts" in said("too many")
     assert "1,000,001 nt" in said("too long")
     assert "this model has none" in said("no task")
     assert "this model has none" in said("a folder as task")
     assert "characters other than letters" in said("two records")
+
+
+def test_a_variant_changes_a_label_of_a_head_that_has_several(tmp_path: Path) -> None:
+    answers = Answers(tmp_path, None, "cpu")
+    names = answers._head("localization").description.target_names
+    change = [
+        answers.variant([{"pos": 6, "ref": "A", "alt": "C"}], SEQUENCE, task="localization", label=name)["rows"][0]
+        for name in names[:2]
+    ]
+    assert change[0]["value_change"] != change[1]["value_change"]
+    with pytest.raises(InputError, match="has the labels"):
+        answers.variant([{"pos": 6, "ref": "A", "alt": "C"}], SEQUENCE, task="localization")

@@ -97,11 +97,13 @@ class Answers:
         sequence: str | None = None,
         path: str | None = None,
         task: str | None = None,
+        label: str | None = None,
     ) -> dict[str, Any]:
         """The effects of substitutions and indels on a transcript.
 
         Each of `variants` has `pos` (from 1, on the transcript), `ref` and `alt` (with an anchor base in both for
-        indels) and, with `path`, `transcript_id`. With `task` also how a head's value changes.
+        indels) and, with `path`, `transcript_id`. With `task` also how a head's value changes, that of its `label`
+        if it has several.
         """
         from orthrus.embedding.variant_file import Variant
         from orthrus.embedding.variants import score_variants
@@ -117,7 +119,7 @@ class Answers:
             if not isinstance(pos, int) or pos < 1 or not ref or not alt or set(ref + alt) - set("ACGTUN"):
                 raise InputError(f"variant {n} is {each}; expected pos (from 1), ref and alt in bases")
             given.append(Variant(n, name, pos, ref, alt))
-        answer = answer_of(self._head(task)) if task else None
+        answer = answer_of(self._head(task), label) if task else None
         encoder = load_encoder(self._model, self._device)
         with self._transcripts([sequence] if sequence else None, path) as store:
             head = load_mlm_head(self._model, self._device)
@@ -140,7 +142,10 @@ class Answers:
             raise InputError(f"{path} is not in the folder that is served; expected a path relative to it")
         if not found.exists():
             raise InputError(f"there is no {path} in the folder that is served")
-        size = sum(file.stat().st_size for file in ([found] if found.is_file() else found.rglob("*")) if file.is_file())
+        files = [found, found.with_suffix(".ids.txt")] if found.is_file() else [*found.rglob("*")]
+        if not all(file.resolve().is_relative_to(self._root) for file in files):
+            raise InputError(f"{path} has a file that is not in the folder that is served, but linked to")
+        size = sum(file.stat().st_size for file in files if file.is_file())
         if size > LIMITS.file_bytes:
             raise InputError(f"{path} has {size:,} bytes; expected at most {LIMITS.file_bytes:,}")
         return found

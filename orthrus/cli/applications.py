@@ -53,12 +53,14 @@ def _neighbours(options: argparse.Namespace) -> Result:
 
     from orthrus.embedding.embed import warn_of_bare_transcripts
     from orthrus.embedding.file import read_embeddings
+    from orthrus.embedding.formats import READERS
     from orthrus.embedding.neighbours import (
         background,
         comparable,
         embed_queries,
         nearest,
         neighbour_table,
+        read_queries,
         retrieval,
         same_encoder,
         warn_of_other_annotation,
@@ -70,14 +72,14 @@ def _neighbours(options: argparse.Namespace) -> Result:
         if options.metrics:
             reserved.enter_context(reserve_file(options.metrics, options.overwrite, (".json",)))
         candidates = comparable(read_embeddings(options.embeddings))
-        if options.query.suffix == ".parquet":
-            queries = comparable(read_embeddings(options.query))
+        if options.query.suffix in (".parquet", *READERS):
+            queries = read_queries(options.query, candidates)
         else:
             encoder = same_encoder(options.model, candidates, chosen_device(options))
             with open_input(options.query, options) as store:
                 warn_of_bare_transcripts(encoder, store)
                 queries = embed_queries(encoder, store, candidates)
-        found = nearest(queries, candidates, options.k, options.measure, options.faiss)
+        found = nearest(queries, candidates, options.k, options.measure)
         warn_of_other_annotation(queries, candidates)
         random_pairs = background(candidates, options.measure)
         table = neighbour_table(queries, candidates, found, options.measure, random_pairs)
@@ -134,7 +136,7 @@ COMMANDS = (
         ),
         (
             "orthrus predict --input my.fa --task half_life --output half_life.tsv",
-            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine/head --output mine.tsv",
+            "orthrus predict --input my.gtf --genome genome.fa --task runs/mine --output mine.tsv",
         ),
     ),
     Command(
@@ -154,7 +156,6 @@ COMMANDS = (
                 "--k", type=whole(1, 1_000_000), default=10, help="neighbours of each query (default: %(default)s)"
             ),
             argument("--measure", choices=("cosine", "euclidean"), default="cosine", help="default: cosine"),
-            argument("--faiss", action="store_true", help="search by faiss's flat index (extra faiss)"),
             argument("--metrics", type=Path, metavar="M.json", help="write the retrieval metrics here too"),
             OVERWRITE,
             DEVICE,

@@ -49,7 +49,7 @@ def _probe_reserved(options: argparse.Namespace) -> Result:
         elif "encoder" not in metadata:
             missing[RANDOM_INIT] = f"{options.embeddings[0]} does not state the shape of its encoder"
         else:
-            controls[RANDOM_INIT] = partial(_random_control, metadata, store)
+            controls[RANDOM_INIT] = partial(_random_control, metadata["encoder"], [*members[0].all_readouts], store)
         found = run_probe(
             members,
             spec,
@@ -90,7 +90,6 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
         "encoder": encoder.config,
         "checkpoint": model_name(model),
         "checkpoint_sha256": checkpoint_sha256(model),
-        "readouts": [readout],
     }
     columns: dict[str, Any] = {
         name: tuple(store.transcripts[name].take(rows).to_pylist())
@@ -159,19 +158,21 @@ def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining |
     return Pretraining.on(TranscriptStore.open(path), **kept_out(config))
 
 
-def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":
+def _random_control(
+    config: dict[str, Any], readouts: Sequence[str], store: "TranscriptStore", ids: Sequence[str]
+) -> "Embeddings":
     """Embeddings of the transcripts by an untrained encoder of the same shape, with the same readouts."""
     import numpy as np
     import torch
 
     from orthrus.embedding.embed import embed
-    from orthrus.embedding.file import Embeddings
+    from orthrus.embedding.file import MAIN_READOUT, Embeddings
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.nn.readouts import LAST_MEAN, widths
 
     torch.manual_seed(0)
-    encoder = MambaEncoder.from_config(metadata["encoder"]).eval()
-    names = metadata.get("readouts") or [LAST_MEAN]
+    encoder = MambaEncoder.from_config(config).eval()
+    names = [LAST_MEAN if name == MAIN_READOUT else name for name in readouts]
     rows = [store.index_of(name) for name in ids]
     vectors = embed(encoder, store, rows, description="random-init control", readouts=names)
     first, *others = np.split(vectors, np.cumsum(widths(encoder, names))[:-1], axis=1)

@@ -26,14 +26,15 @@ from orthrus.loading.batch import pad
 from orthrus.memory import give_back_freed_memory
 from orthrus.messages import messages
 from orthrus.models import model_name
-from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout, weights_file
+from orthrus.nn.checkpoints import checkpoint_step, load_encoder, stored_readout
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.integrity import digest
 from orthrus.nn.pieces import PIECE
 from orthrus.nn.products import warn_of_slow_bf16
 from orthrus.nn.readouts import LAST_MEAN, check_readouts, read_out, widths
 from orthrus.nn.tracks import codes_to_tracks
 from orthrus.output import atomic_file, hold, writing
-from orthrus.store import TranscriptStore, sha256
+from orthrus.store import TranscriptStore
 
 logger = logging.getLogger(__name__)
 
@@ -130,10 +131,14 @@ def embed_to_file(
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,
             "readout": readouts[0],
-            "readouts": list(readouts),
             "precision": "bf16" if bf16 else "32",
         }
-        job = metadata | {"files": store.meta["files"], "token_budget": token_budget, "format": PART_FORMAT}
+        job = metadata | {
+            "readouts": list(readouts),
+            "files": store.meta["files"],
+            "token_budget": token_budget,
+            "format": PART_FORMAT,
+        }
         parts = Parts(place, store.lengths, sum(widths(encoder, readouts)))
         with writing(output):
             parts.open(job, overwrite)
@@ -262,8 +267,11 @@ def batches(lengths: NDArray[np.int64], token_budget: int) -> Iterator[NDArray[n
 
 
 def checkpoint_sha256(checkpoint: Path) -> str:
-    """Hex SHA-256 of the weights of a checkpoint, a file or a folder; raises InputError if there are none."""
-    return sha256(weights_file(checkpoint))
+    """Hex SHA-256 of the tensors of a checkpoint's encoder, the same in every file and folder that holds it.
+
+    Raises InputError as :func:`orthrus.load_encoder`.
+    """
+    return digest(load_encoder(checkpoint).state_dict())
 
 
 def progress_bar(unit: str = "transcripts") -> Progress:

@@ -48,7 +48,7 @@ class Embeddings:
     Args:
         transcript_ids: N ids.
         matrix: float32 (N, D); row i is the vector of ``transcript_ids[i]``.
-        metadata: the origin of the vectors: ``file``, and for ours ``encoder``, ``checkpoint``, ``readout`` and more.
+        metadata: the origin of the vectors: ``file``, and for ours ``encoder``, ``checkpoint`` and more.
         species: N names, None or "" where unknown, as in all optional columns.
         gene_id: N ids of genes.
         gene_name: N names of genes.
@@ -158,7 +158,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
     first, *others = matrices
     columns = {name: tuple(values) for name, values in content.columns.items()}
     metadata = {"file": str(path), **content.metadata}
-    readout = str(metadata.get("readout", first))
+    readout = _take_readout(metadata, first)
     more = {name: matrices[name] for name in others}
     return Embeddings(tuple(ids), matrices[first], metadata, readout=readout, readouts=more, **columns)
 
@@ -196,6 +196,7 @@ def write_content(embeddings: Embeddings, path: Path) -> None:
     """Write ``embeddings`` directly to ``path``, in the format of its suffix."""
     columns = {name: values for name in COLUMNS if (values := getattr(embeddings, name)) is not None}
     metadata = {name: value for name, value in embeddings.metadata.items() if name != "file"}
+    metadata["readout"] = embeddings.readout
     if path.suffix != ".parquet":
         WRITERS[path.suffix](Content([*embeddings.transcript_ids], embeddings.all_readouts, columns, metadata), path)
         return
@@ -227,7 +228,7 @@ def _read_parquet(path: Path) -> Embeddings:
         transcript_ids=ids,
         matrix=_matrix(path, ids, table, "embedding"),
         metadata=metadata,
-        readout=str(metadata.get("readout", MAIN_READOUT)),
+        readout=_take_readout(metadata, MAIN_READOUT),
         readouts={name.removeprefix(READOUT_PREFIX): _matrix(path, ids, table, name) for name in more},
         **{
             name: tuple(table[name].cast(pa.string() if name in TEXT_COLUMNS else pa.int64()).to_pylist())
@@ -289,6 +290,12 @@ def _finite(path: Path, ids: Sequence[str], vectors: NDArray[Any]) -> NDArray[np
             f" {ids[bad[0]]}; embed them again."
         )
     return matrix
+
+
+def _take_readout(metadata: dict[str, Any], unnamed: str) -> str:
+    """Take the name of the vectors out of a file's metadata, so that :attr:`Embeddings.readout` alone states it."""
+    metadata.pop("readouts", None)  # a list of all, in our older files
+    return str(metadata.pop("readout", unnamed))
 
 
 def _metadata(path: Path, schema_metadata: dict[bytes, bytes]) -> dict[str, Any]:

@@ -124,9 +124,14 @@ def _read_h5ad(path: Path) -> Content:
     arrays = {name: np.asarray(x.toarray() if hasattr(x, "toarray") else x) for name, x in arrays.items()}
     if not arrays:
         raise InputError(f"{path} has neither X nor obsm; expected vectors of its observations.")
-    columns = {name: data.obs[name].tolist() for name in COLUMNS if name in data.obs}
+    columns = {name: _values_of_obs(name, data.obs[name]) for name in COLUMNS if name in data.obs}
     metadata = parse_json(data.uns[_ORIGIN]) if _ORIGIN in data.uns else {}
     return Content([str(name) for name in data.obs_names], arrays, columns, metadata)
+
+
+def _values_of_obs(name: str, column: Any) -> list[str | int | None]:
+    kind = str if name in TEXT_COLUMNS else int
+    return [None if missing else kind(value) for value, missing in zip(column, column.isna(), strict=True)]
 
 
 def _declared_in_hdf5(path: Path) -> int:
@@ -175,14 +180,16 @@ def _read_text(path: Path) -> Content:
     )
     if "transcript_id" not in table.column_names:
         raise InputError(f"{path} has no column 'transcript_id'; it has {', '.join(table.column_names[:8])}, ...")
-    numbered: dict[str, list[str]] = {}
+    numbered: dict[str, dict[int, str]] = {}
     for name in table.column_names:
         if match := _NUMBERED.fullmatch(name):
-            numbered.setdefault(match[1], []).append(name)
+            numbered.setdefault(match[1], {})[int(match[2])] = name
     if MAIN not in numbered:
         raise InputError(f"{path} has no columns {MAIN}_0, {MAIN}_1, ...; expected the vectors of `orthrus embed`.")
     vectors = {
-        name.removeprefix(f"{MAIN}."): np.stack([table[each].cast(pa.float32()).to_numpy() for each in columns], axis=1)
+        name.removeprefix(f"{MAIN}."): np.stack(
+            [table[columns[i]].cast(pa.float32()).to_numpy() for i in sorted(columns)], axis=1
+        )
         for name, columns in numbered.items()
     }
     about = {name: table[name].to_pylist() for name in COLUMNS if name in table.column_names}

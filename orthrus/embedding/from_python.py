@@ -13,6 +13,7 @@ from orthrus.embedding.embed import check_device, warn_of_bare_transcripts
 from orthrus.embedding.embed import embed as embed_rows
 from orthrus.errors import InputError
 from orthrus.genome.codes import CDS_BIT, SPLICE_BIT, Codes, annotate, codon_interval, encode_bases
+from orthrus.genome.mrna_frames import read_track
 from orthrus.genome.orfs import longest_orf
 from orthrus.models import find_model
 from orthrus.nn.checkpoints import load_encoder, stored_readout
@@ -35,7 +36,7 @@ class _Listed:
 
 
 def embed(
-    transcripts: str | Path | Sequence[str] | pd.DataFrame | TranscriptStore,
+    transcripts: str | Path | Sequence[str] | Mapping[str, str] | pd.DataFrame | TranscriptStore,
     model: str | Path | MambaEncoder | None = None,
     *,
     readout: str | None = None,
@@ -48,10 +49,11 @@ def embed(
     """Embed transcripts: one vector each, with a progress bar.
 
     Args:
-        transcripts: sequences, 5' to 3', in A, C, G, T, U and N; or the path of an mRNA FASTA, an annotation (with
-            ``genome``) or a store; or an open store; or a data frame with a column ``sequence`` and, where known,
-            ``cds_start`` and ``cds_end`` (0-based, half-open, with the stop codon) and ``exon_ends`` (ascending,
-            half-open, the last one the length), or the tracks ``cds`` and ``splice`` in the form of mRNABench.
+        transcripts: sequences, 5' to 3', in A, C, G, T, U and N, or names to sequences; or the path of an mRNA FASTA,
+            an annotation (with ``genome``) or a store; or an open store; or a data frame with a column ``sequence``
+            and, where known, ``cds_start`` and ``cds_end`` (0-based, half-open, with the stop codon) and ``exon_ends``
+            (ascending, half-open, the last one the length), or the tracks ``cds`` and ``splice`` in the form of
+            mRNABench.
         model: a name or path as for :func:`orthrus.load_model`, or an encoder; by default the shipped model.
         readout: layer and pool (:mod:`orthrus.nn.readouts`); by default the model's own.
         coordinates: CDS and exons of the FASTA's mRNAs.
@@ -62,8 +64,8 @@ def embed(
         token_budget: padded positions (nt) of a batch.
 
     Returns:
-        float32 (n, D) for sequences; otherwise a data frame of n rows and D columns, whose index is the transcripts'
-        ids, or the index of a given frame.
+        float32 (n, D) for sequences without names; otherwise a data frame of n rows and D columns, whose index is the
+        names, the transcripts' ids, or the index of a given frame.
 
     Raises:
         InputError: for transcripts, a model, a readout or a device that cannot be used.
@@ -86,8 +88,11 @@ def embed(
         warn_of_bare_transcripts(encoder, store)
         return embed_rows(encoder, store, range(n), token_budget, readouts=[readout])
 
+    if isinstance(transcripts, Mapping):
+        transcripts = pd.DataFrame({"sequence": pd.Series(dict(transcripts), dtype=object)})
     if isinstance(transcripts, pd.DataFrame):
-        listed = [_codes_of_row(row, cds) for row in transcripts.to_dict("records")]
+        rows = zip(transcripts.index, transcripts.to_dict("records"), strict=True)
+        listed = [_codes_of_row({"name": f"row {label}", **row}, cds) for label, row in rows]
         return pd.DataFrame(vectors(_Listed(listed), len(listed)), index=transcripts.index)
     if isinstance(transcripts, TranscriptStore):
         return _frame(transcripts, vectors(transcripts, len(transcripts)))
@@ -114,27 +119,34 @@ def _frame(store: TranscriptStore, vectors: NDArray[np.float32]) -> pd.DataFrame
 
 def _codes_of_row(row: Mapping[Any, Any], cds: str) -> Codes:
     """The codes of the sequence in a row, annotated with the other columns of the row."""
-    name = str(row.get("transcript_id", row.get("name", "a row of the data frame")))
+    row = {key: x for key, x in row.items() if x is not None and not (isinstance(x, float) and np.isnan(x))}
+    name = str(row.get("transcript_id", row["name"]))
     if not isinstance(row.get("sequence"), str) or not row["sequence"]:
         raise InputError(f"{name}: sequence is {row.get('sequence')!r}; expected bases, in a column 'sequence'")
     bases = encode_bases(row["sequence"], name)
     if "cds" in row or "splice" in row:
         codes = bases.copy()
         for track, bit in (("cds", CDS_BIT), ("splice", SPLICE_BIT)):
-            if row.get(track) is not None:
-                if len(row[track]) != len(codes):
-                    raise InputError(f"{name}: track {track} has {len(row[track])} positions for {len(codes)} bases")
-                codes[np.asarray(row[track]) > 0] |= bit
+            codes[read_track(row.get(track), len(codes), f"{name}: {track}")] |= bit
         return codes
-    ends = row.get("exon_ends")
-    exon_ends = np.array([] if ends is None else ends, dtype=np.int32)
-    if "cds_start" in row:
+    exon_ends = _exon_ends(row.get("exon_ends", ()), len(bases), name)
+    if "cds_start" in row or "cds_end" in row:
         try:
             start, end = int(row["cds_start"]), int(row["cds_end"])
-        except (TypeError, ValueError):
-            found = f"{row['cds_start']!r:.30} to {row['cds_end']!r:.30}"
+        except (KeyError, TypeError, ValueError):
+            found = f"{row.get('cds_start')!r:.30} to {row.get('cds_end')!r:.30}"
             raise InputError(f"{name}: the CDS is {found}; expected whole numbers, -1 without one") from None
         if start >= 0 and not start < end <= len(bases):
             raise InputError(f"{name}: CDS {start}-{end} does not lie in its {len(bases)} nt")
         return annotate(bases, (start, end) if start >= 0 else None, exon_ends)
     return annotate(bases, longest_orf(bases) if cds == "longest-orf" else None, exon_ends)
+
+
+def _exon_ends(ends: Any, length: int, name: str) -> NDArray[np.int32]:
+    found = np.asarray(ends)
+    whole = found.ndim == 1 and (found.dtype.kind in "iu" or not found.size)
+    if not whole or (found.size and (found[0] < 1 or found[-1] != length or (np.diff(found) <= 0).any())):
+        raise InputError(
+            f"{name}: exon_ends is {ends!r:.40}; expected whole numbers, ascending, the last one the length, {length:,}"
+        )
+    return found.astype(np.int32)

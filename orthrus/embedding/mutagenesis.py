@@ -41,6 +41,8 @@ def substitutions(store: TranscriptStore, transcript_id: str, window: tuple[int,
         )
     pairs = [(pos, alt) for pos in range(first, last + 1) for alt in BASES[1:]]
     changes = [(pos, sequence[pos - 1], alt) for pos, alt in pairs if sequence[pos - 1] not in ("N", alt)]
+    if not changes:
+        raise InputError(f"{transcript_id} has no base but N from {first} to {last}; expected one to substitute")
     return [Variant(n, transcript_id, pos, ref, alt) for n, (pos, ref, alt) in enumerate(changes, start=1)]
 
 

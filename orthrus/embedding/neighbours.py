@@ -1,8 +1,7 @@
 """Exact search of the nearest transcripts among embedded transcripts, and how often they are relatives.
 
-Q queries, N candidates, D features, K neighbours. The search computes the Q x N similarities in blocks, and memory
-holds one block and the vectors. 4,000 queries among 24 k x 512 take 2 to 5 s on two cores, a third to a half of the
-time of faiss's flat index, which is exact too.
+Q queries, N candidates, D features, K neighbours. The search computes the Q x N similarities in blocks of B x C and in
+double precision, and memory holds one block and the vectors.
 """
 
 import logging
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
-from orthrus.embedding.file import MAIN_READOUT, Embeddings, of_store
+from orthrus.embedding.file import MAIN_READOUT, Embeddings, of_store, read_embeddings
 from orthrus.errors import InputError
 from orthrus.models import find_model, known_models
 from orthrus.nn.checkpoints import load_encoder
@@ -31,7 +30,7 @@ Measure = Literal["cosine", "euclidean"]
 
 RECALL_AT = (1, 5, 10, 50, 100)
 _BACKGROUND_PAIRS, _BACKGROUND_BLOCK = 100_000, 10_000
-_BLOCK_VALUES = 32_000_000  # similarities at a time, 128 MB
+_QUERIES, _CANDIDATES = 2_048, 8_192  # of a block, 134 MB of similarities
 
 
 class Neighbours(NamedTuple):
@@ -50,7 +49,6 @@ def nearest(
     candidates: Embeddings,
     k: int = 10,
     measure: Measure = "cosine",
-    use_faiss: bool = False,
 ) -> Neighbours:
     """The ``k`` nearest candidates of each query, without the query itself (by transcript id).
 
@@ -59,10 +57,9 @@ def nearest(
         candidates: vectors (N, D) to search.
         k: the number of neighbours, at least 1.
         measure: ``cosine`` similarity or ``euclidean`` distance.
-        use_faiss: search with faiss's flat index, which is exact too (extra ``faiss``).
 
     Raises:
-        InputError: if the vectors differ in width, ``k`` is less than 1, or faiss is not installed.
+        InputError: if the vectors differ in width, or ``k`` is less than 1.
 
     Examples:
         >>> import numpy as np
@@ -77,12 +74,14 @@ def nearest(
     widths = queries.matrix.shape[1], candidates.matrix.shape[1]
     if widths[0] != widths[1]:
         raise InputError(f"queries have {widths[0]} features and candidates {widths[1]}: use one encoder for both")
-    query_QD, candidate_ND = queries.matrix, candidates.matrix
-    if measure == "cosine":
-        query_QD, candidate_ND = _unit(query_QD), _unit(candidate_ND)
     depth = min(k + 1, len(candidates))  # one more, because a query may find itself
-    found_QK = (_search_faiss if use_faiss else _search)(query_QD, candidate_ND, depth)
-    value_QK = _exact(query_QD, candidate_ND, found_QK, measure)
+    found_QK = np.concatenate(
+        [
+            _search(queries.matrix[start : start + _QUERIES], candidates.matrix, depth, measure)
+            for start in range(0, len(queries), _QUERIES)
+        ]
+    )
+    value_QK = _values(queries.matrix, candidates.matrix, found_QK, measure)
     value_QK[found_QK == candidates.rows_of(queries.transcript_ids)[:, None]] = np.nan
     order_QK = np.argsort(-value_QK if measure == "cosine" else value_QK, axis=1, kind="stable")[:, :k]  # NaN is last
     value_QK = np.take_along_axis(value_QK, order_QK, axis=1)
@@ -90,42 +89,46 @@ def nearest(
     return Neighbours(index_QK, value_QK)
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(norm > 0, norm, 1)).astype(np.float32)
+def _compared(vectors: NDArray[np.float32], measure: Measure) -> NDArray[np.float64]:
+    """The vectors as a measure compares them, float64: for the cosine of length 1, or 0."""
+    exact = vectors.astype(np.float64)
+    if measure == "euclidean":
+        return exact
+    norm = np.linalg.norm(exact, axis=-1, keepdims=True)
+    np.divide(exact, norm, out=exact, where=norm > 0)
+    return exact
 
 
-def _search(query_QD: NDArray[np.float32], candidate_ND: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """The candidates with the smallest Euclidean distance, which for unit vectors have the largest cosine."""
-    candidates = torch.from_numpy(candidate_ND)
-    half_square_N = candidates.square().sum(dim=1) / 2
-    found = []
-    size = max(1, _BLOCK_VALUES // len(candidates))
-    for start in range(0, len(query_QD), size):
-        block = torch.from_numpy(query_QD[start : start + size])
-        found.append((block @ candidates.T - half_square_N).topk(k, dim=1).indices)
-    return torch.cat(found).numpy()
+def _search(
+    query_BD: NDArray[np.float32], candidate_ND: NDArray[np.float32], k: int, measure: Measure
+) -> NDArray[np.int64]:
+    """The ``k`` candidates with the largest cosine or the smallest distance, (B, K)."""
+    queries = torch.from_numpy(_compared(query_BD, measure))
+    value_BK, index_BK = (
+        torch.empty(len(queries), 0, dtype=torch.float64),
+        torch.empty(len(queries), 0, dtype=torch.int64),
+    )
+    for start in range(0, len(candidate_ND), _CANDIDATES):
+        candidates = torch.from_numpy(_compared(candidate_ND[start : start + _CANDIDATES], measure))
+        value_BC = queries @ candidates.T
+        if measure == "euclidean":
+            value_BC -= candidates.square().sum(dim=1) / 2  # up to a constant of the query, half the negative square
+        best = value_BC.topk(min(k, len(candidates)), dim=1)
+        value_BK = torch.cat([value_BK, best.values], dim=1)
+        index_BK = torch.cat([index_BK, best.indices + start], dim=1)
+        value_BK, kept_BK = value_BK.topk(min(k, value_BK.shape[1]), dim=1)
+        index_BK = index_BK.gather(1, kept_BK)
+    return index_BK.numpy()
 
 
-def _search_faiss(query_QD: NDArray[np.float32], candidate_ND: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    try:
-        import faiss
-    except ImportError:
-        raise InputError("faiss is not installed: pip install faiss-cpu, or go without it") from None
-    index = faiss.IndexFlatL2(candidate_ND.shape[1])
-    index.add(np.ascontiguousarray(candidate_ND))
-    found: NDArray[np.int64] = index.search(np.ascontiguousarray(query_QD), k)[1]
-    return found
-
-
-def _exact(
+def _values(
     query_QD: NDArray[np.float32], candidate_ND: NDArray[np.float32], found_QK: NDArray[np.int64], measure: Measure
 ) -> NDArray[np.float64]:
-    """Similarities or distances of the found candidates, in double precision: they may differ in the last digits."""
+    """Similarities or distances of the found candidates; a distance is that of the difference, exact if it is small."""
     value_QK = np.empty(found_QK.shape, dtype=np.float64)
-    for query_D, found_K, value_K in zip(query_QD.astype(np.float64), found_QK, value_QK, strict=True):
-        near_KD = candidate_ND[found_K]
-        value_K[:] = near_KD @ query_D if measure == "cosine" else np.linalg.norm(near_KD - query_D, axis=1)
+    for query_D, found_K, value_K in zip(query_QD, found_QK, value_QK, strict=True):
+        own_D, near_KD = _compared(query_D, measure), _compared(candidate_ND[found_K], measure)
+        value_K[:] = near_KD @ own_D if measure == "cosine" else np.linalg.norm(near_KD - own_D, axis=1)
     return value_QK
 
 
@@ -141,6 +144,20 @@ def embed_queries(encoder: MambaEncoder, store: TranscriptStore, candidates: Emb
     return replace(of_store(store, vectors), readout=readout)
 
 
+def read_queries(path: str | Path, candidates: Embeddings) -> Embeddings:
+    """The vectors in the embeddings file ``path``, in the readout of the :func:`comparable` ``candidates``.
+
+    Raises InputError if another encoder made them, or they lack that readout. Files that do not name their encoder are
+    taken as they are.
+    """
+    queries = read_embeddings(path)
+    sha256 = queries.metadata.get("checkpoint_sha256")
+    if sha256 is None or candidates.metadata.get("checkpoint_sha256") is None:
+        return comparable(queries)
+    _refuse_other(sha256, f"{queries.metadata.get('checkpoint')}, which made {path},", candidates)
+    return queries.with_readout(candidates.readout)
+
+
 def same_encoder(model: str | Path | None, candidates: Embeddings, device: str = "cpu") -> MambaEncoder:
     """The encoder of :func:`same_model`, loaded on ``device``; ``model`` and ``candidates`` are as there."""
     return load_encoder(same_model(model, candidates), check_device(device))
@@ -151,16 +168,12 @@ def same_model(model: str | Path | None, candidates: Embeddings) -> Path:
 
     Raises InputError if there is no such encoder, or if ``model`` did not make them.
     """
-    made_by, file = candidates.metadata.get("checkpoint"), candidates.metadata.get("file")
-    expected = candidates.metadata.get("checkpoint_sha256")
     if model is not None:
         checkpoint = find_model(model)
-        if expected is not None and checkpoint_sha256(checkpoint) != expected:
-            raise InputError(
-                f"{checkpoint} is not the checkpoint that made {file} ({made_by}): vectors of two encoders cannot be"
-                " compared; embed the candidates with it first"
-            )
+        _refuse_other(checkpoint_sha256(checkpoint), str(checkpoint), candidates)
         return checkpoint
+    made_by, file = candidates.metadata.get("checkpoint"), candidates.metadata.get("file")
+    expected = candidates.metadata.get("checkpoint_sha256")
     if made_by is None:
         raise InputError(f"{file} does not name the encoder that made it: pass --model, or embed the queries first")
     shipped = [each.folder for each in known_models() if each.folder is not None]
@@ -168,6 +181,15 @@ def same_model(model: str | Path | None, candidates: Embeddings) -> Path:
         if checkpoint.exists() and expected in (None, checkpoint_sha256(checkpoint)):
             return checkpoint
     raise InputError(f"{file} was made by {made_by}, which is missing or has changed: give its place with --model")
+
+
+def _refuse_other(sha256: str, name: str, candidates: Embeddings) -> None:
+    if candidates.metadata.get("checkpoint_sha256") not in (None, sha256):
+        raise InputError(
+            f"{name} is not the checkpoint that made {candidates.metadata.get('file')}"
+            f" ({candidates.metadata.get('checkpoint')}): vectors of two encoders cannot be compared; embed the"
+            " candidates with it first"
+        )
 
 
 def background(candidates: Embeddings, measure: Measure = "cosine", seed: int = 0) -> NDArray[np.float64]:
@@ -183,10 +205,10 @@ def background(candidates: Embeddings, measure: Measure = "cosine", seed: int = 
         gene_N = np.unique([name or "" for name in candidates.gene_id], return_inverse=True)[1]
         apart_P &= gene_N[first_P] != gene_N[second_P]
     first_P, second_P = first_P[apart_P], second_P[apart_P]
-    matrix_ND = _unit(candidates.matrix) if measure == "cosine" else candidates.matrix
     values = []
     for start in range(0, len(first_P), _BACKGROUND_BLOCK):
-        x, y = (matrix_ND[pair[start : start + _BACKGROUND_BLOCK]].astype(np.float64) for pair in (first_P, second_P))
+        block = slice(start, start + _BACKGROUND_BLOCK)
+        x, y = (_compared(candidates.matrix[pair[block]], measure) for pair in (first_P, second_P))
         values.append((x * y).sum(axis=1) if measure == "cosine" else np.linalg.norm(x - y, axis=1))
     return np.sort(np.concatenate(values)) if values else np.empty(0)
 

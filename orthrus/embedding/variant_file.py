@@ -48,7 +48,9 @@ def read_variants(path: Path, left_out: Tally) -> list[Variant]:
     with open_bytes(path) as stream:
         lines = [line.rstrip("\r") for line in stream.read().decode("utf-8-sig", "replace").split("\n")]
     numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip() and not line.startswith("##")]
-    header = numbered[0][1].removeprefix("#").lower().replace("chrom", "transcript_id").split("\t") if numbered else []
+    header = numbered[0][1].removeprefix("#").lower().split("\t") if numbered else []
+    if "transcript_id" not in header:
+        header = ["transcript_id" if name == "chrom" else name for name in header]
     missing = [name for name in _COLUMNS if name not in header]
     if missing:
         raise InputError(

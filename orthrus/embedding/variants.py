@@ -160,6 +160,8 @@ def distances(reference_VD: NDArray[np.float32], edited_VD: NDArray[np.float32])
 
 def _place(store: TranscriptStore, variants: Sequence[Variant], source: str) -> list[_Placed]:
     """The variants of the store's transcripts, as edits."""
+    if not variants:
+        raise InputError(f"{source}: no variant to score; expected one of a transcript of the input")
     row_of = {name: row for row, name in enumerate(store.column("transcript_id"))}
     unknown = [each for each in variants if each.transcript_id not in row_of]
     if len(unknown) == len(variants):

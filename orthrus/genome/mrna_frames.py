@@ -51,7 +51,7 @@ def _mrna(record: dict[str, Any], where: str) -> Mrna:
     if not sequence:
         raise InputError(f"{where}: the row has no sequence; give each row one.")
     codes: Codes = encode_bases(sequence, where).copy()
-    codon, end = (_track(record.get(name), len(codes), f"{where}: {name}") for name in ("cds", "splice"))
+    codon, end = (read_track(record.get(name), len(codes), f"{where}: {name}") for name in ("cds", "splice"))
     codes[codon] |= CDS_BIT
     codes[end] |= SPLICE_BIT
     ends = (np.flatnonzero(end) + 1).astype(np.int32)
@@ -59,10 +59,17 @@ def _mrna(record: dict[str, Any], where: str) -> Mrna:
     return Mrna(codes, codon_interval(codes), ends if complete else np.empty(0, np.int32))
 
 
-def _track(values: Any, length: int, where: str) -> NDArray[np.bool_]:
+def read_track(values: Any, length: int, where: str) -> NDArray[np.bool_]:
+    """A track, bool (``length``,): where ``values`` are 1, and nowhere if they are None.
+
+    Raises InputError, after ``where``, unless they are one 0 or 1 a base.
+    """
     if values is None:
         return np.zeros(length, dtype=np.bool_)
-    track = np.asarray(values, dtype=np.float64)
+    try:
+        track = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{where} is {values!r:.30}; expected one 0 or 1 a base.") from None
     if track.shape != (length,) or not np.isin(track, (0, 1)).all():
         raise InputError(f"{where} has {track.size:,} values for {length:,} nt; expected one 0 or 1 a base.")
     marked: NDArray[np.bool_] = track == 1

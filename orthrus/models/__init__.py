@@ -113,7 +113,7 @@ def model_name(model: Path) -> str:
 
 
 def find_head(task: str, model: Path) -> Path:
-    """The folder of a fitted head: ``task`` itself if it is one, or the head of that task shipped with ``model``.
+    """The folder of a fitted head: that of the ``task`` shipped with ``model``, or ``task`` itself or ``task/head``.
 
     Raises InputError, naming the tasks of the model, if it is neither.
     """
@@ -121,7 +121,8 @@ def find_head(task: str, model: Path) -> Path:
     if task in heads:
         return model / "heads" / task
     if Path(task).is_dir():
-        return Path(task)
+        of_probe = Path(task) / "head"
+        return of_probe if of_probe.is_dir() else Path(task)
     named = f"{model_name(model)} has the heads {', '.join(heads)}" if heads else f"{model_name(model)} has no heads"
     raise InputError(
         f"no task {task!r}{did_you_mean(task, heads)}: it is not the folder of a head, and {named}; `orthrus probe`"

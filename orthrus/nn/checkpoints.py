@@ -138,13 +138,17 @@ def checkpoint_entry(path: str | Path, name: str) -> Any:
 
 
 def export_encoder(checkpoint: str | Path, folder: str | Path) -> None:
-    """Write the encoder of any checkpoint that ``load_encoder`` reads, and its masked-base head if any, to a folder.
+    """Write the encoder of any checkpoint that ``load_encoder`` reads, and its heads if any, to a folder.
 
-    Hugging Face can host it, and ``transformers.AutoModel`` loads it (:mod:`orthrus.nn.modeling_orthrus`).
+    The heads are the masked-base one and, of a folder, those in ``heads/`` that `orthrus predict` reads. Hugging Face
+    can host the folder, and ``transformers.AutoModel`` loads it (:mod:`orthrus.nn.modeling_orthrus`).
     """
-    with reserve_folder(Path(folder), CONFIG_FILE):
+    checkpoint, folder = Path(checkpoint), Path(folder)
+    with reserve_folder(folder, CONFIG_FILE), atomic_folder(folder) as partial:
         encoder, head = load_encoder(checkpoint), load_mlm_head(checkpoint)
-        save_encoder(encoder, folder, Path(checkpoint).name, stored_readout(checkpoint), head)
+        write_files(encoder, partial, folder.name, checkpoint.name, stored_readout(checkpoint), head)
+        if (heads := checkpoint / "heads").is_dir():
+            shutil.copytree(heads, partial / "heads")
 
 
 def save_encoder(

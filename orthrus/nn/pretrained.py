@@ -1,6 +1,6 @@
 """The encoder with Hugging Face's methods: ``from_pretrained``, ``save_pretrained``, ``push_to_hub`` (extra ``hub``).
 
-The files are those of ``orthrus export``, bit for bit.
+The files are those of ``orthrus export``.
 """
 
 from pathlib import Path

@@ -59,7 +59,7 @@ def predict(
 
     Args:
         transcripts: sequences, a path, a data frame or a store, as for :func:`orthrus.embed`.
-        task: the name of a head of the model, or the folder of one that `orthrus probe` wrote.
+        task: the name of a head of the model, or a folder that `orthrus probe` wrote.
         model: a name or path, as for :func:`orthrus.load_model`; by default the shipped model.
         level: the share of similar transcripts whose value the interval covers.
         options: ``coordinates``, ``genome``, ``cds``, ``device`` and ``token_budget`` of :func:`orthrus.embed`.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from orthrus.errors import InputError
 from orthrus.output import write_text
@@ -20,7 +21,7 @@ from orthrus.probe.document import DOCUMENT_FILE
 from orthrus.study.spec import Fit, ProbeSpec, StudySpec
 
 FITS_FOLDER = "fits"
-_ARGUMENTS_FILE = "study_fit.json"
+_SETTINGS_FILE = "study_settings.json"
 _LOG_FILE = "study.log"
 _EMBEDDINGS_FILE = "embeddings.parquet"
 
@@ -39,18 +40,21 @@ def probe_folder(fit: Fit, output: Path, task: str) -> Path:
 
 
 def is_done(fit: Fit, output: Path, spec: StudySpec) -> bool:
-    """Whether a fit has all its probes."""
+    """Whether a fit has all its probes; raises InputError as :func:`run_fit` if they are of other settings."""
+    _settings(fit, folder_of(fit, output), spec.probe)
     return all((probe_folder(fit, output, task) / DOCUMENT_FILE).is_file() for task in spec.probe.tasks)
 
 
 def run_fit(fit: Fit, output: Path, spec: StudySpec, run: RunCommand | None = None) -> None:
     """Run the unfinished steps of a fit: train, embed, probe.
 
-    Raises InputError if a command fails, with the last line of its output, and if the folder has a fit with other
-    settings. Raises SystemExit with a command's status if a signal stopped it after it had saved.
+    Raises InputError if a command fails, with the last line of its output, and if the folder has a fit or probes with
+    other settings. Raises SystemExit with a command's status if a signal stopped it after it had saved.
     """
     folder = folder_of(fit, output)
-    _keep_arguments(fit, folder)
+    settings = _settings(fit, folder, spec.probe)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(json.dumps(settings, indent=2) + "\n", folder / _SETTINGS_FILE)
     for args in _commands(fit, folder, spec.probe):
         log = folder / _LOG_FILE
         status = (run or run_in_process_of_its_own)(args, log)
@@ -60,16 +64,28 @@ def run_fit(fit: Fit, output: Path, spec: StudySpec, run: RunCommand | None = No
             raise SystemExit(status)
 
 
-def _keep_arguments(fit: Fit, folder: Path) -> None:
-    path, text = folder / _ARGUMENTS_FILE, json.dumps(fit.args, indent=2) + "\n"
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
+def _settings(fit: Fit, folder: Path, probe: ProbeSpec) -> dict[str, Any]:
+    """What determines the results in ``folder``; raises InputError if they are there already by other settings."""
+    tasks = {name: str(path) for name, path in probe.tasks.items()}
+    about = {"store": str(probe.store), "readouts": [*probe.readouts], "splits": probe.splits}
+    wanted = {"fit": [*fit.args], "probe": about, "tasks": tasks}
+    path = folder / _SETTINGS_FILE
+    if not path.is_file():
+        return wanted
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    if stored["fit"] != wanted["fit"]:
         raise InputError(
             f"{folder} holds a fit of other settings ({path}); choose another --output, or remove that folder to fit it"
             " anew"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    if not path.is_file():
-        write_text(text, path)
+    made = [str(each) for each in (folder / _EMBEDDINGS_FILE, folder / "probe") if each.exists()]
+    all_tasks = {**stored["tasks"], **tasks}  # a study may get more, or leave some out
+    if made and (stored["probe"] != about or {**all_tasks, **stored["tasks"]} != all_tasks):
+        raise InputError(
+            f"{folder} holds probes of other settings ({path}); choose another --output, or remove {' and '.join(made)}"
+            " to probe it anew"
+        )
+    return {**wanted, "tasks": all_tasks}
 
 
 def _commands(fit: Fit, folder: Path, probe: ProbeSpec) -> Iterator[list[str]]:

@@ -208,13 +208,19 @@ def _probe(given: Any, where: str) -> ProbeSpec:
             raise InputError(f"{where}: no `{key}`; expected store and tasks.")
     names = fields["tasks"] if isinstance(fields["tasks"], list) else [fields["tasks"]]
     files = [find_recipe(str(name)) for name in names]
+    tasks = {file.stem: file for file in files}
+    if len(tasks) < len(files):
+        raise InputError(
+            f"{where}: tasks are {', '.join(map(str, names))}, of which two have the same name; a task is called by its"
+            " file, so give one of the files another name."
+        )
     readouts = fields.get("readouts") or []
     splits = list(_numbers(fields.get("splits", 10), f"{where}, splits", int))
     if len(splits) != 1:
         raise InputError(f"{where}: splits is {fields['splits']!r}; expected one whole number.")
     return ProbeSpec(
         store=Path(str(fields["store"])),
-        tasks={file.stem: file for file in files},
+        tasks=tasks,
         readouts=tuple(map(str, readouts if isinstance(readouts, list) else [readouts])),
         splits=splits[0],
     )

@@ -8,12 +8,14 @@ import torch
 import orthrus.embedding.embed as embedding
 from orthrus import InputError, MambaEncoder, TranscriptStore
 from orthrus.embedding import parts
-from orthrus.embedding.embed import embed, embed_to_file, encode, warn_of_long_transcripts
+from orthrus.embedding.embed import checkpoint_sha256, embed, embed_to_file, encode, warn_of_long_transcripts
 from orthrus.embedding.file import read_embeddings
 from orthrus.genome.codes import annotate, codon_starts, encode_bases, in_published_frame
-from orthrus.nn.checkpoints import save_encoder
+from orthrus.nn.checkpoints import export_encoder, save_encoder
+from orthrus.nn.heads import MaskedLanguageHead
 from orthrus.store import StoreBuilder
 from tests.builders import build_store
+from tests.nn.test_checkpoints import make_encoder
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,20 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 def run(checkpoint: Path, store: TranscriptStore, output: Path, overwrite: bool = False) -> None:
     embed_to_file(checkpoint, store, output, input_name="test", token_budget=500, overwrite=overwrite)
+
+
+def test_an_encoder_is_the_same_in_every_file_that_holds_it(tmp_path: Path) -> None:
+    encoder, head = make_encoder(6), MaskedLanguageHead(16)
+    state = {f"encoder.{name}": x for name, x in encoder.state_dict().items()}
+    state |= {f"objective.head.{name}": x for name, x in head.state_dict().items()}
+    torch.save({"state_dict": state, "orthrus": {"encoder": encoder.config}}, tmp_path / "last.ckpt")
+    export_encoder(tmp_path / "last.ckpt", tmp_path / "exported")
+    save_encoder(encoder, tmp_path / "without_head")
+    paths = [tmp_path / name for name in ("last.ckpt", "exported", "exported/model.safetensors", "without_head")]
+    assert len({checkpoint_sha256(path) for path in paths}) == 1
+    encoder.norm_f.bias.data += 1
+    save_encoder(encoder, tmp_path / "other")
+    assert checkpoint_sha256(tmp_path / "other") != checkpoint_sha256(paths[0])
 
 
 def test_a_transcript_gets_the_same_vector_whatever_shares_its_batch(

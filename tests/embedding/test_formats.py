@@ -48,9 +48,12 @@ def test_anndata_with_its_other_vectors_as_readouts(tmp_path):
     data = anndata.AnnData(VECTORS.astype(np.float32), obsm={"X_pca": VECTORS[:, :1] * 2})
     data.obs_names = IDS
     with pd.option_context("future.infer_string", False):  # anndata 0.12 does not write pandas 3's strings
+        data.obs = pd.DataFrame({"gene_name": pd.Categorical(["G1", None, "G2"]), "length": [9, np.nan, 3]})
         data.obs.index, data.var.index = (pd.Index(list(names), dtype=object) for names in (IDS, "01"))
         data.write_h5ad(tmp_path / "e.h5ad")
     found = read_embeddings(tmp_path / "e.h5ad")
+    assert (found.gene_name, found.length) == (("G1", None, "G2"), (9, None, 3))
+    assert found.transcripts["gene_name"].to_pylist() == ["G1", None, "G2"]
     assert found.transcript_ids == ("a", "b", "c")
     assert {name: matrix.shape for name, matrix in found.all_readouts.items()} == {"X": (3, 2), "X_pca": (3, 1)}
 
@@ -121,3 +124,9 @@ def test_a_header_that_breaks_off_is_an_error(tmp_path):
     (tmp_path / "e.npy").write_bytes((tmp_path / "e.npy").read_bytes().replace(b")", b"("))
     with pytest.raises(InputError, match=r"cannot be read as \.npy"):
         read_embeddings(tmp_path / "e.npy")
+
+
+def test_numbered_columns_are_read_by_their_numbers(tmp_path):
+    header = ["transcript_id", *(f"embedding_{i}" for i in (0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9))]
+    (tmp_path / "e.csv").write_text(",".join(header) + "\nt,0,1,10,2,3,4,5,6,7,8,9\n")
+    assert read_embeddings(tmp_path / "e.csv").matrix.tolist() == [list(range(11))]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*infer_string")  # anndata 0.12
 
 _NOISE = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
 EMBEDDINGS = Embeddings(
-    ("a", "b", "c"), _NOISE[:, :3], {"checkpoint": "x.ckpt", "readout": "last.mean"}, species=("human",) * 3,
+    ("a", "b", "c"), _NOISE[:, :3], {"checkpoint": "x.ckpt"}, species=("human",) * 3,
     gene_id=("g1", "g1", "g2"), gene_name=("G1", "G1", 'G "2"'), family_id=("f", "f", "g"),
     biotype=("protein_coding",) * 3, length=(900, 800, 700), cds_length=(300, 300, 0), readout="last.mean",
     readouts={"layer1.max": _NOISE[:, 3:]},
@@ -37,6 +37,18 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
         assert getattr(found, name) == getattr(EMBEDDINGS, name)
     if suffix not in (".csv", ".tsv"):
         assert (found.metadata["checkpoint"], found.readout) == ("x.ckpt", "last.mean")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz", ".h5ad"])
+def test_a_readout_that_was_chosen_keeps_its_name(tmp_path: Path, suffix: str) -> None:
+    for number, chosen in enumerate((EMBEDDINGS, EMBEDDINGS.with_readout("layer1.max"))):
+        orthrus.write_embeddings(chosen, tmp_path / f"{number}{suffix}")
+        found = orthrus.read_embeddings(tmp_path / f"{number}{suffix}")
+        orthrus.write_embeddings(found.with_readout("layer1.max"), tmp_path / f"{number}again{suffix}")
+        again = orthrus.read_embeddings(tmp_path / f"{number}again{suffix}")
+        assert found.all_readouts.keys() == chosen.all_readouts.keys()
+        assert (again.readout, again.metadata["checkpoint"]) == ("layer1.max", "x.ckpt")
+        assert np.array_equal(again.matrix, EMBEDDINGS.readouts["layer1.max"])
 
 
 def test_a_file_that_is_there_stays_unless_it_may_be_replaced(tmp_path: Path) -> None:

@@ -72,6 +72,20 @@ def test_a_data_frame_keeps_its_index_and_takes_coordinates_or_tracks(model: Pat
     assert np.array_equal(found[0].to_numpy(), found[1].to_numpy())
 
 
+def test_names_of_sequences_are_the_index(model: Path) -> None:
+    frame = orthrus.embed({"MYC": SEQUENCES[0], "KRAS": SEQUENCES[1]}, model)
+    assert frame.index.tolist() == ["MYC", "KRAS"]
+    assert np.allclose(frame.to_numpy(), orthrus.embed(SEQUENCES[:2], model), atol=1e-5)
+
+
+def test_what_pandas_lacks_is_unknown(model: Path) -> None:
+    known = {"sequence": ["ACGT", "ACGT"]}
+    none = orthrus.embed(pd.DataFrame(known), model, cds="none")
+    for name, value in (("exon_ends", np.array([4])), ("cds", np.zeros(4))):
+        frame = orthrus.embed(pd.DataFrame({**known, name: [value, np.nan]}), model, cds="none")
+        assert np.allclose(frame.to_numpy()[1], none.to_numpy()[1], atol=1e-5)
+
+
 def test_a_store_and_an_encoder_are_taken_as_they_are(model: Path, tmp_path: Path) -> None:
     store = build_store(tmp_path / "store", n_genes=4)
     frame = orthrus.embed(store, orthrus.load_model(model))
@@ -89,6 +103,13 @@ def test_a_store_and_an_encoder_are_taken_as_they_are(model: Path, tmp_path: Pat
         (["ACGT"], {"readout": "layer9.mean"}, "layer9.mean"),
         (pd.DataFrame({"seq": ["ACGT"]}), {}, "column 'sequence'"),
         (pd.DataFrame({"sequence": ["ACGT"], "cds_start": [2], "cds_end": [9]}), {}, "does not lie"),
+        (pd.DataFrame({"sequence": ["ACGT"], "cds_start": [0]}), {}, "the CDS is 0 to None"),
+        (pd.DataFrame({"sequence": ["ACGT"], "exon_ends": [[2, 9]]}), {}, "row 0: exon_ends is .*the length, 4"),
+        (pd.DataFrame({"sequence": ["ACGT"], "exon_ends": ["2,4"]}), {}, "exon_ends is '2,4'"),
+        (pd.DataFrame({"sequence": ["ACGT"], "exon_ends": [[2, np.nan]]}), {}, "exon_ends is .*whole numbers"),
+        (pd.DataFrame({"sequence": ["ACGT"], "cds": [[0, 1]]}), {}, "row 0: cds has 2 values for 4 nt"),
+        (pd.DataFrame({"sequence": ["ACGT"], "splice": ["end"]}), {}, "splice is 'end'"),
+        ({"MYC": 3}, {}, "row MYC: sequence is 3"),
         ("nowhere.fa", {}, "nowhere.fa"),
     ],
 )

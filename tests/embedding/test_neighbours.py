@@ -1,5 +1,4 @@
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from orthrus import InputError, MambaEncoder, TranscriptStore
 from orthrus.cli import main
 from orthrus.embedding.embed import embed_to_file
-from orthrus.embedding.file import Embeddings
+from orthrus.embedding.file import Embeddings, read_embeddings, write_embeddings
 from orthrus.embedding.neighbours import (
     background,
     nearest,
@@ -27,20 +26,12 @@ def random_embeddings(n: int, prefix: str = "t", width: int = 8, seed: int = 0, 
     return Embeddings(tuple(f"{prefix}{i}" for i in range(n)), matrix, **columns)  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=[False, True], ids=["own", "faiss"])
-def use_faiss(request: pytest.FixtureRequest) -> bool:
-    if request.param:
-        pytest.importorskip("faiss", reason="the extra faiss is not installed")
-    return bool(request.param)
-
-
 @pytest.mark.parametrize("measure", ["cosine", "euclidean"])
-def test_neighbours_equal_a_sort_of_all_distances(
-    measure: str, use_faiss: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("orthrus.embedding.neighbours._BLOCK_VALUES", 200)  # several blocks, the last one smaller
+def test_neighbours_equal_a_sort_of_all_distances(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orthrus.embedding.neighbours._QUERIES", 3)  # several blocks, the last one smaller
+    monkeypatch.setattr("orthrus.embedding.neighbours._CANDIDATES", 4)
     queries, candidates = random_embeddings(7, "q", seed=1), random_embeddings(90)
-    found = nearest(queries, candidates, 5, measure, use_faiss)  # type: ignore[arg-type]
+    found = nearest(queries, candidates, 5, measure)  # type: ignore[arg-type]
     for row, vector in enumerate(queries.matrix.astype(float)):
         others = candidates.matrix.astype(float)
         if measure == "cosine":
@@ -53,10 +44,32 @@ def test_neighbours_equal_a_sort_of_all_distances(
         np.testing.assert_allclose(found.value_QK[row], value[order], rtol=1e-5)
 
 
-def test_a_transcript_is_no_neighbour_of_itself_but_its_double_is(use_faiss: bool) -> None:
+@pytest.mark.parametrize("measure", ["cosine", "euclidean"])
+def test_one_large_number_hides_no_difference_in_the_others(measure: str) -> None:
+    matrix = np.random.default_rng(0).standard_normal((500, 32)).astype(np.float32)
+    matrix[:, 0] += 3000
+    some = Embeddings(tuple(map(str, range(500))), matrix)
+    found = nearest(some, some, 1, measure)  # type: ignore[arg-type]
+    exact = matrix.astype(np.float64)
+    if measure == "cosine":
+        exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    distance = np.linalg.norm(
+        exact[:, None] - exact, axis=2
+    )  # of unit vectors, it is smallest where the cosine is largest
+    np.fill_diagonal(distance, np.inf)
+    assert found.index_QK[:, 0].tolist() == distance.argmin(axis=1).tolist()
+
+
+def test_vectors_of_zeros_have_the_cosine_zero() -> None:
+    query = Embeddings(("q",), np.float32([[1, 0]]))
+    candidates = Embeddings(("far", "near", "no", "none"), np.float32([[0, 1], [0.4, 0.9165], [0, 0], [0, 0]]))
+    assert nearest(query, candidates, 1).index_QK.tolist() == [[1]]
+
+
+def test_a_transcript_is_no_neighbour_of_itself_but_its_double_is() -> None:
     some = random_embeddings(5)
     doubled = Embeddings((*some.transcript_ids, "double"), np.concatenate([some.matrix, some.matrix[:1]]))
-    found = nearest(some, doubled, 5, use_faiss=use_faiss)
+    found = nearest(some, doubled, 5)
     assert found.index_QK[0, 0] == 5
     assert found.value_QK[0, 0] == pytest.approx(1)
     assert all(row not in found.index_QK[row] for row in range(5))
@@ -125,12 +138,6 @@ def test_widths_and_k_are_checked() -> None:
         nearest(random_embeddings(2), random_embeddings(2), 0)
 
 
-def test_faiss_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(InputError, match="faiss is not installed"):
-        nearest(random_embeddings(2), random_embeddings(2), 1, use_faiss=True)
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> TranscriptStore:
     return build_store(tmp_path_factory.mktemp("neighbours") / "store", n_genes=6)
@@ -191,6 +198,24 @@ def test_another_encoder_is_refused(
     assert main(["neighbours", *args]) == 2
     assert "give its place with --model" in " ".join(capsys.readouterr().err.split())
     (embedded / "moved").rename(embedded / "encoder")
+
+
+def test_embeddings_as_queries_are_of_the_encoder_and_readout_of_the_candidates(
+    store: TranscriptStore, embedded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_encoder(MambaEncoder(6, 16, 1), tmp_path / "other")
+    embed_to_file(tmp_path / "other", store, tmp_path / "other.parquet", input_name="test")
+    embed_to_file(embedded / "encoder", store, tmp_path / "max.npz", input_name="test", readouts=["last.max"])
+    args = ["neighbours", f"--embeddings={embedded / 'e.parquet'}", "--k=2", "--overwrite"]
+    for query, message in (("other.parquet", "is not the checkpoint that made"), ("max.npz", "no readout 'last.mean'")):
+        assert main([*args, f"--query={tmp_path / query}", f"--output={tmp_path / 'n.tsv'}"]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    found = []
+    for suffix in (".parquet", ".npz", ".tsv"):
+        write_embeddings(read_embeddings(embedded / "e.parquet"), tmp_path / f"q{suffix}")
+        assert main([*args, f"--query={tmp_path / 'q'}{suffix}", f"--output={tmp_path / 'n.tsv'}"]) == 0
+        found.append((tmp_path / "n.tsv").read_text())
+    assert found[0] == found[1] == found[2]
 
 
 def test_the_background_is_what_random_pairs_of_other_genes_have() -> None:

@@ -8,11 +8,13 @@ import torch
 
 from orthrus import InputError, MambaEncoder, TranscriptStore
 from orthrus.cli import main
+from orthrus.embedding.mutagenesis import substitutions
 from orthrus.embedding.variant_file import UNSCORED, Variant, read_variants
 from orthrus.embedding.variants import DISTANCES, distances, score_variants
 from orthrus.genome.codes import annotate, encode_bases, tracks
 from orthrus.genome.findings import Tally
 from orthrus.nn.heads import MaskedLanguageHead
+from orthrus.prepare import open_or_prepare
 from tests.builders import build_store
 
 
@@ -148,6 +150,11 @@ def test_a_vcf_on_transcripts_is_read(tmp_path: Path) -> None:
     assert found == [Variant(3, "t1", 5, "A", "C"), Variant(3, "t1", 5, "A", "AG")]
 
 
+def test_a_column_of_transcripts_comes_before_one_of_chromosomes(tmp_path: Path) -> None:
+    text = "chrom\tgenomic_pos\ttranscript_id\tpos\tref\talt\nchr1\t900\tt1\t5\tA\tC\n"
+    assert read_variants(write(tmp_path, text), Tally()) == [Variant(2, "t1", 5, "A", "C")]
+
+
 @pytest.mark.parametrize(
     "alt", ["*", ".", "<NON_REF>", "<*>", "<DEL>", "<INS:ME:ALU>", "G]17:198982]", "]13:123456]T", "[2:5[C", "A.", ".A"]
 )
@@ -218,3 +225,11 @@ def test_the_command_scores_with_a_checkpoint_of_ours(
     assert found.column_names == expected.column_names
     np.testing.assert_allclose(found["mlm_log_ratio"].to_numpy(), expected["mlm_log_ratio"].to_numpy())
     assert found["mlm_log_ratio"].null_count == 3  # two indels and an N
+
+
+def test_a_window_of_n_alone_has_no_substitutions(tmp_path: Path) -> None:
+    (tmp_path / "n.fa").write_text(">t\nACGNN\n")
+    with open_or_prepare(tmp_path / "n.fa") as store:
+        assert {each.pos for each in substitutions(store, "t", (3, 4))} == {3}
+        with pytest.raises(InputError, match="t has no base but N from 4 to 5"):
+            substitutions(store, "t", (4, 5))

@@ -12,7 +12,7 @@ import orthrus.models
 from orthrus.cli import main
 from orthrus.errors import InputError
 from orthrus.models import shipped_heads
-from orthrus.nn.checkpoints import save_encoder
+from orthrus.nn.checkpoints import export_encoder, save_encoder
 from orthrus.store import TranscriptStore
 from tests.nn.test_checkpoints import make_encoder
 
@@ -37,9 +37,18 @@ def test_the_command_and_python_say_the_same_of_a_head_folder(lab: Path) -> None
     store = TranscriptStore.open(lab / "store")
     by_name = orthrus.predict(store, "length", lab / "encoder")
     by_folder = orthrus.predict(lab / "store", str(lab / "probe" / "head"), lab / "encoder", level=0.5)
+    pd.testing.assert_frame_equal(
+        orthrus.predict(store, str(lab / "probe"), lab / "encoder", level=0.5)[by_folder.columns], by_folder
+    )
     assert np.allclose(by_name["value"], by_folder["value"])
     assert ((by_name["high"] - by_name["low"]) >= (by_folder["high"] - by_folder["low"])).all()
     assert orthrus.predict(["ACGTACGT"], "length", lab / "encoder")["transcript_id"].tolist() == ["0"]
+
+
+def test_an_exported_model_has_its_heads(lab: Path, tmp_path: Path) -> None:
+    export_encoder(lab / "encoder", tmp_path / "exported")
+    expected = orthrus.predict(["ACGTACGT"], "length", lab / "encoder")
+    pd.testing.assert_frame_equal(orthrus.predict(["ACGTACGT"], "length", tmp_path / "exported"), expected)
 
 
 def test_a_head_of_another_model_is_refused(lab: Path, tmp_path: Path) -> None:

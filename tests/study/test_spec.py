@@ -67,6 +67,7 @@ def test_the_token_budget_of_the_recipe_counts_unless_settings_say_another(write
         ({"probes": {}}, "unknown key 'probes' .did you mean 'probe'"),
         ({"probe": {"store": "s"}}, "probe: no `tasks`"),
         ({"probe": {"store": "s", "tasks": "probe/none"}}, "neither a file nor the name"),
+        ({"probe": {"store": "s", "tasks": ["probe/half_life"] * 2}}, "two have the same name"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(write, changes, message):

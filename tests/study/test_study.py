@@ -118,6 +118,19 @@ def test_other_settings_in_the_same_place_are_refused(done, folder, tmp_path):
         run_fit(study.fits()[0], done, study, run=lambda args, log: 0)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [("2000", "1000", "a fit"), ("splits: 2", "splits: 3", "probes"), ("length.yaml", "other/length.yaml", "probes")],
+)
+def test_what_is_done_by_other_settings_is_refused(done, folder, tmp_path, capsys, before, after, what):
+    changed = tmp_path / "tiny.yaml"
+    changed.write_text((folder / "tiny.yaml").read_text().replace(before, after))
+    (folder / "other").mkdir(exist_ok=True)
+    shutil.copy(folder / "length.yaml", folder / "other")
+    assert main(["study", str(changed), "--output", str(done)]) == 2
+    assert f"holds {what} of other settings" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(("status", "error"), [(2, InputError), (75, SystemExit), (1, SystemExit)])
 def test_a_command_that_fails_ends_the_fit_with_what_it_said(folder, tmp_path, status, error):
     study = read_study(folder / "tiny.yaml")
