@@ -69,16 +69,13 @@ def _export(options: argparse.Namespace) -> Result:
 def _project(options: argparse.Namespace) -> Result:
     from orthrus.embedding.file import read_embeddings
     from orthrus.embedding.neighbours import same_model
-    from orthrus.report.run_folder import config_of_checkpoint, kept_out
     from orthrus.store import TranscriptStore
     from orthrus.training.projection import project
 
     embeddings = read_embeddings(options.embeddings)
     made_by = same_model(options.model, embeddings)
-    config = config_of_checkpoint(made_by)
-    fractions = kept_out(config) if config else {}
     store = None if options.store is None else TranscriptStore.open(options.store)
-    found = project(embeddings, options.output, made_by, store, **fractions, seed=options.seed)
+    found = project(embeddings, options.output, made_by, store, options.seed)
     return Result(
         [options.output],
         {"retrieval": found},

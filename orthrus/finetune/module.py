@@ -107,6 +107,7 @@ class FineTuning(LightningModule):
             )
         if isinstance(self.network, MambaEncoder):
             self.network.projection = None  # it was fitted on vectors of the weights that change here
+            self.network.held_out = {}  # those of a task's split are other families
         if freeze and lora is not None:
             raise InputError("model.freeze trains the head alone: give it or model.lora, not both")
         if freeze:

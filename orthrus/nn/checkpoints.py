@@ -75,7 +75,7 @@ def load_as(encoder_class: type[EncoderT], path: str | Path, device: str | torch
         _refuse_misfit(encoder_class.from_config(config).state_dict(), weights, path)
     encoder = encoder_class.from_config(config)
     encoder.load_state_dict(weights)
-    encoder.cds_frame = _stored_cds_frame(content, path)
+    encoder.cds_frame, encoder.held_out = _stored_cds_frame(content, path), _stored_held_out(content, path)
     return encoder.to(device).eval()
 
 
@@ -86,6 +86,19 @@ def _stored_cds_frame(content: Mapping[str, Any], path: Path) -> CdsFrame:
     if frame not in get_args(CdsFrame):
         raise InputError(f"{path} names the cds_frame {frame!r}; expected one of {', '.join(get_args(CdsFrame))}")
     return frame
+
+
+def _stored_held_out(content: Mapping[str, Any], path: Path) -> dict[str, float]:
+    stored = content.get("orthrus")
+    shares = stored.get("held_out", {}) if isinstance(stored, Mapping) else {}
+    names = ("val_fraction", "test_fraction")
+    if shares and not (
+        isinstance(shares, Mapping)
+        and set(shares) == {*names}
+        and all(isinstance(share, int | float) and 0 <= share < 1 for share in shares.values())
+    ):
+        raise InputError(f"{path} holds out {shares!r}; expected {' and '.join(names)}, each from 0 to less than 1")
+    return {name: float(shares[name]) for name in names if name in shares}
 
 
 def load_mlm_head(path: str | Path, device: str | torch.device = "cpu") -> nn.Module | None:
@@ -186,6 +199,8 @@ def write_files(
         "hidden_size": encoder.d_model,
         "orthrus": {"encoder": encoder.config, "cds_frame": encoder.cds_frame, "readout": readout},
     }
+    if encoder.held_out:
+        config["orthrus"] |= {"held_out": encoder.held_out}
     if mlm_head is not None:
         config["auto_map"] |= {"AutoModelForMaskedLM": f"{_MODELLING}.OrthrusForMaskedLM"}
         if isinstance(mlm_head, PublishedSequenceHead):

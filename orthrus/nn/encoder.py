@@ -109,6 +109,8 @@ class MambaEncoder(nn.Module):
         self.gradient_checkpointing = gradient_checkpointing
         self.cds_frame: CdsFrame = "annotated"
         """Where codons began in training; it is not part of the shape, so :attr:`config` lacks it."""
+        self.held_out: dict[str, float] = {}
+        """Shares of families that training left out, ``val_fraction`` and ``test_fraction``; empty if not stated."""
         self.embedding = STEMS[stem](n_tracks, d_model)
         self.layers = nn.ModuleList(Layer(d_model, mixer(d_model, bidirectional)) for _ in range(n_layers))
         self.norm_f = nn.LayerNorm(d_model)

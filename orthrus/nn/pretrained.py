@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from orthrus.nn.checkpoints import CONFIG_FILE, WEIGHTS_FILES, load_as, stored_readout, write_files
+from orthrus.nn.checkpoints import CONFIG_FILE, WEIGHTS_FILES, load_as, load_mlm_head, stored_readout, write_files
 from orthrus.nn.encoder import MambaEncoder
 from orthrus.nn.readouts import LAST_MEAN
 
@@ -36,8 +37,10 @@ class PretrainedEncoder(MambaEncoder, ModelHubMixin):
     readout: str = LAST_MEAN
     """The readout of the folder it was read from, and of one that is written (:mod:`orthrus.nn.readouts`)."""
 
+    _mlm_head: tuple[nn.Module | None] = (None,)  # in a tuple, because it is no part of the encoder
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        write_files(self, save_directory, save_directory.name, source=None, readout=self.readout)
+        write_files(self, save_directory, save_directory.name, None, self.readout, *self._mlm_head)
 
     @classmethod
     def _from_pretrained(
@@ -64,5 +67,5 @@ class PretrainedEncoder(MambaEncoder, ModelHubMixin):
                 allow_patterns=[CONFIG_FILE, *WEIGHTS_FILES],
             )
         encoder = load_as(cls, folder, device)
-        encoder.readout = stored_readout(folder)
+        encoder.readout, encoder._mlm_head = stored_readout(folder), (load_mlm_head(folder),)
         return encoder

@@ -94,6 +94,7 @@ class Pretraining(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, PairDataModule):
             self.encoder.cds_frame, self._views = data.cds_frame, data.views
+            self.encoder.held_out = {"val_fraction": data.val_fraction, "test_fraction": data.test_fraction}
         for name, term in self.objective.terms.items():
             if isinstance(term, ContrastiveTerm) and self._views == 1:
                 raise InputError(
@@ -234,5 +235,9 @@ class Pretraining(LightningModule):
             group["weight_decay"] = decay.get(group["name"], 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the encoder's configuration, to rebuild it from the checkpoint, and the reading frame of its data."""
-        checkpoint["orthrus"] = {"encoder": self.encoder.config, "cds_frame": self.encoder.cds_frame}
+        """Store the encoder's configuration, to rebuild it from the checkpoint, and what its data were."""
+        checkpoint["orthrus"] = {
+            "encoder": self.encoder.config,
+            "cds_frame": self.encoder.cds_frame,
+            "held_out": self.encoder.held_out,
+        }

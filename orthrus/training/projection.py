@@ -21,6 +21,7 @@ from orthrus.embedding.file import Embeddings, of_store
 from orthrus.embedding.neighbours import nearest, retrieval, same_model
 from orthrus.errors import InputError
 from orthrus.loading.draws import seeded
+from orthrus.messages import messages
 from orthrus.nn.checkpoints import CONFIG_FILE, load_encoder, load_mlm_head, save_encoder
 from orthrus.nn.projection import Projection
 from orthrus.nn.readouts import LAST_MEAN, PROJECTION
@@ -33,6 +34,7 @@ from orthrus.store.families import split_of
 STEPS = 300
 _PAIRS, _OTHERS, _LEFT_OUT, _TEMPERATURE, _SHRINKAGE = 1_024, 4_096, 0.1, 0.1, 0.1  # measured: docs/log.md
 _LEARNING_RATE, _WEIGHT_DECAY = 1e-3, 0.05
+_HELD_OUT = {"val_fraction": 0.1, "test_fraction": 0.0}
 
 
 class Relatives:
@@ -174,13 +176,12 @@ def project(
     output: str | Path,
     model: str | Path | None = None,
     store: TranscriptStore | None = None,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.0,
     seed: int = 0,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Fit a projection on embeddings, and write their encoder with it as a folder, as ``orthrus export`` does.
 
-    The default readout of the folder is the one of ``embeddings`` with the projection beside it.
+    Families that the encoder's training left out are not used to fit it; if the encoder does not state which, a tenth
+    of all. The default readout of the folder is the one of ``embeddings`` with the projection beside it.
 
     Args:
         embeddings: vectors of transcripts.
@@ -188,8 +189,6 @@ def project(
         model: the encoder that made the embeddings, by default the one that they name.
         store: gives the genes and families of the transcripts, in place of those in the embeddings; those that it lacks
             are left out.
-        val_fraction: fraction of families that the encoder's training held out for validation.
-        test_fraction: fraction of families that it held out for the test. Neither is used to fit the projection.
         seed: seed of weights and pairs.
 
     Returns:
@@ -209,7 +208,16 @@ def project(
             embeddings = _with_families_of(store, embeddings)
         if embeddings.family_id is None:
             raise InputError("the embeddings do not name families; give the --store that does")
-        chosen_N = split_of([name or "" for name in embeddings.family_id], val_fraction, test_fraction) == "train"
+        held_out = encoder.held_out or _HELD_OUT
+        validation, test = held_out["val_fraction"], held_out["test_fraction"]
+        chosen_N = split_of([name or "" for name in embeddings.family_id], validation, test) == "train"
+        whose = (
+            "that the encoder's training left out" if encoder.held_out else "drawn here: the model does not state any"
+        )
+        messages().print(
+            f"left out to measure it: {np.count_nonzero(~chosen_N):,} of {len(chosen_N):,} transcripts, in"
+            f" {validation + test:.0%} of families, {whose}"
+        )
         encoder.projection = fit_projection(embeddings, chosen_N, seed=seed)
         with torch.inference_mode():
             projected_NP = encoder.projection(torch.from_numpy(embeddings.matrix.copy())).numpy()

@@ -174,6 +174,16 @@ def test_config_and_weights_that_disagree(tmp_path: Path) -> None:
         load_encoder(tmp_path / "folder")
 
 
+def test_odd_shares_of_families_are_refused(tmp_path: Path) -> None:
+    save_encoder(make_encoder(), tmp_path / "encoder")
+    path = tmp_path / "encoder" / "config.json"
+    config = json.loads(path.read_text())
+    for shares in ({"val_fraction": 2, "test_fraction": 0}, {"val_fraction": 0.1}, [0.1, 0.0]):
+        path.write_text(json.dumps(config | {"orthrus": config["orthrus"] | {"held_out": shares}}))
+        with pytest.raises(InputError, match="expected val_fraction and test_fraction, each from 0"):
+            load_encoder(tmp_path / "encoder")
+
+
 def test_nothing_is_written_over_or_left_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_encoder(make_encoder(), tmp_path / "folder")
     with pytest.raises(InputError, match="folder exists; choose another --output or remove it first"):

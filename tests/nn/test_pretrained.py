@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 
 import orthrus
 from orthrus.errors import InputError
-from orthrus.nn.checkpoints import export_encoder, load_encoder, save_encoder
+from orthrus.nn.checkpoints import export_encoder, load_encoder, load_mlm_head, save_encoder
 from orthrus.nn.encoder import MambaEncoder
+from orthrus.nn.heads import MaskedLanguageHead
 from orthrus.nn.mamba2 import Mamba2
 from orthrus.nn.pretrained import PretrainedEncoder
 from orthrus.nn.projection import Projection
@@ -54,6 +55,16 @@ def test_the_readout_and_the_projection_are_written_again(tmp_path: Path) -> Non
     PretrainedEncoder.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "again")
     assert (tmp_path / "again" / "config.json").read_bytes() == (tmp_path / "first" / "config.json").read_bytes()
     assert_same(load_encoder(tmp_path / "again"), encoder)
+
+
+def test_the_head_of_masked_bases_is_written_again(tmp_path: Path) -> None:
+    head = MaskedLanguageHead(16)
+    save_encoder(make_encoder(), tmp_path / "first", mlm_head=head)
+    PretrainedEncoder.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "again")
+    again = load_mlm_head(tmp_path / "again")
+    assert again is not None
+    assert torch.equal(again.weight, head.weight)
+    assert (tmp_path / "again" / "config.json").read_bytes() == (tmp_path / "first" / "config.json").read_bytes()
 
 
 def test_a_published_folder(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_a_run_leaves_configuration_metrics_and_checkpoints_that_load_as_weights
     assert (tmp_path / "run" / "config.yaml").is_file()
     for name in ("last.ckpt", "best.ckpt"):
         torch.load(tmp_path / "run" / "checkpoints" / name, weights_only=True)
+    assert load_encoder(tmp_path / "run/checkpoints/last.ckpt").held_out == {"val_fraction": 0.4, "test_fraction": 0.0}
 
 
 def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(tmp_path: Path, store: Path) -> None:

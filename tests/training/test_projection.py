@@ -14,6 +14,7 @@ from orthrus.embedding.file import Embeddings
 from orthrus.embedding.neighbours import comparable, nearest
 from orthrus.models import KnownModel
 from orthrus.nn.checkpoints import save_encoder
+from orthrus.store.families import split_of
 from orthrus.training.projection import Relatives, fit_projection, project, within_family_whitening
 from tests.builders import build_store
 
@@ -142,6 +143,21 @@ def test_the_command_writes_an_encoder_whose_neighbours_go_by_the_projection(
     assert main(["project", f"--embeddings={vectors}", f"--output={tmp_path / 'twice'}"]) == 2
     assert "embed with --readout last.mean+lengths" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "twice").exists()
+
+
+def test_what_training_left_out_is_left_out(embedded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder of an encoder states it, as its run's checkpoint does."""
+    encoder, embeddings = load_encoder(embedded / "encoder"), read_embeddings(embedded / "e.parquet")
+    encoder.held_out = {"val_fraction": 0.3, "test_fraction": 0.2}
+    save_encoder(encoder, tmp_path / "stated", readout=embeddings.readout)
+    assert load_encoder(tmp_path / "stated").held_out == encoder.held_out
+    project(embeddings, tmp_path / "projected", tmp_path / "stated")
+    out = (split_of([name or "" for name in embeddings.family_id or ()], 0.3, 0.2) != "train").sum()
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{out} of {len(embeddings)} transcripts, in 50% of families, that the encoder's training left out" in said
+    assert load_encoder(tmp_path / "projected").held_out == encoder.held_out
+    project(embeddings, tmp_path / "chosen")
+    assert "in 10% of families, drawn here" in " ".join(capsys.readouterr().err.split())
 
 
 def test_families_of_another_store(store: TranscriptStore, embedded: Path, tmp_path: Path) -> None:
