@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +70,10 @@ def _probe_reserved(options: argparse.Namespace) -> Result:
 
 def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptStore | None") -> "Embeddings":
     """The labelled transcripts of the store, embedded by the model that the options name."""
+    import numpy as np
+
     from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
-    from orthrus.embedding.file import Embeddings
+    from orthrus.embedding.file import of_store
     from orthrus.models import find_model, model_name
     from orthrus.nn.checkpoints import load_encoder, stored_readout
     from orthrus.probe.labels import read_labels
@@ -92,12 +95,8 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
         "checkpoint_sha256": checkpoint_sha256(model),
         "readouts": [readout],
     }
-    columns: dict[str, Any] = {
-        name: tuple(store.transcripts[name].take(rows).to_pylist())
-        for name in ("species", "gene_id", "gene_name", "family_id")
-    }
-    ids = tuple(store.transcripts["transcript_id"].take(rows).to_pylist())
-    return Embeddings(ids, embed(encoder, store, rows, readouts=[readout]), metadata, **columns, readout=readout)
+    labelled = of_store(store, np.empty((len(store), 0), dtype=np.float32)).with_rows(np.array(rows))
+    return replace(labelled, matrix=embed(encoder, store, rows, readouts=[readout]), metadata=metadata, readout=readout)
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -66,7 +66,7 @@ def choose_rows(
     related = Relations(labels, target.rows, transcripts, store)
     ids = related.transcript_ids
     by_family = family_keys(related)
-    families = group_rows(ids, by_family) if by_family else None
+    families = group_rows(ids, by_family) if any(any(values) for _, values in by_family) else None
     if spec.split is SplitUnit.FOLDS:
         splits, grouped_by, n_groups = _given_folds(labels, target, spec.folds or "", seeds)
     else:

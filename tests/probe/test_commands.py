@@ -213,3 +213,20 @@ def test_a_probe_of_transcripts_whose_genes_nothing_names_says_so_from_the_annot
     said = " ".join("".join(capsys.readouterr()).split())
     assert (f"nothing names the gene of {n} rows" in said) is not named
     assert ("family-disjoint splits" in said) is named
+
+
+def test_a_plain_fasta_leaves_no_split_called_disjoint(tmp_path, capsys):
+    bases = np.random.default_rng(0).choice(list("ACGT"), (40, 60))
+    (tmp_path / "m.fa").write_text("".join(f">t{i}\n{''.join(row)}\n" for i, row in enumerate(bases)))
+    (tmp_path / "l.tsv").write_text("transcript_id\ty\n" + "".join(f"t{i}\t{i % 7}\n" for i in range(40)))
+    save_encoder(MambaEncoder(6, 16, 1), tmp_path / "encoder")
+    vectors = tmp_path / "e.parquet"
+    assert (
+        main(["embed", f"--model={tmp_path / 'encoder'}", f"--input={tmp_path / 'm.fa'}", f"--output={vectors}"]) == 0
+    )
+    task = ["--task=regression", f"--labels={tmp_path / 'l.tsv'}", "--target=y", "--seeds=2"]
+    assert main(["probe", f"--embeddings={vectors}", *task, f"--output={tmp_path / 'p'}"]) == 0
+    document = read_document(tmp_path / "p" / "metrics.json")
+    assert document.leaks.unknown_genes == 40
+    assert "family or gene" not in document.leaks.training
+    assert "disjoint splits" not in " ".join("".join(capsys.readouterr()).split())
