@@ -29,7 +29,6 @@ from orthrus.probe.document import (
     KMER,
     LABEL_SHUFFLE,
     RANDOM_INIT,
-    LabelEfficiency,
     LabelsFile,
     ProbeDocument,
 )
@@ -137,7 +136,9 @@ def run_probe(
             embeddings=members[0].metadata,
             encoder_seeds=[each.metadata.get("file") for each in members] if len(members) > 1 else [],
             **summarise(results, _widths(readouts), rows, spec.metric, seen),
-            label_efficiency=_label_efficiency(readouts, results, rows, spec.metric, label_counts),
+            label_efficiency=label_efficiency(
+                {n: of[0] for n, of in readouts.items()}, rows, spec.metric, label_counts
+            ),
             leaks=leak_report(rows, seen),
             missing_controls=_missing(readouts, store, missing),
         )
@@ -235,23 +236,6 @@ def _probe_all(
                     found.append(member(split))
                     progress.advance(bar)
     return results
-
-
-def _label_efficiency(
-    readouts: Mapping[str, Sequence[Readouts]],
-    results: Mapping[str, Sequence[Sequence[SeedScores]]],
-    rows: ProbeRows,
-    metric: str,
-    label_counts: Sequence[int],
-) -> LabelEfficiency | None:
-    """Curves of the first member of each feature set, for the readout that most of its seeds chose."""
-    if not label_counts:
-        return None
-    features = {}
-    for name, members in readouts.items():
-        chosen = [seed.readout for seed in results[name][0]]
-        features[name] = members[0][max(set(chosen), key=chosen.count)]
-    return label_efficiency(features, rows.target, rows.splits, rows.families, metric, label_counts)
 
 
 def _missing(

@@ -202,6 +202,17 @@ def test_label_efficiency_rises_with_labels_and_ends_at_the_whole(probe, embeddi
     assert mean[2] == pytest.approx(scores(metrics, "pearson_r")["mean"], abs=0.01)
 
 
+def test_every_split_of_a_curve_chooses_its_own_readout(probe, embeddings):
+    """With all labels the curve is the table, although readouts of noise leave each split another best one."""
+    noise = {f"r{i}": GENERATOR.standard_normal((len(embeddings), 4)).astype(np.float32) for i in range(8)}
+    several = alike(embeddings, matrix=noise.pop("r0"), readout="r0", readouts=noise)
+    values = GENERATOR.standard_normal(len(embeddings))
+    metrics = probe(values, embeddings=several, split=SplitUnit.RANDOM, label_counts=[50], seeds=5)
+    assert len(set(metrics["feature_sets"]["embedding"]["readout_per_seed"])) > 1
+    curve = metrics["label_efficiency"]["feature_sets"]["embedding"]["per_seed"]
+    assert curve[-1] == pytest.approx(scores(metrics, "pearson_r")["per_seed"])
+
+
 @pytest.mark.parametrize("kind", ["regression", "classification", "two classes", "multilabel"])
 def test_shuffled_labels_score_chance_where_true_ones_are_found(probe, embeddings, kind):
     bits = (embeddings.matrix[:, :4] > 0).astype(int)
