@@ -16,7 +16,7 @@ from orthrus.probe.metrics import chance, interval, score
 from orthrus.probe.one_split import fit_features
 from orthrus.probe.rows import ProbeRows
 from orthrus.probe.splits import Groups, Split
-from orthrus.probe.targets import Target, Task
+from orthrus.probe.targets import Target
 
 Readouts = Mapping[str, NDArray[np.float32]]
 
@@ -64,7 +64,7 @@ def _score(readouts: Readouts, target: Target, split: Split, metric: str) -> flo
         fits = [fit_features(features, target, split) for features in readouts.values()]
     predicted_NT = min(fits, key=lambda fit: fit.validation_loss).scores_NT
     truth_NT = target.values[split.test]
-    scored = (np.ptp(truth_NT, axis=0) > 0) | (target.task is Task.REGRESSION)
+    scored = np.ptp(truth_NT, axis=0) > 0
     values = score(target.task, truth_NT, predicted_NT)[metric][scored]
     by_chance = np.array([chance([metric], float(truth.mean()))[metric] for truth in truth_NT.T[scored]])
     return float(np.where(np.isfinite(values), values, by_chance).mean())

@@ -67,7 +67,7 @@ class SeedScores:
 
 
 def score(task: Task, truth_NT: Floats, predicted_NT: Floats) -> dict[str, Floats]:
-    """Every metric of each target or label of N rows, (T,); NaN for a label that the rows cannot score."""
+    """Every metric of each target or label of N rows, (T,); NaN for one that the rows cannot score."""
     if task is not Task.REGRESSION:
         return label_scores(truth_NT, predicted_NT)
     by_target = [regression_scores(*pair) for pair in zip(truth_NT.T, predicted_NT.T, strict=True)]
@@ -75,8 +75,13 @@ def score(task: Task, truth_NT: Floats, predicted_NT: Floats) -> dict[str, Float
 
 
 def regression_scores(truth_N: Floats, predicted_N: Floats) -> dict[str, float]:
-    """``pearson_r``, ``spearman_r`` and ``r2``; the correlations of a constant prediction are 0."""
-    constant = np.ptp(predicted_N) == 0 or np.ptp(truth_N) == 0
+    """``pearson_r``, ``spearman_r`` and ``r2``; the correlations of a constant prediction are 0.
+
+    A constant truth scores nothing: NaN.
+    """
+    if np.ptp(truth_N) == 0:
+        return dict.fromkeys(REGRESSION_METRICS, float("nan"))
+    constant = np.ptp(predicted_N) == 0
     return {
         "pearson_r": 0.0 if constant else float(stats.pearsonr(truth_N, predicted_N).statistic),
         "spearman_r": 0.0 if constant else float(stats.spearmanr(truth_N, predicted_N).statistic),

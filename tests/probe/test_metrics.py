@@ -27,6 +27,11 @@ def test_a_constant_prediction_correlates_with_nothing():
     assert (found["pearson_r"], found["spearman_r"]) == (0, 0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_rows_of_one_value_score_nothing():
+    assert np.isnan(list(metrics.regression_scores(np.ones(1), np.zeros(1)).values())).all()
+
+
 def test_auroc_is_the_share_of_pairs_in_order():
     generator = np.random.default_rng(0)
     truth = generator.integers(0, 2, (40, 2)).astype(float)
