@@ -56,6 +56,11 @@ class Labels:
         """The genes of the rows, from the first existing column of gene_name, gene and gene_id."""
         return next((self.columns[name] for name in _GENE_COLUMNS if name in self.columns), None)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the ids are row numbers, since the data frame has no column of ids."""
+        return _is_frame(self.path) and self.transcript_ids == tuple(map(str, self.lines))
+
     def place(self, row: int) -> str:
         """The place of a row, for an error."""
         return f"{self.path}, {'row' if _is_frame(self.path) else 'line'} {self.lines[row]}"

@@ -39,7 +39,7 @@ from orthrus.probe.leaks import Pretraining, leak_report, seen_in_pretraining
 from orthrus.probe.metrics import SeedScores
 from orthrus.probe.one_split import EMBEDDING_WEIGHTS, probe_beside, probe_readouts, probe_shuffled, weighted
 from orthrus.probe.result import print_table, write_result
-from orthrus.probe.rows import ProbeRows, choose_rows, report_dropped_rows
+from orthrus.probe.rows import ProbeRows, check_row_numbers, choose_rows, report_dropped_rows
 from orthrus.probe.splits import Split
 from orthrus.probe.summary import summarise
 from orthrus.probe.tasks import TaskSpec
@@ -114,6 +114,9 @@ def run_probe(
             )
         given: dict[str, Sequence[Embeddings]] = {EMBEDDING: members}
         given |= {name: [each] for name, each in (compare or {}).items()}
+        for name, embedded in given.items():
+            for each in embedded:
+                check_row_numbers(labels, name, each)
         made = dict(controls or {})
         if store is not None:
             made[CODON] = partial(codon_features, store)
