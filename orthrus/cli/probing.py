@@ -37,7 +37,11 @@ def _probe_reserved(options: argparse.Namespace) -> Result:
     from orthrus.probe.run import run_probe
 
     spec = _task(options)
-    compare = {name: read_embeddings(path) for name, path in map(_named, options.compare)}
+    named = [_named(text) for text in options.compare]
+    compare = {name: read_embeddings(path) for name, path in named}
+    if len(compare) < len(named):
+        repeated = [f"{name}={path}" for name, path in named if [each for each, _ in named].count(name) > 1]
+        raise InputError(f"--compare has two of one name: {', '.join(repeated)}; name each: NAME=E")
     label_counts = SIZES if options.label_efficiency == [] else options.label_efficiency or ()
     with _sequences(options.store, spec.labels) as store:
         members = [read_embeddings(path) for path in options.embeddings or ()] or [_embedded(options, spec, store)]
@@ -50,7 +54,7 @@ def _probe_reserved(options: argparse.Namespace) -> Result:
         elif "encoder" not in metadata:
             missing[RANDOM_INIT] = f"{options.embeddings[0]} does not state the shape of its encoder"
         else:
-            controls[RANDOM_INIT] = partial(_random_control, metadata, store)
+            controls[RANDOM_INIT] = partial(_random_control, metadata["encoder"], list(members[0].all_readouts), store)
         found = run_probe(
             members,
             spec,
@@ -158,19 +162,21 @@ def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining |
     return Pretraining.on(TranscriptStore.open(path), **kept_out(config))
 
 
-def _random_control(metadata: dict[str, Any], store: "TranscriptStore", ids: Sequence[str]) -> "Embeddings":
-    """Embeddings of the transcripts by an untrained encoder of the same shape, with the same readouts."""
+def _random_control(
+    shape: dict[str, Any], readouts: Sequence[str], store: "TranscriptStore", ids: Sequence[str]
+) -> "Embeddings":
+    """Embeddings of the transcripts by an untrained encoder of the same ``shape``, with the same ``readouts``."""
     import numpy as np
     import torch
 
     from orthrus.embedding.embed import embed
-    from orthrus.embedding.file import Embeddings
+    from orthrus.embedding.file import MAIN_READOUT, Embeddings
     from orthrus.nn.encoder import MambaEncoder
     from orthrus.nn.readouts import LAST_MEAN, widths
 
     torch.manual_seed(0)
-    encoder = MambaEncoder.from_config(metadata["encoder"]).eval()
-    names = metadata.get("readouts") or [LAST_MEAN]
+    encoder = MambaEncoder.from_config(shape).eval()
+    names = [LAST_MEAN if name == MAIN_READOUT else name for name in readouts]
     rows = [store.index_of(name) for name in ids]
     vectors = embed(encoder, store, rows, description="random-init control", readouts=names)
     first, *others = np.split(vectors, np.cumsum(widths(encoder, names))[:-1], axis=1)
