@@ -241,8 +241,8 @@ def _read_parquet(path: Path) -> Embeddings:
 def of_store(store: TranscriptStore, matrix: NDArray[np.float32]) -> Embeddings:
     """Embeddings of all transcripts of ``store``, with its columns; ``matrix`` has their vectors, (N, D)."""
     table = pa.Table.from_batches(described(store, batch_rows=len(store)))
-    ids, *columns = (tuple(column.to_pylist()) for column in table.columns)
-    return Embeddings(ids, matrix, **dict(zip(COLUMNS, columns, strict=True)))
+    columns: dict[str, Any] = {name: tuple(table[name].to_pylist()) for name in COLUMNS}
+    return Embeddings(tuple(table["transcript_id"].to_pylist()), matrix, **columns)
 
 
 def _check_ids(path: Path, column: pa.ChunkedArray) -> None:

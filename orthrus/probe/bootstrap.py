@@ -70,7 +70,8 @@ def mean_of_known(values: Sequence[Floats]) -> Floats:
     stacked = np.stack(values)
     known = np.isfinite(stacked)
     total, n = np.where(known, stacked, 0).sum(axis=0), known.sum(axis=0)
-    return np.where(n > 0, total, np.nan) / np.maximum(n, 1)
+    means: Floats = np.where(n > 0, total, np.nan) / np.maximum(n, 1)
+    return means
 
 
 def label_resamples(truth_NT: Floats, scores_NT: Floats, counts_BN: Counts) -> Mapping[str, Floats]:

@@ -54,7 +54,7 @@ def label_efficiency(
         points = [[_score(readouts, rows.target, split, metric) for split in of_size] for of_size in splits]
         intervals = [interval(scores) for scores in points]
         curves[name] = Curve(
-            per_seed=points, mean=[each.mean for each in intervals], interval95=[each.ends for each in intervals]
+            per_seed=points, mean=[each.mean for each in intervals], interval95=[each.interval95 for each in intervals]
         )
     return LabelEfficiency(metric=metric, labels=sizes, feature_sets=curves)
 

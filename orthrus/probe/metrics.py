@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
+from orthrus.probe.document import Mean
 from orthrus.probe.targets import Task
 
 TITLES = {
@@ -33,20 +34,6 @@ REGRESSION_METRICS = ("pearson_r", "spearman_r", "r2")
 LABEL_METRICS = ("auroc", "auprc")
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Mean and 95 % interval of one score for each seed; ``low`` and ``high`` are NaN with fewer than two."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        """``low`` and ``high``, None without an interval."""
-        return None if np.isnan(self.low) else (self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -101,7 +88,7 @@ def label_scores(truth_NT: Floats, scores_NT: Floats) -> dict[str, Floats]:
     return result
 
 
-def interval(scores: Sequence[float]) -> Interval:
+def interval(scores: Sequence[float]) -> Mean:
     """Mean and 95 % t-interval over seeds, the variation of the mean with the splits of these labels."""
     return _t_interval(scores, 1 / max(len(scores), 1))
 
@@ -117,7 +104,7 @@ def paired_p_value(differences: Sequence[float], test_to_train: float) -> float:
     return float(2 * stats.t.sf(abs(values.mean()) / error, len(values) - 1))
 
 
-def corrected_interval(differences: Sequence[float], test_to_train: float) -> Interval:
+def corrected_interval(differences: Sequence[float], test_to_train: float) -> Mean:
     """Mean and 95 % interval of paired differences over seeds, for claims that one feature set beats another.
 
     Training sets of different seeds overlap, so the plain t-interval is too narrow; the variance is multiplied by 1/n +
@@ -126,13 +113,13 @@ def corrected_interval(differences: Sequence[float], test_to_train: float) -> In
     return _t_interval(differences, 1 / max(len(differences), 1) + test_to_train)
 
 
-def _t_interval(scores: Sequence[float], variance_factor: float) -> Interval:
+def _t_interval(scores: Sequence[float], variance_factor: float) -> Mean:
     values = np.asarray(scores, dtype=np.float64)
     mean = float(values.mean())
     if len(values) < 2:
-        return Interval(mean, float("nan"), float("nan"))
+        return Mean(mean=mean, interval95=None)
     half = float(stats.t.ppf(0.975, len(values) - 1) * np.sqrt(values.var(ddof=1) * variance_factor))
-    return Interval(mean, mean - half, mean + half)
+    return Mean(mean=mean, interval95=(mean - half, mean + half))
 
 
 def chance(task_metrics: Sequence[str], prevalence: float) -> Mapping[str, float]:

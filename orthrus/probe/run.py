@@ -19,7 +19,7 @@ from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.messages import messages
 from orthrus.output import atomic_folder, reserve_folder
-from orthrus.probe.controls import KMER_SIZES, NO_CDS, codon_features, composition_features, has_cds, kmer_features
+from orthrus.probe.controls import KMER_SIZES, NO_CDS, codon_features, has_cds, kmer_features
 from orthrus.probe.document import (
     CODON,
     COMPOSITION,
@@ -121,7 +121,7 @@ def run_probe(
         if store is not None:
             made[CODON] = partial(codon_features, store)
             made[KMER] = partial(kmer_features, store, sizes=kmer_sizes)
-            made[COMPOSITION] = partial(composition_features, store)
+            made[COMPOSITION] = partial(kmer_features, store, sizes=(1,))
         console = messages()
         transcripts = members[0].transcripts if store is None else store.transcripts
         rows = choose_rows(labels, spec, transcripts, _sources(given, made, store), seeds, store)

@@ -122,7 +122,7 @@ def _summary(per_seed: Sequence[float], resamples_B: Floats) -> Score:
     return Score(
         per_seed=list(per_seed),
         mean=found.mean,
-        interval95=found.ends,
+        interval95=found.interval95,
         interval95_families=_percentiles(resamples_B),
     )
 
@@ -135,7 +135,7 @@ def _difference(
     return Difference(
         per_seed=differences,
         mean=found.mean,
-        interval95=found.ends,
+        interval95=found.interval95,
         p_value=_or_none(paired_p_value(differences, test_to_train)),
         interval95_families=_percentiles(resamples_B),
     )
@@ -167,7 +167,7 @@ def _by_encoder(members: Sequence[Sequence[SeedScores]], names: Sequence[str]) -
         return {}
     means = {metric: [float(np.mean([s.scores[metric] for s in member])) for member in members] for metric in names}
     spread = {metric: interval(each) for metric, each in means.items()}
-    return {m: EncoderSpread(per_encoder=means[m], mean=spread[m].mean, interval95=spread[m].ends) for m in names}
+    return {m: EncoderSpread(per_encoder=means[m], mean=spread[m].mean, interval95=spread[m].interval95) for m in names}
 
 
 def _by_label(seeds: Sequence[SeedScores], labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
