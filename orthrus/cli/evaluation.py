@@ -6,7 +6,6 @@ from pathlib import Path
 from orthrus.cli.command import Command, Result, argument
 
 _NOTES = (
-    "A family (genes joined by orthology) is never divided between the training, validation and test sides.",
     "Retrieval: a transcript's partner must be its nearest neighbour by cosine among all validation transcripts of"
     " other families within 10 % of the partner's length, both views masked as in training. Chance is one in the"
     " number of candidates.",

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,11 @@ def _probe_reserved(options: argparse.Namespace) -> Result:
     from orthrus.probe.run import run_probe
 
     spec = _task(options)
-    compare = {name: read_embeddings(path) for name, path in map(_named, options.compare)}
+    named = [_named(text) for text in options.compare]
+    compare = {name: read_embeddings(path) for name, path in named}
+    if len(compare) < len(named):
+        repeated = [f"{name}={path}" for name, path in named if [each for each, _ in named].count(name) > 1]
+        raise InputError(f"--compare has two of one name: {', '.join(repeated)}; name each: NAME=E")
     label_counts = SIZES if options.label_efficiency == [] else options.label_efficiency or ()
     with _sequences(options.store, spec.labels) as store:
         members = [read_embeddings(path) for path in options.embeddings or ()] or [_embedded(options, spec, store)]
@@ -49,7 +54,7 @@ def _probe_reserved(options: argparse.Namespace) -> Result:
         elif "encoder" not in metadata:
             missing[RANDOM_INIT] = f"{options.embeddings[0]} does not state the shape of its encoder"
         else:
-            controls[RANDOM_INIT] = partial(_random_control, metadata["encoder"], [*members[0].all_readouts], store)
+            controls[RANDOM_INIT] = partial(_random_control, metadata["encoder"], list(members[0].all_readouts), store)
         found = run_probe(
             members,
             spec,
@@ -69,8 +74,10 @@ def _probe_reserved(options: argparse.Namespace) -> Result:
 
 def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptStore | None") -> "Embeddings":
     """The labelled transcripts of the store, embedded by the model that the options name."""
+    import numpy as np
+
     from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
-    from orthrus.embedding.file import Embeddings
+    from orthrus.embedding.file import of_store
     from orthrus.models import find_model, model_name
     from orthrus.nn.checkpoints import load_encoder, stored_readout
     from orthrus.probe.labels import read_labels
@@ -91,12 +98,8 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
         "checkpoint": model_name(model),
         "checkpoint_sha256": checkpoint_sha256(model),
     }
-    columns: dict[str, Any] = {
-        name: tuple(store.transcripts[name].take(rows).to_pylist())
-        for name in ("species", "gene_id", "gene_name", "family_id")
-    }
-    ids = tuple(store.transcripts["transcript_id"].take(rows).to_pylist())
-    return Embeddings(ids, embed(encoder, store, rows, readouts=[readout]), metadata, **columns, readout=readout)
+    labelled = of_store(store, np.empty((len(store), 0), dtype=np.float32)).with_rows(np.array(rows))
+    return replace(labelled, matrix=embed(encoder, store, rows, readouts=[readout]), metadata=metadata, readout=readout)
 
 
 def _named(text: str) -> tuple[str, Path]:
@@ -159,9 +162,9 @@ def _pretraining(given: Path | None, metadata: dict[str, Any]) -> "Pretraining |
 
 
 def _random_control(
-    config: dict[str, Any], readouts: Sequence[str], store: "TranscriptStore", ids: Sequence[str]
+    shape: dict[str, Any], readouts: Sequence[str], store: "TranscriptStore", ids: Sequence[str]
 ) -> "Embeddings":
-    """Embeddings of the transcripts by an untrained encoder of the same shape, with the same readouts."""
+    """Embeddings of the transcripts by an untrained encoder of the same ``shape``, with the same ``readouts``."""
     import numpy as np
     import torch
 
@@ -171,7 +174,7 @@ def _random_control(
     from orthrus.nn.readouts import LAST_MEAN, widths
 
     torch.manual_seed(0)
-    encoder = MambaEncoder.from_config(config).eval()
+    encoder = MambaEncoder.from_config(shape).eval()
     names = [LAST_MEAN if name == MAIN_READOUT else name for name in readouts]
     rows = [store.index_of(name) for name in ids]
     vectors = embed(encoder, store, rows, description="random-init control", readouts=names)

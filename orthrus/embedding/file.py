@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from orthrus.embedding.described import described
 from orthrus.embedding.formats import (
     COLUMNS,
     MAIN,
@@ -240,12 +241,9 @@ def _read_parquet(path: Path) -> Embeddings:
 
 def of_store(store: TranscriptStore, matrix: NDArray[np.float32]) -> Embeddings:
     """Embeddings of all transcripts of ``store``, with its columns; ``matrix`` has their vectors, (N, D)."""
-    columns: dict[str, Any] = {name: tuple(store.column(name)) for name in TEXT_COLUMNS}
-    known = store.transcripts["gene_known"]
-    columns["gene_id"] = tuple(pc.if_else(known, store.transcripts["gene_id"], None).to_pylist())
-    columns["length"] = tuple(store.lengths.tolist())
-    columns["cds_length"] = tuple((store.cds[:, 1] - store.cds[:, 0]).tolist())
-    return Embeddings(tuple(store.column("transcript_id")), matrix, **columns)
+    table = pa.Table.from_batches(described(store, batch_rows=len(store)))
+    columns: dict[str, Any] = {name: tuple(table[name].to_pylist()) for name in COLUMNS}
+    return Embeddings(tuple(table["transcript_id"].to_pylist()), matrix, **columns)
 
 
 def _check_ids(path: Path, column: pa.ChunkedArray) -> None:

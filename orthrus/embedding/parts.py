@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from orthrus.embedding.described import described
 from orthrus.embedding.file import METADATA_KEY
 from orthrus.embedding.formats import NUMBER_COLUMNS, TEXT_COLUMNS
 from orthrus.errors import InputError
@@ -115,21 +116,15 @@ def join(parts: Parts, store: TranscriptStore, readouts: dict[str, int], metadat
         ],
         {METADATA_KEY: json.dumps(metadata).encode()},
     )
-    table = pq.ParquetFile(store.path / "transcripts.parquet")
     options = {"compression": "zstd", "use_dictionary": list(TEXT_COLUMNS), "write_page_checksum": True}
     start = 0
     with pq.ParquetWriter(path, schema, **options) as writer:
-        for rows in table.iter_batches(_GROUP_ROWS, columns=["transcript_id", *TEXT_COLUMNS]):
+        for rows in described(store, _GROUP_ROWS):
             vectors = np.split(parts.group(start, start + len(rows)), np.cumsum(list(readouts.values()))[:-1], axis=1)
-            lists = [_list_array(each) for each in vectors]
-            stop = start + len(rows)
-            lengths = store.lengths[start:stop], store.cds[start:stop, 1] - store.cds[start:stop, 0]
-            columns = [rows["transcript_id"], *lists, *(rows[name] for name in TEXT_COLUMNS)]
-            writer.write_batch(
-                pa.record_batch([*columns, *(pa.array(each, pa.int64()) for each in lengths)], schema=schema),
-                row_group_size=_GROUP_ROWS,
-            )
-            start = stop
+            ids, *columns = rows.columns
+            batch = pa.record_batch([ids, *(_list_array(each) for each in vectors), *columns], schema=schema)
+            writer.write_batch(batch, row_group_size=_GROUP_ROWS)
+            start += len(rows)
 
 
 def _list_array(vectors: NDArray[np.float32]) -> pa.ListArray:

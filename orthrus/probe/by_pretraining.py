@@ -97,6 +97,6 @@ def _summary(per_seed: Sequence[float], test_to_train: float | None = None) -> P
     found = interval(finite) if test_to_train is None else corrected_interval(finite, test_to_train)
     return PartScore(
         mean=found.mean,
-        interval95=found.ends,
+        interval95=found.interval95,
         per_seed=[value if np.isfinite(value) else None for value in per_seed],
     )

@@ -88,12 +88,6 @@ def kmer_features(
     )
 
 
-def composition_features(store: TranscriptStore, transcript_ids: Sequence[str]) -> Embeddings:
-    """Only length, GC, CDS length, exon count and base frequencies, (N, 6 + 4); see :func:`kmer_features`."""
-    known, matrix = _features(store, transcript_ids, lambda codes: _kmer_row(codes, 1), len(BESIDE_KMERS) + n_kmers(1))
-    return Embeddings(known, matrix, {"features": f"{', '.join(BESIDE_KMERS)}, bases"})
-
-
 def _features(
     store: TranscriptStore, transcript_ids: Sequence[str], row_of: Callable[[Codes], NDArray[np.float64]], width: int
 ) -> tuple[tuple[str, ...], NDArray[np.float32]]:

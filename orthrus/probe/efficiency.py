@@ -14,8 +14,11 @@ from orthrus.probe import linear
 from orthrus.probe.document import Curve, LabelEfficiency
 from orthrus.probe.metrics import chance, interval, score
 from orthrus.probe.one_split import fit_features
+from orthrus.probe.rows import ProbeRows
 from orthrus.probe.splits import Groups, Split
-from orthrus.probe.targets import Target, Task
+from orthrus.probe.targets import Target
+
+Readouts = Mapping[str, NDArray[np.float32]]
 
 SIZES = (30, 100, 300, 1000, 3000, 10_000)
 
@@ -34,34 +37,34 @@ def limited(split: Split, n_labels: int, families: Groups | None) -> Split:
 
 
 def label_efficiency(
-    feature_sets: Mapping[str, NDArray[np.float32]],
-    target: Target,
-    splits: Sequence[Split],
-    families: Groups | None,
-    metric: str,
-    sizes: Sequence[int],
-) -> LabelEfficiency:
-    """Mean score and interval over seeds of each feature set at each number of labels, up to all labels.
+    feature_sets: Mapping[str, Readouts], rows: ProbeRows, metric: str, sizes: Sequence[int]
+) -> LabelEfficiency | None:
+    """Mean score and interval over seeds of each feature set at each number of labels, up to all; None without sizes.
 
+    ``feature_sets`` are readouts by name; each limited split chooses among a set's readouts on its own validation rows.
     A label with only one value in the few rows scores chance, so that every number is a mean over the same labels.
     """
-    most = min(len(split.train) + len(split.validation) for split in splits)
+    if not sizes:
+        return None
+    most = min(len(split.train) + len(split.validation) for split in rows.splits)
     sizes = [*sorted(size for size in set(sizes) if size < most), most]
+    splits = [[limited(split, size, rows.families) for split in rows.splits] for size in sizes]
     curves = {}
-    for name, features in feature_sets.items():
-        points = [[_score(features, target, limited(s, size, families), metric) for s in splits] for size in sizes]
+    for name, readouts in feature_sets.items():
+        points = [[_score(readouts, rows.target, split, metric) for split in of_size] for of_size in splits]
         intervals = [interval(scores) for scores in points]
         curves[name] = Curve(
-            per_seed=points, mean=[each.mean for each in intervals], interval95=[each.ends for each in intervals]
+            per_seed=points, mean=[each.mean for each in intervals], interval95=[each.interval95 for each in intervals]
         )
     return LabelEfficiency(metric=metric, labels=sizes, feature_sets=curves)
 
 
-def _score(features: NDArray[np.float32], target: Target, split: Split, metric: str) -> float:
-    with linear.threads_for(len(split.train) * features.shape[1]):
-        predicted_NT = fit_features(features, target, split).scores_NT
+def _score(readouts: Readouts, target: Target, split: Split, metric: str) -> float:
+    with linear.threads_for(len(split.train) * max(features.shape[1] for features in readouts.values())):
+        fits = [fit_features(features, target, split) for features in readouts.values()]
+    predicted_NT = min(fits, key=lambda fit: fit.validation_loss).scores_NT
     truth_NT = target.values[split.test]
-    scored = (np.ptp(truth_NT, axis=0) > 0) | (target.task is Task.REGRESSION)
+    scored = np.ptp(truth_NT, axis=0) > 0
     values = score(target.task, truth_NT, predicted_NT)[metric][scored]
     by_chance = np.array([chance([metric], float(truth.mean()))[metric] for truth in truth_NT.T[scored]])
     return float(np.where(np.isfinite(values), values, by_chance).mean())

@@ -2,7 +2,7 @@
 
 A table has a column of ids, target columns and optionally ``gene_name`` (or ``gene``), ``chromosome`` and folds. In a
 data frame with sequences and without the column of ids (mRNABench's format), the row numbers are the ids, as in
-``orthrus embed``. Missing values are empty, NA, N/A, NaN, null or None.
+``orthrus embed``. Missing values, in any column, are empty, NA, N/A, NaN, null or None.
 """
 
 import csv
@@ -56,6 +56,11 @@ class Labels:
         """The genes of the rows, from the first existing column of gene_name, gene and gene_id."""
         return next((self.columns[name] for name in _GENE_COLUMNS if name in self.columns), None)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the ids are row numbers, since the data frame has no column of ids."""
+        return _is_frame(self.path) and self.transcript_ids == tuple(map(str, self.lines))
+
     def place(self, row: int) -> str:
         """The place of a row, for an error."""
         return f"{self.path}, {'row' if _is_frame(self.path) else 'line'} {self.lines[row]}"
@@ -86,17 +91,16 @@ def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str =
             raise InputError(f"{path} has no column {column!r}; it has {_named(table.columns)}{hint}{other}.")
         if not frame and read_header(path).count(column) > 1:
             raise InputError(f"{path} has the column {column!r} twice; expected it once.")
+    for name in table:
+        texts = table[name].str.strip()
+        table[name] = texts.mask(texts.str.lower().isin(_MISSING), "")
     if not frame:
         table.index += 2  # an index is a line number from here on
         table = table[(table != "").any(axis=1)]
     n_rows = len(table)
-    table[id_column] = table[id_column].str.strip()
     table = table[~table.duplicated()]
     _check_ids(path, table, id_column)
-    known = pd.Series(True, index=table.index)
-    for target in targets:
-        table[target] = table[target].str.strip()
-        known &= ~table[target].str.lower().isin(_MISSING)
+    known = (table[list(targets)] != "").all(axis=1)
     if not known.any():
         named = f"column {targets[0]!r} has" if len(targets) == 1 else f"its {len(targets)} target columns have"
         raise InputError(f"{path}: {named} no value in any of its {len(table):,} rows.")
@@ -108,7 +112,7 @@ def read_labels(path: str | Path, targets: str | Sequence[str], id_column: str =
         transcript_ids=tuple(kept[id_column]),
         values=tuple(tuple(kept[target]) for target in targets),
         lines=tuple(kept.index.tolist()),
-        columns={str(name): tuple(kept[name].str.strip()) for name in others},
+        columns={str(name): tuple(kept[name]) for name in others},
         n_rows=n_rows,
         n_missing=int((~known).sum()),
         n_repeated=n_rows - len(table),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
+from orthrus.probe.document import Mean
 from orthrus.probe.targets import Task
 
 TITLES = {
@@ -36,20 +37,6 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Mean and 95 % interval of one score for each seed; ``low`` and ``high`` are NaN with fewer than two."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        """``low`` and ``high``, None without an interval."""
-        return None if np.isnan(self.low) else (self.low, self.high)
-
-
-@dataclass(frozen=True)
 class SeedScores:
     """Scores of one feature set on one seed's test rows.
 
@@ -67,7 +54,7 @@ class SeedScores:
 
 
 def score(task: Task, truth_NT: Floats, predicted_NT: Floats) -> dict[str, Floats]:
-    """Every metric of each target or label of N rows, (T,); NaN for a label that the rows cannot score."""
+    """Every metric of each target or label of N rows, (T,); NaN for one that the rows cannot score."""
     if task is not Task.REGRESSION:
         return label_scores(truth_NT, predicted_NT)
     by_target = [regression_scores(*pair) for pair in zip(truth_NT.T, predicted_NT.T, strict=True)]
@@ -75,8 +62,13 @@ def score(task: Task, truth_NT: Floats, predicted_NT: Floats) -> dict[str, Float
 
 
 def regression_scores(truth_N: Floats, predicted_N: Floats) -> dict[str, float]:
-    """``pearson_r``, ``spearman_r`` and ``r2``; the correlations of a constant prediction are 0."""
-    constant = np.ptp(predicted_N) == 0 or np.ptp(truth_N) == 0
+    """``pearson_r``, ``spearman_r`` and ``r2``; the correlations of a constant prediction are 0.
+
+    A constant truth scores nothing: NaN.
+    """
+    if np.ptp(truth_N) == 0:
+        return dict.fromkeys(REGRESSION_METRICS, float("nan"))
+    constant = np.ptp(predicted_N) == 0
     return {
         "pearson_r": 0.0 if constant else float(stats.pearsonr(truth_N, predicted_N).statistic),
         "spearman_r": 0.0 if constant else float(stats.spearmanr(truth_N, predicted_N).statistic),
@@ -96,7 +88,7 @@ def label_scores(truth_NT: Floats, scores_NT: Floats) -> dict[str, Floats]:
     return result
 
 
-def interval(scores: Sequence[float]) -> Interval:
+def interval(scores: Sequence[float]) -> Mean:
     """Mean and 95 % t-interval over seeds, the variation of the mean with the splits of these labels."""
     return _t_interval(scores, 1 / max(len(scores), 1))
 
@@ -112,7 +104,7 @@ def paired_p_value(differences: Sequence[float], test_to_train: float) -> float:
     return float(2 * stats.t.sf(abs(values.mean()) / error, len(values) - 1))
 
 
-def corrected_interval(differences: Sequence[float], test_to_train: float) -> Interval:
+def corrected_interval(differences: Sequence[float], test_to_train: float) -> Mean:
     """Mean and 95 % interval of paired differences over seeds, for claims that one feature set beats another.
 
     Training sets of different seeds overlap, so the plain t-interval is too narrow; the variance is multiplied by 1/n +
@@ -121,13 +113,13 @@ def corrected_interval(differences: Sequence[float], test_to_train: float) -> In
     return _t_interval(differences, 1 / max(len(differences), 1) + test_to_train)
 
 
-def _t_interval(scores: Sequence[float], variance_factor: float) -> Interval:
+def _t_interval(scores: Sequence[float], variance_factor: float) -> Mean:
     values = np.asarray(scores, dtype=np.float64)
     mean = float(values.mean())
     if len(values) < 2:
-        return Interval(mean, float("nan"), float("nan"))
+        return Mean(mean=mean, interval95=None)
     half = float(stats.t.ppf(0.975, len(values) - 1) * np.sqrt(values.var(ddof=1) * variance_factor))
-    return Interval(mean, mean - half, mean + half)
+    return Mean(mean=mean, interval95=(mean - half, mean + half))
 
 
 def chance(task_metrics: Sequence[str], prevalence: float) -> Mapping[str, float]:

@@ -19,7 +19,7 @@ EMBEDDING_WEIGHTS = (1.0, 0.3, 0.1, 0.03)
 def probe_features(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:
     """Fit on the training rows, choose the penalty on the validation rows, score on the test rows of one split.
 
-    Raises InputError if no label has both values among the test rows.
+    Raises InputError if no target or label has two values among the test rows.
     """
     with linear.threads_for(features_MD.size):
         fit = fit_features(features_MD, target, split)
@@ -33,13 +33,13 @@ def seed_scores(
     validation_loss: float,
     penalties: tuple[float, ...] = (),
 ) -> SeedScores:
-    """Scores of predictions for the test rows of one split; raises InputError if they can score no label."""
+    """Scores of predictions for the test rows of one split; raises InputError if they can score nothing."""
     of_label = score(target.task, target.values[split.test], predicted_NT)
     scored = np.isfinite(next(iter(of_label.values())))
     if not scored.any():
         raise InputError(
-            f"seed {split.seed}: no label has both values among the {len(split.test):,} test rows; give more labelled"
-            " transcripts."
+            f"seed {split.seed}: no target or label has two values among the {len(split.test):,} test rows; give more"
+            " labelled transcripts."
         )
     return SeedScores(
         scores={metric: float(values[scored].mean()) for metric, values in of_label.items()},

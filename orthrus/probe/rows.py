@@ -1,19 +1,25 @@
 """The rows of a probe: the labelled transcripts that every feature set has, their target, and their groups."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
 
+from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
+from orthrus.genome.mrna_frames import row_ids
 from orthrus.probe.groups import Relations, family_keys, unit_keys
 from orthrus.probe.labels import Labels
 from orthrus.probe.splits import Groups, Split, SplitUnit, group_rows, split_folds, split_groups
 from orthrus.probe.targets import Target, encode_target
 from orthrus.probe.tasks import TaskSpec
 from orthrus.store import TranscriptStore
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_SEEDS = 10
 
@@ -66,7 +72,7 @@ def choose_rows(
     related = Relations(labels, target.rows, transcripts, store)
     ids = related.transcript_ids
     by_family = family_keys(related)
-    families = group_rows(ids, by_family) if by_family else None
+    families = group_rows(ids, by_family) if any(any(values) for _, values in by_family) else None
     if spec.split is SplitUnit.FOLDS:
         splits, grouped_by, n_groups = _given_folds(labels, target, spec.folds or "", seeds)
     else:
@@ -85,6 +91,26 @@ def choose_rows(
         "groups": n_groups,
     }
     return ProbeRows(ids, target, splits, related, families, grouped_by, counts)
+
+
+def check_row_numbers(labels: Labels, name: str, embeddings: Embeddings) -> None:
+    """Compare what row numbers pair: raise InputError for another number of rows, warn of another file."""
+    n, made_from = len(embeddings), embeddings.metadata.get("input")
+    if not labels.numbered or embeddings.transcript_ids != tuple(row_ids(n)):
+        return
+    if n != labels.n_rows:
+        raise InputError(
+            f"the ids of {labels.path} and of {name} are row numbers, but they have {labels.n_rows:,} and {n:,} rows;"
+            " give both a column of transcript ids, or embed these labels' file."
+        )
+    if made_from is not None and Path(made_from).resolve() != labels.path.resolve():
+        logger.warning(
+            "warning: %s was made from %s and is paired with %s by row number: scores mean nothing unless both have the"
+            " same rows in the same order; give both a column of transcript ids, or embed the labels' file",
+            name,
+            made_from,
+            labels.path,
+        )
 
 
 def _given_folds(labels: Labels, target: Target, column: str, seeds: int | None) -> tuple[list[Split], list[str], int]:

@@ -19,7 +19,7 @@ from orthrus.embedding.file import Embeddings
 from orthrus.errors import InputError
 from orthrus.messages import messages
 from orthrus.output import atomic_folder, reserve_folder
-from orthrus.probe.controls import KMER_SIZES, NO_CDS, codon_features, composition_features, has_cds, kmer_features
+from orthrus.probe.controls import KMER_SIZES, NO_CDS, codon_features, has_cds, kmer_features
 from orthrus.probe.document import (
     CODON,
     COMPOSITION,
@@ -29,7 +29,6 @@ from orthrus.probe.document import (
     KMER,
     LABEL_SHUFFLE,
     RANDOM_INIT,
-    LabelEfficiency,
     LabelsFile,
     ProbeDocument,
 )
@@ -40,7 +39,7 @@ from orthrus.probe.leaks import Pretraining, leak_report, seen_in_pretraining
 from orthrus.probe.metrics import SeedScores
 from orthrus.probe.one_split import EMBEDDING_WEIGHTS, probe_beside, probe_readouts, probe_shuffled, weighted
 from orthrus.probe.result import print_table, write_result
-from orthrus.probe.rows import ProbeRows, choose_rows, report_dropped_rows
+from orthrus.probe.rows import ProbeRows, check_row_numbers, choose_rows, report_dropped_rows
 from orthrus.probe.splits import Split
 from orthrus.probe.summary import summarise
 from orthrus.probe.tasks import TaskSpec
@@ -115,11 +114,14 @@ def run_probe(
             )
         given: dict[str, Sequence[Embeddings]] = {EMBEDDING: members}
         given |= {name: [each] for name, each in (compare or {}).items()}
+        for name, embedded in given.items():
+            for each in embedded:
+                check_row_numbers(labels, name, each)
         made = dict(controls or {})
         if store is not None:
             made[CODON] = partial(codon_features, store)
             made[KMER] = partial(kmer_features, store, sizes=kmer_sizes)
-            made[COMPOSITION] = partial(composition_features, store)
+            made[COMPOSITION] = partial(kmer_features, store, sizes=(1,))
         console = messages()
         transcripts = members[0].transcripts if store is None else store.transcripts
         rows = choose_rows(labels, spec, transcripts, _sources(given, made, store), seeds, store)
@@ -137,7 +139,9 @@ def run_probe(
             embeddings=members[0].metadata,
             encoder_seeds=[each.metadata.get("file") for each in members] if len(members) > 1 else [],
             **summarise(results, _widths(readouts), rows, spec.metric, seen),
-            label_efficiency=_label_efficiency(readouts, results, rows, spec.metric, label_counts),
+            label_efficiency=label_efficiency(
+                {n: of[0] for n, of in readouts.items()}, rows, spec.metric, label_counts
+            ),
             leaks=leak_report(rows, seen),
             missing_controls=_missing(readouts, store, missing),
         )
@@ -235,23 +239,6 @@ def _probe_all(
                     found.append(member(split))
                     progress.advance(bar)
     return results
-
-
-def _label_efficiency(
-    readouts: Mapping[str, Sequence[Readouts]],
-    results: Mapping[str, Sequence[Sequence[SeedScores]]],
-    rows: ProbeRows,
-    metric: str,
-    label_counts: Sequence[int],
-) -> LabelEfficiency | None:
-    """Curves of the first member of each feature set, for the readout that most of its seeds chose."""
-    if not label_counts:
-        return None
-    features = {}
-    for name, members in readouts.items():
-        chosen = [seed.readout for seed in results[name][0]]
-        features[name] = members[0][max(set(chosen), key=chosen.count)]
-    return label_efficiency(features, rows.target, rows.splits, rows.families, metric, label_counts)
 
 
 def _missing(

@@ -1,8 +1,9 @@
 """Splits of labelled transcripts into training, validation and test, whole groups at a time.
 
 Rows that share a family or a gene are one group; a row without either is a group of its own. The order of groups
-depends only on the seed and their names, so a split does not depend on the order of rows. It is cut at 70 % and 85 % of
-the rows. The cost is one hash for each group and seed. Folds that come with the labels are used unchanged.
+depends only on the seed and their smallest transcript ids, so a split does not depend on the order of rows. It is cut
+at 70 % and 85 % of the rows. The cost is one hash for each group and seed. Folds that come with the labels are used
+unchanged.
 """
 
 import hashlib

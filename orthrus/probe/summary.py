@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from orthrus.probe.bootstrap import Counts, family_counts, label_resamples, regression_resamples
+from orthrus.probe.bootstrap import Counts, family_counts, label_resamples, mean_of_known, regression_resamples
 from orthrus.probe.by_pretraining import by_pretraining
 from orthrus.probe.document import (
     CODON,
@@ -48,7 +48,6 @@ def summarise(
     labels, and ``embedding + codon control`` minus ``codon``.
     """
     names = [headline, *(metric for metric in metrics_of(rows.target.task) if metric != headline)]
-    prevalence = float(np.mean([rows.target.values[split.test].mean() for split in rows.splits]))
     resamples = _resamples(results, rows)
     ours = next(iter(results))
     by_set = {
@@ -66,7 +65,7 @@ def summarise(
     others = [name for name in results if name not in (ours, LABEL_SHUFFLE, EMBEDDING_AND_CODON)]
     return {
         "metrics": names,
-        "chance": dict(chance(names, prevalence)),
+        "chance": dict(chance(names, _prevalence(results[ours][0], rows))),
         "seeds": [split.seed for split in rows.splits],
         "rows_by_seed": {
             side: [len(getattr(split, side)) for split in rows.splits] for side in ("train", "validation", "test")
@@ -91,6 +90,15 @@ def summarise(
     }
 
 
+def _prevalence(seeds: Sequence[SeedScores], rows: ProbeRows) -> float:
+    """Mean share of positives of the labels that a split scores, mean over splits."""
+    scored = [np.isfinite(seed.predicted_NT).all(axis=0) for seed in seeds]
+    truths = [rows.target.values[split.test] for split in rows.splits]
+    return float(
+        np.mean([t[:, known & (np.ptp(t, axis=0) > 0)].mean() for t, known in zip(truths, scored, strict=True)])
+    )
+
+
 def _resamples(results: Results, rows: ProbeRows) -> dict[str, dict[str, Floats]]:
     """Mean of each metric over members and seeds in each resample of families, (B,), for every feature set."""
     family_of_row = np.arange(len(rows.transcript_ids)) if rows.families is None else rows.families.of_row
@@ -106,7 +114,7 @@ def _resamples(results: Results, rows: ProbeRows) -> dict[str, dict[str, Floats]
                 truth_NT = np.tile(truth_NT, predicted_NT.shape[1] // truth_NT.shape[1])  # of permuted labels
                 for metric, values in score(truth_NT, predicted_NT, counts_BN).items():
                     found[name].setdefault(metric, []).append(values)
-    return {name: {m: np.mean(values, axis=0) for m, values in each.items()} for name, each in found.items()}
+    return {name: {m: mean_of_known(values) for m, values in each.items()} for name, each in found.items()}
 
 
 def _summary(per_seed: Sequence[float], resamples_B: Floats) -> Score:
@@ -114,7 +122,7 @@ def _summary(per_seed: Sequence[float], resamples_B: Floats) -> Score:
     return Score(
         per_seed=list(per_seed),
         mean=found.mean,
-        interval95=found.ends,
+        interval95=found.interval95,
         interval95_families=_percentiles(resamples_B),
     )
 
@@ -127,7 +135,7 @@ def _difference(
     return Difference(
         per_seed=differences,
         mean=found.mean,
-        interval95=found.ends,
+        interval95=found.interval95,
         p_value=_or_none(paired_p_value(differences, test_to_train)),
         interval95_families=_percentiles(resamples_B),
     )
@@ -159,7 +167,7 @@ def _by_encoder(members: Sequence[Sequence[SeedScores]], names: Sequence[str]) -
         return {}
     means = {metric: [float(np.mean([s.scores[metric] for s in member])) for member in members] for metric in names}
     spread = {metric: interval(each) for metric, each in means.items()}
-    return {m: EncoderSpread(per_encoder=means[m], mean=spread[m].mean, interval95=spread[m].ends) for m in names}
+    return {m: EncoderSpread(per_encoder=means[m], mean=spread[m].mean, interval95=spread[m].interval95) for m in names}
 
 
 def _by_label(seeds: Sequence[SeedScores], labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:

@@ -52,9 +52,9 @@ class Target:
 def encode_target(labels: Labels, rows: NDArray[np.int64], task: Task, min_positives: int = MIN_POSITIVES) -> Target:
     """Numbers to predict for the given ``rows`` of the labels.
 
-    Multilabel values are bit strings of one length ("1101010", bits named from 1), comma-separated terms, or several
-    columns of 0 and 1. Labels too rare, or too common, to score are dropped. Raises InputError if a value does not fit
-    the task, if the target is constant, or if no label remains.
+    Multilabel values are bit strings of one length ("1101010" or "1,1,0", bits named from 1), comma-separated terms, or
+    several columns of 0 and 1. Labels too rare, or too common, to score are dropped. Raises InputError if a value does
+    not fit the task, if the target is constant, or if no label remains.
     """
     columns = [[values[row] for row in rows] for values in labels.values]
     if task is Task.REGRESSION:
@@ -142,11 +142,11 @@ def _multilabel(
     if len(columns) > 1:
         names, matrix = list(labels.targets), _zeros_and_ones(labels, rows, columns)
         kind, floor = "columns", MIN_OF_CLASS
-    elif all(re.fullmatch("[01]+", value) for value in values):
-        names, matrix = _bits(labels, rows, values)
+    elif (bits := _as_bits(values)) is not None:
+        names, matrix = _bits(labels, rows, bits)
         kind, floor = "bits", MIN_OF_CLASS
     else:
-        names, matrix = _terms(values)
+        names, matrix = _terms(labels, rows, values)
         kind, floor = "terms", min_positives
     n_positive = matrix.sum(axis=0)
     kept = (n_positive >= floor) & (len(values) - n_positive >= floor)
@@ -163,6 +163,16 @@ def _multilabel(
         )
     chosen = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     return Target(Task.MULTILABEL, chosen, matrix[:, kept].astype(np.float64), rows, dropped)
+
+
+def _as_bits(values: Sequence[str]) -> list[str] | None:
+    """Strings of 0 and 1 from such strings, or from lists of 0 and 1, true and false; None if any value is neither."""
+    if all(re.fullmatch("[01]+", value) for value in values):
+        return list(values)
+    bits_of_row = [value.lower().replace(" ", "").removesuffix(",").split(",") for value in values]
+    if not all(bit in _TRUE | _FALSE for bits in bits_of_row for bit in bits):
+        return None
+    return ["".join("1" if bit in _TRUE else "0" for bit in bits) for bits in bits_of_row]
 
 
 def _bits(labels: Labels, rows: NDArray[np.int64], values: Sequence[str]) -> tuple[list[str], NDArray[np.bool_]]:
@@ -187,7 +197,14 @@ def _zeros_and_ones(labels: Labels, rows: NDArray[np.int64], columns: Sequence[S
     return matrix
 
 
-def _terms(values: Sequence[str]) -> tuple[list[str], NDArray[np.bool_]]:
+def _terms(labels: Labels, rows: NDArray[np.int64], values: Sequence[str]) -> tuple[list[str], NDArray[np.bool_]]:
+    with_semicolon = [i for i, value in enumerate(values) if ";" in value]
+    if with_semicolon and not any("," in value for value in values):
+        first = with_semicolon[0]
+        raise InputError(
+            f"{labels.place(rows[first])}: {labels.name} is {values[first]!r}; terms are separated by commas: write"
+            f" {values[first].replace(';', ',')!r} ({len(with_semicolon):,} such rows)."
+        )
     terms_of_row = [{term.strip() for term in value.split(",")} - {""} for value in values]
     names = sorted(set().union(*terms_of_row))
     column = {name: i for i, name in enumerate(names)}

@@ -142,14 +142,15 @@ def _tiles(run: RunFolder) -> Iterator[Tile]:
                 beside.insert(0, f"untrained encoder {series.iloc[0]:.0%}")
             note = f"of held-out families, step {series.index[-1]:,}; {', '.join(beside)}".removesuffix("; ")
             yield Tile(title, f"{series.iloc[-1]:.0%}", note)
-    for document in latest(run.probes).values():
+    for document in latest(run.probes):
         metric = document.headline
         score = document.feature_sets[document.subject].scores[metric]
         verdicts = [
             f"{_verdict(difference[metric])} {name} ({_signed(difference[metric].mean)})"
             for name, difference in document.differences.items()
         ]
-        yield Tile(f"{document.target}, {TITLES[metric]}", f"{score.mean:.3f}", "; ".join(verdicts) or "no control")
+        note = "; ".join([*(verdicts or ["no control"]), document.splits])
+        yield Tile(f"{document.target}, {TITLES[metric]}", f"{score.mean:.3f}", note)
 
 
 def _signed(value: float) -> str:

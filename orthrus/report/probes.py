@@ -99,11 +99,11 @@ def _efficiency_figures(document: ProbeDocument) -> Iterator[Figure]:
 
 def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
     """Yield the learning curve of each task with probes of checkpoints at several steps."""
-    by_target: dict[str, dict[int, ProbeDocument]] = {}
+    by_task: dict[tuple[str, str, str], dict[int, ProbeDocument]] = {}
     for document in documents.values():
         if document.step is not None:
-            by_target.setdefault(document.target, {})[document.step] = document
-    for target, by_step in by_target.items():
+            by_task.setdefault(_task(document), {})[document.step] = document
+    for (target, _, _), by_step in by_task.items():
         if len(by_step) < 2:
             continue
         steps = sorted(by_step)
@@ -117,15 +117,20 @@ def checkpoint_figures(documents: Documents) -> Iterator[Figure]:
             for name in names if name != LABEL_SHUFFLE
         ]  # fmt: skip
         caption = (
-            f"What {len(steps)} checkpoints of a run score, beside controls (dashed), which training does not change."
+            f"What {len(steps)} checkpoints of a run score over {last.splits}, beside controls (dashed), which training"
+            " does not change."
         )
         yield line_figure(target, caption, lines, TITLES[last.headline])
 
 
-def latest(documents: Documents) -> dict[str, ProbeDocument]:
-    """The probe of each target; if there are several, the probe of the last checkpoint."""
+def latest(documents: Documents) -> list[ProbeDocument]:
+    """The probe of each task (target, split and labels); if there are several, the probe of the last checkpoint."""
     by_step = sorted(documents.values(), key=lambda each: each.step or 0)
-    return {document.target: document for document in by_step}
+    return list({_task(document): document for document in by_step}.values())
+
+
+def _task(document: ProbeDocument) -> tuple[str, str, str]:
+    return document.target, document.split, document.labels.sha256
 
 
 def aggregate_z(documents: Documents) -> dict[str, float]:
@@ -136,12 +141,12 @@ def aggregate_z(documents: Documents) -> dict[str, float]:
     probes, the one of the last checkpoint counts.
     """
     of_task = latest(documents)
-    common = [set(document.feature_sets) - {LABEL_SHUFFLE} for document in of_task.values()]
+    common = [set(document.feature_sets) - {LABEL_SHUFFLE} for document in of_task]
     names = sorted(set.intersection(*common)) if common else []
     if len(of_task) < 2 or len(names) < 2:
         return {}
     z_scores = []
-    for document in of_task.values():
+    for document in of_task:
         scores = np.array([document.feature_sets[name].scores[document.headline].mean for name in names])
         z_scores.append((scores - scores.mean()) / max(float(scores.std()), 1e-12))
     means = dict(zip(names, np.mean(z_scores, axis=0).tolist(), strict=True))

@@ -49,7 +49,17 @@ def test_labels_that_a_resample_cannot_score_are_left_out():
     counts = np.array([[0, 2, 1, 1], [0, 2, 0, 2]], dtype=np.int16)
     found = label_resamples(truth, scores, counts)["auroc"]
     assert found[0] == 1
-    assert found[1] == 0 or np.isnan(found[1])
+    assert np.isnan(found[1])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_resample_of_rows_that_are_all_alike_scores_nothing():
+    truth = np.array([[7e5], [7e5], [7e5 + 1], [7e5 + 3]])
+    counts = np.array([[0, 0, 0, 0], [2, 1, 0, 0], [0, 0, 0, 4], [0, 0, 1, 1]], dtype=np.int16)
+    predicted = truth + np.array([[0.0], [1], [0.5], [0.2]])
+    for values in regression_resamples(truth, predicted, counts).values():
+        assert np.isnan(values).tolist() == [True, True, True, False]
+        assert -1 <= values[3] <= 1
 
 
 def test_families_are_drawn_whole_and_as_many_as_there_are():

@@ -75,9 +75,23 @@ def test_options_replace_what_the_task_says(folder, tmp_path):
     )  # fmt: skip
     assert status == 0
     assert (metrics["split"], metrics["counts"]["groups"]) == ("chromosome", 15)
-    assert metrics["feature_sets"]["embedding"]["readouts"] == {}
+    for name in ("embedding", "random-init"):  # the control has the chosen readout alone
+        assert metrics["feature_sets"][name]["readouts"] == {}
     assert metrics["feature_sets"]["other"]["readouts"] == {"last.mean": 16, "layer0.mean": 16}
     assert metrics["label_efficiency"]["labels"][0] == 60
+
+
+def test_rows_that_only_their_numbers_pair_are_of_one_file(folder, tmp_path, capsys):
+    frame = pq.read_table(folder / "data_df.parquet")
+    options = [f"--task={folder / 'task.yaml'}", "--kmer", "1", f"--labels={tmp_path / 'l.parquet'}"]
+    pq.write_table(frame.take(np.random.default_rng(0).permutation(len(frame))), tmp_path / "l.parquet")
+    assert probe(folder, tmp_path / "p", *options)[0] == 0
+    assert "is paired with" in " ".join(capsys.readouterr().err.split())
+    pq.write_table(frame.slice(1), tmp_path / "l.parquet")
+    assert probe(folder, tmp_path / "q", *options)[0] == 2
+    assert "are row numbers, but they have 299 and 300 rows" in " ".join(capsys.readouterr().err.split())
+    assert probe(folder, tmp_path / "q", *options[:-1])[0] == 0
+    assert "is paired with" not in " ".join(capsys.readouterr().err.split())
 
 
 def test_several_embeddings_are_seeds_and_another_models_file_is_read(folder, tmp_path):
@@ -103,6 +117,7 @@ def test_several_embeddings_are_seeds_and_another_models_file_is_read(folder, tm
         (["--task=TASK", "--split=folds", "--folds=gone"], "no column 'gone'"),
         (["--task=TASK", "--readout=last.max"], "no readout 'last.max'"),
         (["--task=TASK", "--compare=k-mer=EMBEDDINGS"], "'k-mer' is the name of one of our feature sets"),
+        (["--task=TASK", "--compare", "EMBEDDINGS", "e=EMBEDDINGS"], "has two of one name: e="),
         (["--task=TASK", "--pretraining=nowhere"], "nowhere is not a transcript store"),
     ],
 )
@@ -213,3 +228,20 @@ def test_a_probe_of_transcripts_whose_genes_nothing_names_says_so_from_the_annot
     said = " ".join("".join(capsys.readouterr()).split())
     assert (f"nothing names the gene of {n} rows" in said) is not named
     assert ("family-disjoint splits" in said) is named
+
+
+def test_a_plain_fasta_leaves_no_split_called_disjoint(tmp_path, capsys):
+    bases = np.random.default_rng(0).choice(list("ACGT"), (40, 60))
+    (tmp_path / "m.fa").write_text("".join(f">t{i}\n{''.join(row)}\n" for i, row in enumerate(bases)))
+    (tmp_path / "l.tsv").write_text("transcript_id\ty\n" + "".join(f"t{i}\t{i % 7}\n" for i in range(40)))
+    save_encoder(MambaEncoder(6, 16, 1), tmp_path / "encoder")
+    vectors = tmp_path / "e.parquet"
+    assert (
+        main(["embed", f"--model={tmp_path / 'encoder'}", f"--input={tmp_path / 'm.fa'}", f"--output={vectors}"]) == 0
+    )
+    task = ["--task=regression", f"--labels={tmp_path / 'l.tsv'}", "--target=y", "--seeds=2"]
+    assert main(["probe", f"--embeddings={vectors}", *task, f"--output={tmp_path / 'p'}"]) == 0
+    document = read_document(tmp_path / "p" / "metrics.json")
+    assert document.leaks.unknown_genes == 40
+    assert "family or gene" not in document.leaks.training
+    assert "disjoint splits" not in " ".join("".join(capsys.readouterr()).split())

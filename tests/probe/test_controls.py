@@ -49,12 +49,6 @@ def test_each_k_sums_to_one_and_is_a_readout(store):
     np.testing.assert_array_equal(found.all_readouts["k = 3"], matrix[:, :90])
 
 
-def test_length_and_composition_are_the_first_columns_of_the_kmer_control(store):
-    ids = store.column("transcript_id")[:5]
-    composition = controls.composition_features(store, ids).matrix
-    np.testing.assert_array_equal(composition, controls.kmer_features(store, ids).matrix[:, :10])
-
-
 @given(st.text("ACGTN", min_size=1, max_size=80), st.data())
 def test_the_codon_control_equals_counting_slices_in_any_annotated_frame(sequence, data):
     """Codons begin where the CDS bits say: an incomplete 5' end and slippage included, and the UTRs around them."""

@@ -33,6 +33,16 @@ def test_other_columns_are_kept_and_a_missing_one_is_named(tmp_path):
         labels.column("folds")
 
 
+def test_missing_values_are_missing_in_every_column(tmp_path):
+    path = tmp_path / "l.tsv"
+    path.write_text("transcript_id\ty\tgene\tchromosome\tfold\na\t1\tNA\t nan\tnull\nb\t2\tG\tchr1\tN/A\n")
+    columns = read_labels(path, "y").columns
+    assert columns == {"gene": ("", "G"), "chromosome": ("", "chr1"), "fold": ("", "")}
+    path.write_text("transcript_id\ty\na\t1\nNA\t2\n")
+    with pytest.raises(InputError, match="line 3: no transcript_id"):
+        read_labels(path, "y")
+
+
 def test_a_column_that_occurs_twice_is_refused(tmp_path):
     (tmp_path / "l.tsv").write_text("transcript_id\tvalue\tvalue\na\t1\t2\n")
     with pytest.raises(InputError, match="has the column 'value' twice; expected it once"):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from orthrus.probe import metrics
+from orthrus.probe.document import Mean
 
 SCORES = st.lists(st.floats(-1, 1), min_size=2, max_size=20)
 
@@ -25,6 +26,11 @@ def test_regression_scores_by_their_definitions():
 def test_a_constant_prediction_correlates_with_nothing():
     found = metrics.regression_scores(np.arange(5.0), np.ones(5))
     assert (found["pearson_r"], found["spearman_r"]) == (0, 0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_of_one_value_score_nothing():
+    assert np.isnan(list(metrics.regression_scores(np.ones(1), np.zeros(1)).values())).all()
 
 
 def test_auroc_is_the_share_of_pairs_in_order():
@@ -50,7 +56,7 @@ def test_interval_is_the_textbook_t_interval():
     scores = [0.61, 0.58, 0.65, 0.60]
     low, high = stats.t.interval(0.95, 3, np.mean(scores), stats.sem(scores))
     found = metrics.interval(scores)
-    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(scores), low, high))
+    assert (found.mean, *found.interval95) == pytest.approx((np.mean(scores), low, high))
 
 
 @given(SCORES)
@@ -58,20 +64,19 @@ def test_the_corrected_interval_is_the_wider_by_the_overlap_of_training_sets(sco
     plain, corrected = metrics.interval(scores), metrics.corrected_interval(scores, test_to_train=15 / 70)
     factor = np.sqrt((1 / len(scores) + 15 / 70) * len(scores))
     assert corrected.mean == plain.mean
-    assert corrected.high - corrected.low == pytest.approx(factor * (plain.high - plain.low), abs=1e-12)
+    assert np.ptp(corrected.interval95) == pytest.approx(factor * np.ptp(plain.interval95), abs=1e-12)
 
 
 def test_one_seed_has_no_interval():
-    assert np.isnan(metrics.interval([0.5]).low)
-    assert metrics.interval([0.5]).mean == 0.5
+    assert metrics.interval([0.5]) == Mean(mean=0.5, interval95=None)
 
 
 def test_p_value_is_below_five_percent_exactly_when_the_interval_leaves_zero_out():
     generator = np.random.default_rng(0)
     for _ in range(200):
         differences = generator.normal(generator.normal(0, 0.5), 1, 10)
-        interval = metrics.corrected_interval(differences, 0.2)
+        low, high = metrics.corrected_interval(differences, 0.2).interval95
         p_value = metrics.paired_p_value(differences, 0.2)
-        assert (p_value < 0.05) == (interval.low > 0 or interval.high < 0)
+        assert (p_value < 0.05) == (low > 0 or high < 0)
     assert np.isnan(metrics.paired_p_value([0.1], 0.2))
     assert metrics.paired_p_value([0.0, 0.0], 0.2) == 1

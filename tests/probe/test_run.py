@@ -18,6 +18,7 @@ from orthrus.probe.document import (
     KMER,
     LABEL_SHUFFLE,
     RANDOM_INIT,
+    read_document,
 )
 from orthrus.probe.run import run_probe
 from orthrus.probe.splits import SplitUnit, split_groups
@@ -202,6 +203,17 @@ def test_label_efficiency_rises_with_labels_and_ends_at_the_whole(probe, embeddi
     assert mean[2] == pytest.approx(scores(metrics, "pearson_r")["mean"], abs=0.01)
 
 
+def test_every_split_of_a_curve_chooses_its_own_readout(probe, embeddings):
+    """With all labels the curve is the table, although readouts of noise leave each split another best one."""
+    noise = {f"r{i}": GENERATOR.standard_normal((len(embeddings), 4)).astype(np.float32) for i in range(8)}
+    several = alike(embeddings, matrix=noise.pop("r0"), readout="r0", readouts=noise)
+    values = GENERATOR.standard_normal(len(embeddings))
+    metrics = probe(values, embeddings=several, split=SplitUnit.RANDOM, label_counts=[50], seeds=5)
+    assert len(set(metrics["feature_sets"]["embedding"]["readout_per_seed"])) > 1
+    curve = metrics["label_efficiency"]["feature_sets"]["embedding"]["per_seed"]
+    assert curve[-1] == pytest.approx(scores(metrics, "pearson_r")["per_seed"])
+
+
 @pytest.mark.parametrize("kind", ["regression", "classification", "two classes", "multilabel"])
 def test_shuffled_labels_score_chance_where_true_ones_are_found(probe, embeddings, kind):
     bits = (embeddings.matrix[:, :4] > 0).astype(int)
@@ -302,6 +314,29 @@ def test_ids_that_do_not_match_are_an_error_that_shows_both(embeddings, write_la
     with pytest.raises(InputError, match=r"none of the 2 labelled .* it has 375, for example h0\.0.*NM_1, NM_2"):
         run_probe(embeddings, spec_of(labels), tmp_path / "probe", store=store)
     assert not (tmp_path / "probe").exists()
+
+
+@pytest.mark.parametrize("n", [9, 24])
+def test_what_few_rows_score_can_be_read_again_or_is_refused(embeddings, write_labels, tmp_path, n):
+    labels = write_labels(transcript_id=embeddings.transcript_ids[:n], y=embeddings.matrix[:n, 0])
+    spec = spec_of(labels, split=SplitUnit.RANDOM, metric="r2")
+    if n == 9:  # one row to test on
+        with pytest.raises(InputError, match="no target or label has two values among the 1 test rows"):
+            run_probe(embeddings, spec, tmp_path / "probe")
+        return
+    run_probe(embeddings, spec, tmp_path / "probe")
+    found = read_document(tmp_path / "probe" / "metrics.json").feature_sets["embedding"].scores["r2"]
+    assert found.interval95_families[0] > -1e6
+
+
+def test_chance_of_auprc_is_the_prevalence_of_the_labels_that_are_scored(probe, embeddings):
+    common = GENERATOR.integers(0, 2, len(embeddings))
+    rare = np.isin(np.arange(len(embeddings)), np.arange(0, 360, 36)).astype(int)
+    metrics = probe([f"{a}{b}" for a, b in zip(common, rare, strict=True)], "multilabel", seeds=8)
+    unscored = metrics["feature_sets"]["embedding"]["labels_not_scored_per_seed"]
+    assert 0 < sum(unscored) < 8
+    of_all = (common.mean() + rare.mean()) / 2
+    assert metrics["chance"]["auprc"] > of_all + 0.01
 
 
 def test_ids_that_half_match_are_counted(embeddings, write_labels, tmp_path, store, capsys):

@@ -131,6 +131,29 @@ def test_bit_strings_of_two_lengths_are_an_error_with_both_lines(write_labels):
         encode(path, Task.MULTILABEL)
 
 
+@pytest.mark.parametrize("values", [["0,1", "1, 0,"], ["False,True", "true,false"], ["0.0,1.0", "1,0"]])
+def test_lists_of_yes_and_no_are_bits_and_no_terms(write_labels, values):
+    target = encode(write_labels(transcript_id=ids(40), y=values * 20), Task.MULTILABEL)
+    assert target.names == ("bit 1", "bit 2")
+    np.testing.assert_array_equal(target.values[:2], [[0, 1], [1, 0]])
+
+
+def test_lists_of_bits_of_two_lengths_are_an_error(write_labels):
+    with pytest.raises(InputError, match=r"line 3: y has 1 bits \('1'\), line 2 has 2"):
+        encode(write_labels(transcript_id=ids(2), y=["1,0", "1"]), Task.MULTILABEL)
+
+
+def test_a_column_of_true_and_false_is_one_label(write_labels):
+    target = encode(write_labels(transcript_id=ids(40), y=["True", "False"] * 20), Task.MULTILABEL)
+    assert target.names == ("bit 1",)
+
+
+def test_terms_separated_by_semicolons_are_refused_with_what_to_write(write_labels):
+    path = write_labels(transcript_id=ids(3), y=["cytosol", "nucleus;cytosol", "nucleus"])
+    with pytest.raises(InputError, match=r"line 3: y is 'nucleus;cytosol'; .* write 'nucleus,cytosol' \(1 such rows\)"):
+        encode(path, Task.MULTILABEL)
+
+
 def test_terms_need_enough_rows_with_and_without_them(write_labels):
     terms = ["GO:1,GO:2", "GO:1, GO:3", "GO:1,GO:2,"] * 4
     path = write_labels(transcript_id=ids(12), y=terms)

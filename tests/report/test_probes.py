@@ -8,8 +8,8 @@ from orthrus.probe.document import EMBEDDING_AND_CODON, LABEL_SHUFFLE, RANDOM_IN
 from orthrus.probe.run import run_probe
 from orthrus.probe.targets import Task
 from orthrus.probe.tasks import TaskSpec
-from orthrus.report.page import write_report
-from orthrus.report.probes import aggregate_z, checkpoint_figures, log_tables, table_rows, write_tables
+from orthrus.report.page import headlines, write_report
+from orthrus.report.probes import aggregate_z, checkpoint_figures, latest, log_tables, table_rows, write_tables
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,28 @@ def test_the_page_shows_curves_differences_and_the_standing_over_tasks(folder):
     ):  # fmt: skip
         assert text in page, text
     assert (folder / "probes.csv").is_file()
+
+
+def test_probes_of_one_target_by_another_split_or_of_other_labels_stand_apart_and_name_their_splits(probes, tmp_path):
+    family = probes["y"]
+    leaky = family.model_copy(update={"split": "random"})
+    others = family.model_copy(update={"labels": family.labels.model_copy(update={"sha256": "0"})})
+    assert latest({"a": family, "b": leaky, "c": others}) == [family, leaky, others]
+    steps = {
+        f"{p}{s}": d.model_copy(update={"embeddings": {"step": s}})
+        for p, d in (("f", family), ("r", leaky))
+        for s in (1, 2)
+    }
+    assert len(list(checkpoint_figures(steps))) == 2
+    for name, document in (("f", family), ("r", leaky)):
+        (tmp_path / name).mkdir()
+        document.write(tmp_path / name / "metrics.json")
+    assert [line.rsplit("; ", 1)[-1] for line in headlines(tmp_path)] == [
+        "3 family-disjoint splits)",
+        "3 random splits)",
+    ]
+    page = write_report(tmp_path).read_text()
+    assert "in each of\n  3 random splits" in page
 
 
 def test_tables_repeat_the_metrics(probes, tmp_path):
