@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Found = Iterator[Row]
 
 
 class Bench:
@@ -23,19 +24,20 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.device, self.tiny = torch.device(options.device), options.tiny
         self.dtype = torch.bfloat16
-        self.calls = 2 if options.tiny else 20
+        self.times, self.calls = (2, 1) if options.tiny else (9, 8)
 
     def seconds(self, call: Callable[[], Any]) -> float:
-        """Median of timed calls after three to warm up."""
+        """Seconds of a call: the median of a few times, each over several calls, so that the host's part overlaps."""
         for _ in range(1 if self.tiny else 3):
             call()
         taken = []
-        for _ in range(self.calls):
+        for _ in range(self.times):
             self.wait()
             started = time.perf_counter()
-            call()
+            for _ in range(self.calls):
+                call()
             self.wait()
-            taken.append(time.perf_counter() - started)
+            taken.append((time.perf_counter() - started) / self.calls)
         return statistics.median(taken)
 
     def both(self, forward: Callable[[], Tensor], leaves: list[Tensor]) -> dict[str, float]:
@@ -62,20 +64,21 @@ class Bench:
 
 
 @contextlib.contextmanager
-def told_if_absent(what: str) -> Iterator[None]:
-    """Goes on without a peer that cannot be imported."""
+def told_if_it_fails(what: str) -> Iterator[None]:
+    """Goes on without a peer that cannot be imported, or fails: it may need more memory than there is."""
     try:
         yield
-    except ImportError as error:
-        print(f"without {what}: {error}", file=sys.stderr)
+    except Exception as error:
+        print(f"without {what}: {type(error).__name__}: {error}", file=sys.stderr)
+        torch.cuda.empty_cache()
 
 
 def fused() -> bool:
-    """Whether mamba-ssm's block has its fused path, which needs causal-conv1d."""
-    return importlib.util.find_spec("causal_conv1d") is not None
+    """Whether mamba-ssm's block has its fused path, which needs causal-conv1d's extension."""
+    return importlib.util.find_spec("causal_conv1d_cuda") is not None
 
 
-Part = Callable[[Bench, argparse.Namespace], Rows]
+Part = Callable[[Bench, argparse.Namespace], Found]
 
 
 def run(
@@ -92,12 +95,15 @@ def run(
     bench = Bench(options)
     name = torch.cuda.get_device_name() if bench.device.type == "cuda" else "cpu"
     print(f"{options.part} on {name}, PyTorch {torch.__version__}", flush=True)
-    rows = parts[options.part](bench, options)
-    show(rows)
-    options.output.write_text(json.dumps({"device": name, "torch": torch.__version__, "rows": rows}, indent=1) + "\n")
+    rows: list[Row] = []
+    for row in parts[options.part](bench, options):  # each is kept before the next one may fail
+        rows.append(row)
+        show([row])
+        found = {"device": name, "torch": torch.__version__, "rows": rows}
+        options.output.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def show(rows: Rows) -> None:
+def show(rows: list[Row]) -> None:
     """One line a row, its numbers by name."""
     for row in rows:
         numbers = "  ".join(f"{name} {_short(value)}" for name, value in row.items() if name not in ("what", "shape"))

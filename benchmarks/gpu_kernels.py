@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from gpu_bench import Bench, Rows, fused, run, told_if_absent
+from gpu_bench import Bench, Found, fused, run, told_if_it_fails
 from torch import Tensor, nn
 
 from orthrus.nn.mamba import Mamba
@@ -70,9 +70,8 @@ def peer_scan(inputs: dict[str, Tensor]) -> tuple[Callable[[], Tensor], list[Ten
     return lambda: Scan.apply(*given), given
 
 
-def scan(bench: Bench, options: Any) -> Rows:
+def scan(bench: Bench, options: Any) -> Found:
     """Scan and convolution alone."""
-    found = []
     for rows, positions, channels in shapes(bench):
         shape = f"{rows} x {positions:,} x {channels:,}"
         inputs = scan_inputs(bench, rows, positions, channels)
@@ -80,27 +79,25 @@ def scan(bench: Bench, options: Any) -> Rows:
         u, delta, A, B, C, D, bias, z = leaves
         backend = choose(u)
         ours = partial(selective_scan, u, delta, A, B, C, D, bias, z)
-        found.append({"what": f"scan, {backend}", "shape": shape} | bench.both(ours, leaves))
-        with told_if_absent("mamba-ssm's scan"):
+        yield {"what": f"scan, {backend}", "shape": shape} | bench.both(ours, leaves)
+        with told_if_it_fails("mamba-ssm's scan"):
             peer, peer_leaves = peer_scan(inputs)
             theirs, mine = peer().detach().transpose(1, 2).float(), ours().detach().float()
             error = float((theirs - mine).norm() / mine.norm())
             del theirs, mine
             row = {"what": "scan, mamba-ssm", "shape": shape, "difference": error}
-            found.append(row | bench.both(peer, peer_leaves))
+            yield row | bench.both(peer, peer_leaves)
         weight, filter_bias = (
             bench.normal(channels, 4, dtype=torch.float32),
             bench.normal(channels, dtype=torch.float32),
         )
         conv = partial(causal_conv, u, weight, filter_bias)
-        found.append({"what": f"convolution, {backend}", "shape": shape} | bench.both(conv, [u, weight, filter_bias]))
+        yield {"what": f"convolution, {backend}", "shape": shape} | bench.both(conv, [u, weight, filter_bias])
         del inputs, leaves, u, delta, B, C, z
-    return found
 
 
-def block(bench: Bench, options: Any) -> Rows:
+def block(bench: Bench, options: Any) -> Found:
     """A whole mixer under autocast: ours, ours in two directions, mamba-ssm's."""
-    found = []
     for rows, positions, channels in shapes(bench):
         width, shape = channels // 2, f"{rows} x {positions:,} x {channels // 2:,} wide"
         hidden = bench.normal(rows, positions, width, dtype=torch.float32)
@@ -110,16 +107,16 @@ def block(bench: Bench, options: Any) -> Rows:
             ("block, orthrus", ours, lambda ours=ours, x=hidden, n=lengths: ours(x, n)),
             ("block, orthrus two-way", two_way, lambda two=two_way, x=hidden, n=lengths: two(x, n)),
         ]
-        with told_if_absent("mamba-ssm's block"):
+        with told_if_it_fails("mamba-ssm's block"):
             from mamba_ssm.modules.mamba_simple import Mamba as Peer
 
             path = "fused" if fused() else "not fused: no causal-conv1d"
             peer = Peer(width, use_fast_path=fused()).to(bench.device)
             cases.append((f"block, mamba-ssm ({path})", peer, lambda peer=peer, x=hidden: peer(x)))
         for name, module, call in cases:
-            with bench.autocast():
-                found.append({"what": name, "shape": shape} | bench.both(call, [hidden, *module.parameters()]))
-    return found
+            with told_if_it_fails(name), bench.autocast():
+                row = {"what": name, "shape": shape}
+                yield row | bench.both(call, [hidden, *module.parameters()])
 
 
 if __name__ == "__main__":

@@ -38,15 +38,15 @@ def main() -> None:
     given, folder = Path(sys.argv[1]), Path(sys.argv[2])
     os.environ["TORCH_CUDA_ARCH_LIST"] = "{}.{}".format(*torch.cuda.get_device_capability())
     folder.mkdir(parents=True, exist_ok=True)
-    for archive in sorted(given.glob("causal_conv1d-*")):
-        csrc = archive / "csrc"
-        build("causal_conv1d_cuda", sorted([*csrc.glob("*.cpp"), *csrc.glob("*.cu")]), csrc, folder)
-        shutil.copytree(archive / "causal_conv1d", folder / "causal_conv1d", dirs_exist_ok=True)
-    for archive in sorted(given.glob("mamba_ssm-*")):
+    for archive in sorted(given.glob("mamba_ssm-*/")):  # first, since it is of use without the other
         csrc = archive / "csrc" / "selective_scan"
         build("selective_scan_cuda", sorted([*csrc.glob("*.cpp"), *csrc.glob("*.cu")]), csrc, folder)
         shutil.copytree(archive / "mamba_ssm", folder / "mamba_ssm", dirs_exist_ok=True)
         (folder / "mamba_ssm" / "__init__.py").write_text("")
+    for archive in sorted(given.glob("causal_conv1d-*/")):
+        csrc = archive / "csrc"
+        build("causal_conv1d_cuda", sorted([*csrc.glob("*.cpp"), *csrc.glob("*.cu")]), csrc, folder)
+        shutil.copytree(archive / "causal_conv1d", folder / "causal_conv1d", dirs_exist_ok=True)
 
 
 if __name__ == "__main__":

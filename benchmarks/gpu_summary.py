@@ -7,14 +7,14 @@ import json
 import sys
 from pathlib import Path
 
-from gpu_bench import Rows, show
+from gpu_bench import Row, show
 
 PARTS = ("scan", "block", "step", "fit", "embed")
 
 
 def summary(folder: Path) -> None:
     """All parts' rows that are no detail of a profile, and how ours stand to the peers'."""
-    rows: Rows = []
+    rows: list[Row] = []
     for name in PARTS:
         path = folder / f"{name}.json"
         found = json.loads(path.read_text())["rows"] if path.exists() else [{"what": f"{name}: failed, see {name}.log"}]

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gpu_bench import Bench, Rows, fused, run, told_if_absent
+from gpu_bench import Bench, Found, Row, fused, run, told_if_it_fails
 from torch import Tensor, nn
 
 from orthrus import MambaEncoder, TranscriptStore
@@ -97,7 +97,7 @@ class PeerMixer(nn.Module):
         return out
 
 
-def step(bench: Bench, options: argparse.Namespace) -> Rows:
+def step(bench: Bench, options: argparse.Namespace) -> Found:
     """Ours on pairs of like length, as our batches hold them, and mamba-ssm's blocks on random pairs, padded."""
     budget = 2048 if bench.tiny else options.budget
     like = np.full(max(budget // 2 // (64 if bench.tiny else 2048), 2), 64 if bench.tiny else 2048)
@@ -105,18 +105,17 @@ def step(bench: Bench, options: argparse.Namespace) -> Rows:
     if bench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     run = training_step(bench, module, batch)
-    bench.calls = min(bench.calls, 8)
+    bench.times, bench.calls = min(bench.times, 5), min(bench.calls, 2)
     seconds = bench.seconds(run)
     rate = int(batch.lengths_V.sum()) / seconds
-    found = [
-        {"what": "training step, orthrus", "step_ms": 1e3 * seconds, "nt_per_s": rate}
-        | utilisation(bench, module, rate)
-    ]
-    if bench.device.type == "cuda":
-        found[0]["peak_GiB"] = torch.cuda.max_memory_allocated() / 2**30
-        found += profile(run)
+    row = {"what": "training step, orthrus", "step_ms": 1e3 * seconds, "nt_per_s": rate}
+    on_gpu = bench.device.type == "cuda"
+    peak = {"peak_GiB": torch.cuda.max_memory_allocated() / 2**30} if on_gpu else {}
+    yield row | utilisation(bench, module, rate) | peak
+    if on_gpu:
+        yield from profile(run)
     del run, module, batch
-    with told_if_absent("the published recipe's step"):
+    with told_if_it_fails("the published recipe's step"):
         module = model(bench)
         for layer in module.encoder.layers:
             layer.mixer = PeerMixer(module.encoder.d_model, False).to(bench.device)
@@ -128,15 +127,8 @@ def step(bench: Bench, options: argparse.Namespace) -> Rows:
         seconds = bench.seconds(training_step(bench, module, batch))
         rate = int(batch.lengths_V.sum()) / seconds
         padding = 1 - rate * seconds / batch.codes_VL.numel()
-        found.append(
-            {
-                "what": "training step, mamba-ssm's blocks, padded",
-                "step_ms": 1e3 * seconds,
-                "nt_per_s": rate,
-                "padding": padding,
-            }
-        )
-    return found
+        row = {"what": "training step, mamba-ssm's blocks, padded", "step_ms": 1e3 * seconds, "nt_per_s": rate}
+        yield row | {"padding": padding}
 
 
 def utilisation(bench: Bench, module: Pretraining, rate: float) -> dict[str, float]:
@@ -154,7 +146,7 @@ KINDS = {  # of kernels, by a part of their names
 }
 
 
-def profile(run: Callable[[], None]) -> Rows:
+def profile(run: Callable[[], None]) -> list[Row]:
     """Where a step's time on the device goes, by kind of kernel, and the fifteen longest kernels."""
     from torch.profiler import ProfilerActivity
 
@@ -170,7 +162,7 @@ def profile(run: Callable[[], None]) -> Rows:
             (kind for kind, parts in KINDS.items() if any(part in name for part in parts)), "elementwise, other"
         )
         kinds[kind] = kinds.get(kind, 0) + taken
-    found: Rows = [
+    found: list[Row] = [
         {"what": f"  of it {kind}", "share": taken / total, "step_ms": taken / 3e3}
         for kind, taken in sorted(kinds.items(), key=lambda item: -item[1])
     ]
@@ -205,7 +197,7 @@ def mrna_store(path: Path, n: int, scale: float = 1.0) -> TranscriptStore:
     return TranscriptStore.open(path)
 
 
-def fit(bench: Bench, options: argparse.Namespace) -> Rows:
+def fit(bench: Bench, options: argparse.Namespace) -> Found:
     """`orthrus fit` of the published recipe on generated mRNAs, loader and callbacks at work."""
     with tempfile.TemporaryDirectory() as folder:
         store, run = Path(folder) / "store", Path(folder) / "run"
@@ -237,20 +229,18 @@ def fit(bench: Bench, options: argparse.Namespace) -> Rows:
         logged = next((run / "metrics").rglob("metrics.csv"))
         rows = [row for row in csv.DictReader(logged.open()) if row.get("train/nt_per_s")]
         rates = [float(row["train/nt_per_s"]) for row in rows[len(rows) // 4 :]]  # the first ones warm up
-        return [
-            {
-                "what": "orthrus fit, loader at work",
-                "seconds": time.perf_counter() - started,
-                "steps": int(rows[-1]["step"]) + 1,
-                "nt_per_s": statistics.median(rates),
-                "mfu": statistics.median(float(row["train/mfu"]) for row in rows),
-                "loader_wait": statistics.median(float(row["perf/loader_wait"]) for row in rows),
-                "padding": statistics.median(float(row["perf/padding"]) for row in rows),
-            }
-        ]
+        yield {
+            "what": "orthrus fit, loader at work",
+            "seconds": time.perf_counter() - started,
+            "steps": int(rows[-1]["step"]) + 1,
+            "nt_per_s": statistics.median(rates),
+            "mfu": statistics.median(float(row["train/mfu"]) for row in rows),
+            "loader_wait": statistics.median(float(row["perf/loader_wait"]) for row in rows),
+            "padding": statistics.median(float(row["perf/padding"]) for row in rows),
+        }
 
 
-def embeddings(bench: Bench, options: argparse.Namespace) -> Rows:
+def embeddings(bench: Bench, options: argparse.Namespace) -> Found:
     """`orthrus embed` in bfloat16, its file written, and transcripts in float32 on GPU and CPU."""
     with tempfile.TemporaryDirectory() as folder:
         store = mrna_store(Path(folder) / "store", 40 if bench.tiny else 17_870, 0.02 if bench.tiny else 1.0)
@@ -264,17 +254,12 @@ def embeddings(bench: Bench, options: argparse.Namespace) -> Rows:
         started = time.perf_counter()
         embed_to_file(checkpoint, store, output, bf16=True, **given)
         seconds = time.perf_counter() - started
-        found: Rows = [
-            {
-                "what": f"embedding {len(store):,} mRNAs",
-                "seconds": seconds,
-                "nt_per_s": int(store.lengths.sum()) / seconds,
-            }
-        ]
+        rate = int(store.lengths.sum()) / seconds
+        yield {"what": f"embedding {len(store):,} mRNAs", "seconds": seconds, "nt_per_s": rate}
         few = [store.codes(int(i)) for i in np.argsort(store.lengths)[:8]]
         on_device, on_cpu = encode(encoder, few), encode(encoder.cpu(), few)
         worst = float(np.abs(on_device - on_cpu).max())
-        return [*found, {"what": "float32, largest difference from the CPU", "difference": worst}]
+        yield {"what": "float32, largest difference from the CPU", "difference": worst}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ Nothing is compiled at installation, and no CUDA toolkit, compiler or header is 
 present GPU on its first use (about a second) and kept in the user's cache, ``$XDG_CACHE_HOME/orthrus``.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import importlib.util
@@ -38,8 +39,10 @@ class Kernel:
 def launch(name: str, definitions: Sequence[str], device: torch.device, blocks: int, *arguments: Any) -> None:
     """Start the kernel ``name``, compiled with these definitions, on the current stream of the device.
 
-    ``arguments`` are ctypes values and structures as the kernel declares them.
+    ``arguments`` are ctypes values and structures as the kernel declares them. Nothing is started for 0 blocks.
     """
+    if not blocks:
+        return
     driver, size = _libraries()[1], (blocks, 1, 1, THREADS, 1, 1)
     pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(argument) for argument in arguments))
     with torch.cuda.device(device):
@@ -117,21 +120,24 @@ def _binary(name: str, definitions: Sequence[str], architecture: str) -> bytes:
     major, minor = ctypes.c_int(), ctypes.c_int()
     _check(library, library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
     key = hashlib.sha256("\n".join([text, *options, f"{major.value}.{minor.value}"]).encode()).hexdigest()
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orthrus" / "kernels"
-    path = folder / f"{name}-{key[:32]}.bin"
-    if path.exists():
-        return path.read_bytes()
+    file = f"{name}-{key[:32]}.bin"
+    with contextlib.suppress(OSError, RuntimeError):
+        return (_cache_folder() / file).read_bytes()
     code, _ = compiled(text, options, library)
     try:
+        folder = _cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=folder, delete=False
-        ) as scratch:  # other processes may write it at the same time
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as scratch:  # others may write it at the same time
             scratch.write(code)
-        Path(scratch.name).replace(path)
-    except OSError as error:
+        Path(scratch.name).replace(folder / file)
+    except (OSError, RuntimeError) as error:
         logger.info("compiled kernels are not kept: %s", error)
     return code
+
+
+def _cache_folder() -> Path:
+    """Where compiled kernels are kept; raises RuntimeError for a user without a home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orthrus" / "kernels"
 
 
 @cache

@@ -117,17 +117,32 @@ def compiler() -> ctypes.CDLL:
     pytest.skip("needs the package nvidia-cuda-nvrtc")
 
 
+def spilled(
+    compiler: ctypes.CDLL, name: str, architecture: str, scalar: str, states: int = 16
+) -> list[tuple[str, str]]:
+    """Bytes of registers that a kernel's code stores in memory and reads again."""
+    sizes = [f"STATES={states}", "GATED=1"] if "scan" in name else ["WIDTH=4"]
+    options = nvrtc.options_for(architecture, [f"SCALAR={scalar}", "PAIRED=1", *sizes], compiler)
+    code, log = nvrtc.compiled(nvrtc.source(name), [*options, "--ptxas-options=-v"], compiler)
+    assert code.startswith(b"\x7fELF")
+    assert "warning" not in log
+    return re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", log)
+
+
 @pytest.mark.parametrize(("architecture", "scalar"), [("80", "bfloat16"), ("90", "bfloat16"), ("90", "float")])
 @pytest.mark.parametrize("name", ["scan_forward", "scan_backward", "conv_forward", "conv_backward"])
 def test_kernels_compile_for_gpus_without_spilling_registers(
     compiler: ctypes.CDLL, name: str, scalar: str, architecture: str
 ) -> None:
-    definitions = [f"SCALAR={scalar}", "PAIRED=1", *(["STATES=16", "GATED=1"] if "scan" in name else ["WIDTH=4"])]
-    options = [*nvrtc.options_for(architecture, definitions, compiler), "--ptxas-options=-v"]
-    code, log = nvrtc.compiled(nvrtc.source(name), options, compiler)
-    assert code.startswith(b"\x7fELF")
-    assert "warning" not in log
-    assert re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", log) == [("0", "0")], log
+    assert spilled(compiler, name, architecture, scalar) == [("0", "0")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scalar", ["bfloat16", "float"])
+@pytest.mark.parametrize("states", [4, 8])
+@pytest.mark.parametrize("name", ["scan_forward", "scan_backward"])
+def test_kernels_of_few_states_spill_no_registers(compiler: ctypes.CDLL, name: str, states: int, scalar: str) -> None:
+    assert spilled(compiler, name, "90", scalar, states) == [("0", "0")]
 
 
 def test_a_gpu_newer_than_the_compiler_gets_ptx(compiler: ctypes.CDLL) -> None:

@@ -69,6 +69,31 @@ __device__ inline Pair<SCALAR> load_pair(const SCALAR* from, int count) {
     return {count > 0 ? from[0] : zero, count > 1 ? from[1] : zero};
 }
 
+// A pair as one word: taking it apart waits for its load to end, so what is loaded ahead stays whole until it is used.
+template <int BYTES>
+struct WordOf { using type = unsigned; };
+template <>
+struct WordOf<8> { using type = unsigned long long; };
+using Word = WordOf<sizeof(Pair<SCALAR>)>::type;
+union PairOrWord {
+    Pair<SCALAR> pair;
+    Word word;
+    __device__ PairOrWord() {}
+};
+
+__device__ inline Word load_word(const SCALAR* from, int count) {
+    if (PAIRED) return count ? *reinterpret_cast<const Word*>(from) : 0;
+    PairOrWord both;
+    both.pair = load_pair(from, count);
+    return both.word;
+}
+
+__device__ inline Pair<SCALAR> pair_of(Word word) {
+    PairOrWord both;
+    both.word = word;
+    return both.pair;
+}
+
 // Begins to copy two channels into shared memory, 0 for those that the row lacks; `copies_landed` waits for it.
 __device__ inline void copy_pair(Pair<SCALAR>* to, const SCALAR* from, int count) {
     if (PAIRED) {

@@ -18,27 +18,38 @@ extern "C" __global__ void __launch_bounds__(PAIRS* WARPS)
     float output[2], dweight[2][WIDTH] = {}, dbias[2] = {};
     float waiting[2][WIDTH] = {};  // gradients of x at the last WIDTH positions, the newest first, as far as known
     filter.read_before(first, x, length, me.count);
-#pragma unroll 4
-    for (int t = first; t < end + WIDTH - 1; ++t) {  // a position is part of the outputs of the WIDTH - 1 after it
-        const int count = t < length ? me.count : 0;
-        filter(load_pair(x.at(t), count), output);
-        const Pair<SCALAR> given = load_pair(dy.at(t), count);
-        const float dy_own[] = {number(given.first), number(given.second)};
+    constexpr int AHEAD = 4;  // loads of x and dy under way at a time, as in conv_forward.cu
+    const int stop = end + WIDTH - 1;  // a position is part of the outputs of the WIDTH - 1 after it
+    for (int start = first; start < stop; start += AHEAD) {
+        Word xs[AHEAD], dys[AHEAD];
 #pragma unroll
-        for (int j = 0; j < 2; ++j) {
-            const float share = sigmoid(output[j]);
-            const float doutput = dy_own[j] * share * (1 + output[j] * (1 - share));
-            if (t < end) {
-                dbias[j] += doutput;
-#pragma unroll
-                for (int k = 0; k < WIDTH; ++k) dweight[j][k] += doutput * filter.window[j][k];
-            }
-#pragma unroll
-            for (int k = WIDTH - 1; k >= 0; --k)
-                waiting[j][k] = (k ? waiting[j][k - 1] : 0) + filter.weight[j][WIDTH - 1 - k] * doutput;
+        for (int i = 0; i < AHEAD; ++i) {
+            const int count = start + i < min(length, stop) ? me.count : 0;
+            xs[i] = load_word(x.at(start + i), count);
+            dys[i] = load_word(dy.at(start + i), count);
         }
-        const int done = t - WIDTH + 1;
-        store_pair(dx.at(done), waiting[0][WIDTH - 1], waiting[1][WIDTH - 1], done >= first ? me.count : 0);
+#pragma unroll
+        for (int i = 0; i < AHEAD; ++i) {
+            const int t = start + i, done = t - WIDTH + 1;
+            filter(pair_of(xs[i]), output);
+            const Pair<SCALAR> given = pair_of(dys[i]);
+            const float dy_own[] = {number(given.first), number(given.second)};
+#pragma unroll
+            for (int j = 0; j < 2; ++j) {
+                const float share = sigmoid(output[j]);
+                const float doutput = dy_own[j] * share * (1 + output[j] * (1 - share));
+                if (t < end) {
+                    dbias[j] += doutput;
+#pragma unroll
+                    for (int k = 0; k < WIDTH; ++k) dweight[j][k] += doutput * filter.window[j][k];
+                }
+#pragma unroll
+                for (int k = WIDTH - 1; k >= 0; --k)
+                    waiting[j][k] = (k ? waiting[j][k - 1] : 0) + filter.weight[j][WIDTH - 1 - k] * doutput;
+            }
+            const int count = done >= first && done < end ? me.count : 0;
+            store_pair(dx.at(done), waiting[0][WIDTH - 1], waiting[1][WIDTH - 1], count);
+        }
     }
     const long long part = (me.row * me.segments + me.segment) * channels + me.channel;
 #pragma unroll

@@ -13,9 +13,16 @@ extern "C" __global__ void __launch_bounds__(PAIRS* WARPS) conv_forward(Rows x_r
     Filter filter(weights, biases, me);
     float output[2];
     filter.read_before(first, x, length, me.count);
-#pragma unroll 8
-    for (int t = first; t < end; ++t) {
-        filter(load_pair(x.at(t), me.count), output);
-        store_pair(y.at(t), output[0] * sigmoid(output[0]), output[1] * sigmoid(output[1]), me.count);
+    constexpr int AHEAD = 8;  // loads under way at a time; the compiler moves none before a store, which may be to x
+    for (int t = first; t < end; t += AHEAD) {
+        Word xs[AHEAD];
+#pragma unroll
+        for (int i = 0; i < AHEAD; ++i) xs[i] = load_word(x.at(t + i), t + i < end ? me.count : 0);
+#pragma unroll
+        for (int i = 0; i < AHEAD; ++i) {
+            filter(pair_of(xs[i]), output);
+            store_pair(y.at(t + i), output[0] * sigmoid(output[0]), output[1] * sigmoid(output[1]),
+                       t + i < end ? me.count : 0);
+        }
     }
 }

@@ -63,3 +63,9 @@ __device__ inline void copies_landed() {
     asm volatile("cp.async.wait_all;" ::: "memory");
 #endif
 }
+
+// One store of four numbers; of `*float4`, NVRTC makes four.
+__device__ inline void store_four(float* to, const float (&x)[4]) {
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3])
+                 : "memory");
+}

@@ -10,6 +10,8 @@
 constexpr int CHUNK = 16, OWN = 4, WARPS = 4, THREADS = 32 * WARPS;
 constexpr int LANES = STATES <= 4 ? 1 : STATES <= 8 ? 2 : STATES <= 16 ? 4 : 8;
 constexpr int PAIRS = 32 / LANES, CHANNELS = 2 * PAIRS * WARPS, WIDE = OWN * LANES;  // WIDE: STATES with padding
+constexpr int PITCH = PAIRS + (LANES > 1 ? 8 / LANES : 0);  // of positions in `steps`, against bank conflicts
+constexpr int EACH = CHUNK / LANES, TOGETHER = EACH < 4 ? EACH : 4;  // positions of an owner; prepared at a time
 constexpr int QUADS = 2 * CHUNK * LANES, QUADS_EACH = (QUADS + THREADS - 1) / THREADS;  // of B and C of a chunk
 static_assert(STATES <= WIDE && LANES <= CHUNK / 2, "at most 32 states");
 
@@ -49,7 +51,7 @@ struct Quad {
 
 // A thread's share of B and C, loaded into registers ahead of time.
 struct Ahead {
-    Pair<SCALAR> loaded[QUADS_EACH][2];
+    Word loaded[QUADS_EACH][2];
 
     __device__ void load(const Walk& B, const Walk& C, int first, int length, int thread) {
 #pragma unroll
@@ -57,15 +59,17 @@ struct Ahead {
             const Quad quad(i * THREADS + thread);
             const int at = first + quad.t, n = quad.share * OWN, there = at < length ? STATES - n : 0;
             const SCALAR* const from = (quad.which ? C.at(at) : B.at(at)) + n;
-            loaded[i][0] = load_pair(from, min(max(there, 0), 2));
-            loaded[i][1] = load_pair(from + 2, min(max(there - 2, 0), 2));
+            loaded[i][0] = load_word(from, min(max(there, 0), 2));
+            loaded[i][1] = load_word(from + 2, min(max(there - 2, 0), 2));
         }
     }
     __device__ void numbers(int i, float (&to)[OWN]) const {
-        to[0] = number(loaded[i][0].first);
-        to[1] = number(loaded[i][0].second);
-        to[2] = number(loaded[i][1].first);
-        to[3] = number(loaded[i][1].second);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const Pair<SCALAR> pair = pair_of(loaded[i][half]);
+            to[2 * half] = number(pair.first);
+            to[2 * half + 1] = number(pair.second);
+        }
     }
 };
 

@@ -6,7 +6,7 @@
 // dB and dC are sums over channels. So that lanes can add them up without choosing among registers, register r of a
 // pair holds state r ^ turn, where turn is the pair's number modulo OWN: what a lane keeps and what it sends to its
 // neighbour then lies in fixed registers. B and C lie in shared memory once for each turn. Warps' sums are added in one
-// order and written to `dBC` (blocks, rows, positions, 2, STATES), to be summed over blocks. dA, dD and dbias are written
+// order and written to `dBC` (blocks, rows, positions, 2, STATES), to be summed over blocks. dA, dD, dbias are written
 // for every SEGMENT of a row (rows, segments, ...), so that no sum in float runs over many terms.
 
 constexpr int SPAN = LANES > 4 ? LANES : 4, SEGMENT = 16 * CHUNK, SLOTS = WARPS * PAIRS / OWN;
@@ -19,10 +19,10 @@ struct Gradients {
 };
 
 struct Backward {
-    Pair<SCALAR> inputs[2][4][CHUNK / LANES][THREADS];  // u, delta, dy, z of this chunk and the next, by owner
+    Pair<SCALAR> inputs[2][4][EACH][THREADS];           // u, delta, dy, z of this chunk and the next, by owner
     float4 kept[2][THREADS];                            // states before the next chunk
     float4 starts[CHUNK / SPAN][2][THREADS];            // states before every span
-    float4 steps[WARPS][CHUNK][PAIRS];                  // delta of both channels, inflow of both channels
+    float4 steps[WARPS][CHUNK][PITCH];                  // delta of both channels, inflow of both channels
     float2 dy[WARPS][CHUNK][PAIRS];                     // gradient of what the gate multiplies
     float states[CHUNK][2][OWN][WIDE];                  // B and C for each turn
     float sums[SLOTS][CHUNK * 2 * WIDE + WIDE];         // dB and dC of OWN pairs; WIDE more against bank conflicts
@@ -52,7 +52,7 @@ struct Reader {
     // Begins to fetch a chunk.
     __device__ void fetch(Backward& shared, int turn, int chunk, Ahead& ahead, const Place& me) const {
 #pragma unroll
-        for (int i = 0; i < CHUNK / LANES; ++i) {
+        for (int i = 0; i < EACH; ++i) {
             const int t = chunk * CHUNK + i * LANES + me.share;
 #pragma unroll
             for (int walk = 0; walk < 3 + GATED; ++walk)
@@ -66,8 +66,8 @@ struct Reader {
     }
 };
 
-extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_backward(Inputs in, Rows dy_rows, const float4* kept,
-                                                                    Gradients out) {
+extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3)
+    scan_backward(Inputs in, Rows dy_rows, const float4* kept, Gradients out) {
     DYNAMIC_SHARED(Backward, shared);
     const Place me(in.channels);
     const bool reversed = in.lengths != nullptr;
@@ -75,7 +75,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_bac
     const int chunks = (in.positions + CHUNK - 1) / CHUNK, segments = (in.positions + SEGMENT - 1) / SEGMENT;
     const int turn_of_pair = me.pair % OWN;
     const Walk from[] = {{in.u, me.row, me.channel, length, reversed}, {in.delta, me.row, me.channel, length, reversed},
-                         {dy_rows, me.row, me.channel, length, reversed}, {GATED ? in.z : in.u, me.row, me.channel, length, reversed}};
+                         {dy_rows, me.row, me.channel, length, reversed},
+                         {GATED ? in.z : in.u, me.row, me.channel, length, reversed}};
     const Walk B(in.B, me.row, 0, length, reversed), C(in.C, me.row, 0, length, reversed);
     const Walk du(out.u, me.row, me.channel, length, reversed), ddelta(out.delta, me.row, me.channel, length, reversed);
     const Walk dz(GATED ? out.z : out.u, me.row, me.channel, length, reversed);
@@ -109,21 +110,29 @@ extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_bac
             for (int r = 0; r < OWN; ++r)
                 h[j][r] = reinterpret_cast<const float*>(&shared.kept[j][me.thread])[r ^ turn_of_pair];
 #pragma unroll
-        for (int i = 0; i < CHUNK / LANES; ++i) {
-            const Pair<SCALAR> u = inputs[0][i][me.thread], raw = inputs[1][i][me.thread];
-            const Pair<SCALAR> dy = inputs[2][i][me.thread];
-            const float delta0 = softplus(number(raw.first) + bias[0]);
-            const float delta1 = softplus(number(raw.second) + bias[1]);
-            float2 gated = make_float2(number(dy.first), number(dy.second));
-            if (GATED) {
-                const Pair<SCALAR> z = inputs[3][i][me.thread];
-                gated.x *= number(z.first) * sigmoid(number(z.first));
-                gated.y *= number(z.second) * sigmoid(number(z.second));
+        for (int start = 0; start < EACH; start += TOGETHER) {
+            float4 step[TOGETHER];  // all before the first is stored, so that none waits for another
+            float2 gated[TOGETHER];
+#pragma unroll
+            for (int i = 0; i < TOGETHER; ++i) {
+                const Pair<SCALAR> u = inputs[0][start + i][me.thread], raw = inputs[1][start + i][me.thread];
+                const Pair<SCALAR> dy = inputs[2][start + i][me.thread];
+                const float delta0 = softplus(number(raw.first) + bias[0]);
+                const float delta1 = softplus(number(raw.second) + bias[1]);
+                step[i] = make_float4(delta0, delta1, delta0 * number(u.first), delta1 * number(u.second));
+                gated[i] = make_float2(number(dy.first), number(dy.second));
+                if (GATED) {
+                    const Pair<SCALAR> z = inputs[3][start + i][me.thread];
+                    gated[i].x *= number(z.first) * sigmoid(number(z.first));
+                    gated[i].y *= number(z.second) * sigmoid(number(z.second));
+                }
             }
-            const int t = i * LANES + me.share;
-            shared.steps[me.warp][t][me.pair] =
-                make_float4(delta0, delta1, delta0 * number(u.first), delta1 * number(u.second));
-            shared.dy[me.warp][t][me.pair] = gated;
+#pragma unroll
+            for (int i = 0; i < TOGETHER; ++i) {
+                const int t = (start + i) * LANES + me.share;
+                shared.steps[me.warp][t][me.pair] = step[i];
+                shared.dy[me.warp][t][me.pair] = gated[i];
+            }
         }
 #pragma unroll
         for (int i = 0; i < QUADS_EACH; ++i) {
@@ -140,11 +149,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_bac
         __syncthreads();
         if (chunk) reader.fetch(shared, (chunk - 1) & 1, chunk - 1, ahead, me);
 
-        const auto own_states = [&](int t, int which) {
-            return *reinterpret_cast<const float4*>(&shared.states[t][which][turn_of_pair][me.share * OWN]);
+        const float4* span_steps;
+        const float* span_states;
+        const auto own_states = [&](int k, int which) {
+            return *reinterpret_cast<const float4*>(span_states + (k * 2 + which) * OWN * WIDE);
         };
-        const auto advance = [&](int t, float (&decay)[2][OWN]) {
-            const float4 step = shared.steps[me.warp][t][me.pair], b = own_states(t, 0);
+        const auto advance = [&](int k, float (&decay)[2][OWN]) {
+            const float4 step = span_steps[k * PITCH], b = own_states(k, 0);
             const float delta[] = {step.x, step.y}, inflow[] = {step.z, step.w}, own_b[] = {b.x, b.y, b.z, b.w};
 #pragma unroll
             for (int j = 0; j < 2; ++j)
@@ -157,18 +168,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_bac
 #pragma unroll 1
         for (int span = 0; span < CHUNK; span += SPAN) {
             float4* const start = &shared.starts[span / SPAN][0][me.thread];
+            span_steps = &shared.steps[me.warp][span][me.pair];
+            span_states = &shared.states[span][0][turn_of_pair][me.share * OWN];
             start[0] = make_float4(h[0][0], h[0][1], h[0][2], h[0][3]);
             start[THREADS] = make_float4(h[1][0], h[1][1], h[1][2], h[1][3]);
             if (span + SPAN < CHUNK) {
 #pragma unroll
                 for (int k = 0; k < SPAN; ++k) {
                     float decay[2][OWN];
-                    advance(span + k, decay);
+                    advance(k, decay);
                 }
             }
         }
 #pragma unroll 1
         for (int span = CHUNK - SPAN; span >= 0; span -= SPAN) {
+            span_steps = &shared.steps[me.warp][span][me.pair];
+            span_states = &shared.states[span][0][turn_of_pair][me.share * OWN];
+            const float2* const span_dy = &shared.dy[me.warp][span][me.pair];
+            float* const sums = shared.sums[me.warp * (PAIRS / OWN) + me.pair / OWN];
+            float* const span_sums = sums + span * 2 * WIDE + me.share * OWN + turn_of_pair;
             const float4 start0 = shared.starts[span / SPAN][0][me.thread];
             const float4 start1 = shared.starts[span / SPAN][1][me.thread];
             h[0][0] = start0.x; h[0][1] = start0.y; h[0][2] = start0.z; h[0][3] = start0.w;
@@ -180,7 +198,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_bac
                 for (int j = 0; j < 2; ++j)
 #pragma unroll
                     for (int r = 0; r < OWN; ++r) before[k][j][r] = h[j][r];
-                if (k < SPAN) advance(span + k, decay[k]);
+                if (k < SPAN) advance(k, decay[k]);
             }
 
 #pragma unroll
@@ -188,9 +206,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_bac
                 float readout[2][LANES], dinflow[2][LANES], dexponent[2][LANES];
 #pragma unroll
                 for (int i = LANES - 1; i >= 0; --i) {
-                    const int k = group + i, t = span + k;
-                    const float4 step = shared.steps[me.warp][t][me.pair], b = own_states(t, 0), c = own_states(t, 1);
-                    const float2 dys = shared.dy[me.warp][t][me.pair];
+                    const int k = group + i;
+                    const float4 step = span_steps[k * PITCH], b = own_states(k, 0), c = own_states(k, 1);
+                    const float2 dys = span_dy[k * PAIRS];
                     const float delta[] = {step.x, step.y}, inflow[] = {step.z, step.w}, dy[] = {dys.x, dys.y};
                     const float own_b[] = {b.x, b.y, b.z, b.w}, own_c[] = {c.x, c.y, c.z, c.w};
                     float dB[OWN] = {}, dC[OWN] = {};
@@ -210,9 +228,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_bac
                             dA[j][r] += of_exponent * delta[j];
                         }
                     }
-                    float* const sums = &shared.sums[me.warp * (PAIRS / OWN) + me.pair / OWN][t * 2 * WIDE];
-                    sums[me.share * OWN + turn_of_pair] = sum_over_turns(dB);
-                    sums[WIDE + me.share * OWN + turn_of_pair] = sum_over_turns(dC);
+                    span_sums[k * 2 * WIDE] = sum_over_turns(dB);
+                    span_sums[k * 2 * WIDE + WIDE] = sum_over_turns(dC);
                 }
                 const int own = span + group + me.share, i = (span + group) / LANES, t = chunk * CHUNK + own;
                 const float4 step = shared.steps[me.warp][own][me.pair];
@@ -253,15 +270,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, SPAN > 4 ? 2 : 3) scan_bac
                 float sum[OWN] = {};
 #pragma unroll
                 for (int slot = 0; slot < SLOTS; ++slot) {
-                    const float4 part = *reinterpret_cast<const float4*>(&shared.sums[slot][(i * THREADS + me.thread) * OWN]);
+                    const float* const of_slot = &shared.sums[slot][(i * THREADS + me.thread) * OWN];
+                    const float4 part = *reinterpret_cast<const float4*>(of_slot);
                     sum[0] += part.x;
                     sum[1] += part.y;
                     sum[2] += part.z;
                     sum[3] += part.w;
                 }
-                float* const to = dBC + (static_cast<long long>(reversed ? length - 1 - t : t) * 2 + quad.which) * STATES + n;
+                const long long position = reversed ? length - 1 - t : t;
+                float* const to = dBC + (position * 2 + quad.which) * STATES + n;
                 if (STATES % OWN == 0) {
-                    *reinterpret_cast<float4*>(to) = make_float4(sum[0], sum[1], sum[2], sum[3]);
+                    store_four(to, sum);
                 } else {
 #pragma unroll
                     for (int r = 0; r < OWN; ++r)

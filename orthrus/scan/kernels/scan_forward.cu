@@ -1,16 +1,16 @@
 // The selective scan, forward. `kept`, where it is wanted, gets the states before every chunk.
 
 struct Forward {
-    Pair<SCALAR> inputs[2][3][CHUNK / LANES][THREADS];  // u, delta, z of this chunk and the next, by owner
-    float4 steps[WARPS][CHUNK][PAIRS];                  // delta of both channels, inflow of both channels
-    float states[2][CHUNK][2][WIDE];                    // B and C
+    Pair<SCALAR> inputs[2][3][EACH][THREADS];  // u, delta, z of this chunk and the next, by owner
+    float4 steps[WARPS][CHUNK][PITCH];         // delta of both channels, inflow of both channels
+    float states[2][CHUNK][2][WIDE];           // B and C
 };
 extern "C" __device__ const int scan_forward_shared = sizeof(Forward);
 
-__device__ inline void copy_inputs(Pair<SCALAR> (*to)[CHUNK / LANES][THREADS], const Walk* from, int first,
+__device__ inline void copy_inputs(Pair<SCALAR> (*to)[EACH][THREADS], const Walk* from, int first,
                                    int length, const Place& me) {
 #pragma unroll
-    for (int i = 0; i < CHUNK / LANES; ++i) {
+    for (int i = 0; i < EACH; ++i) {
         const int t = first + i * LANES + me.share;
 #pragma unroll
         for (int walk = 0; walk < 2 + GATED; ++walk)
@@ -18,7 +18,9 @@ __device__ inline void copy_inputs(Pair<SCALAR> (*to)[CHUNK / LANES][THREADS], c
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) scan_forward(Inputs in, Rows y_rows, float4* kept) {
+// Six blocks on a multiprocessor leave a thread 85 registers, which the compiler interleaves with; 4 states need more.
+extern "C" __global__ void __launch_bounds__(THREADS, LANES == 2 || LANES == 4 ? 6 : 4)
+    scan_forward(Inputs in, Rows y_rows, float4* kept) {
     DYNAMIC_SHARED(Forward, shared);
     const Place me(in.channels);
     const bool reversed = in.lengths != nullptr;
@@ -49,12 +51,18 @@ extern "C" __global__ void __launch_bounds__(THREADS) scan_forward(Inputs in, Ro
         copies_landed();
         const auto& inputs = shared.inputs[turn];
 #pragma unroll
-        for (int i = 0; i < CHUNK / LANES; ++i) {
-            const Pair<SCALAR> u = inputs[0][i][me.thread], raw = inputs[1][i][me.thread];
-            const float delta0 = softplus(number(raw.first) + bias[0]);
-            const float delta1 = softplus(number(raw.second) + bias[1]);
-            shared.steps[me.warp][i * LANES + me.share][me.pair] =
-                make_float4(delta0, delta1, delta0 * number(u.first), delta1 * number(u.second));
+        for (int start = 0; start < EACH; start += TOGETHER) {
+            float4 step[TOGETHER];  // all before the first is stored, so that none waits for another
+#pragma unroll
+            for (int i = 0; i < TOGETHER; ++i) {
+                const Pair<SCALAR> u = inputs[0][start + i][me.thread], raw = inputs[1][start + i][me.thread];
+                const float delta0 = softplus(number(raw.first) + bias[0]);
+                const float delta1 = softplus(number(raw.second) + bias[1]);
+                step[i] = make_float4(delta0, delta1, delta0 * number(u.first), delta1 * number(u.second));
+            }
+#pragma unroll
+            for (int i = 0; i < TOGETHER; ++i)
+                shared.steps[me.warp][(start + i) * LANES + me.share][me.pair] = step[i];
         }
 #pragma unroll
         for (int i = 0; i < QUADS_EACH; ++i) {
@@ -77,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) scan_forward(Inputs in, Ro
         }
 
 #pragma unroll(LANES > 2 ? 2 : 1)
-        for (int i = 0; i < CHUNK / LANES; ++i) {
+        for (int i = 0; i < EACH; ++i) {
             float readout[2][LANES];
 #pragma unroll
             for (int k = 0; k < LANES; ++k) {

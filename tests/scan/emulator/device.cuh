@@ -69,6 +69,7 @@ void copy_ahead(void* to, const void* from, bool wanted) {
     wanted ? std::memcpy(to, from, BYTES) : std::memset(to, 0, BYTES);
 }
 inline void copies_landed() {}
+inline void store_four(float* to, const float (&x)[4]) { std::copy(x, x + 4, to); }
 
 inline float exp2_fast(float x) { return std::exp2(x); }
 inline float reciprocal(float x) { return 1 / x; }
