@@ -105,7 +105,8 @@ class CodonStem(nn.Module):
         coding_B = start_B < end_B
         first_B = torch.where(coding_B, (with_cut_codon(start_B) + pad_B) // 3, 0)
         behind_B = torch.where(coding_B, (end_B + pad_B + 2) // 3, 0)
-        return Tokens(lengths_in_tokens_B, _regions(first_B, behind_B, int(lengths_in_tokens_B.max())))
+        n_tokens = self._n_tokens(pad_B, tracks_BCL, lengths_B)
+        return Tokens(lengths_in_tokens_B, _regions(first_B, behind_B, n_tokens))
 
     def words(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
         """The codon of every token, int64 (B, T): 16 b0 + 4 b1 + b2 with A, C, G, T as 0 to 3.
@@ -113,8 +114,8 @@ class CodonStem(nn.Module):
         -1 if a base is unknown or missing, and in padding.
         """
         base_BT3 = self._in_frame(_bases(tracks_BCL, lengths_B), tracks_BCL, lengths_B)
-        word_BT = (base_BT3 - 1) @ base_BT3.new_tensor([16, 4, 1])
-        return torch.where((base_BT3 > 0).all(2), word_BT, -1)
+        first_BT, second_BT, third_BT = (base_BT3 - 1).unbind(2)  # no product: a GPU has none of integers
+        return torch.where((base_BT3 > 0).all(2), 16 * first_BT + 4 * second_BT + third_BT, -1)
 
     def _overlapping(self, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
         """The words that end at each base of each token, int64 (B, T, 3): 25 b0 + 5 b1 + b2, 0 for unknown bases."""
@@ -125,11 +126,18 @@ class CodonStem(nn.Module):
     def _in_frame(self, value_BL: Tensor, tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:
         """Values by position, arranged by each token's three bases (B, T, 3), 0 for missing bases."""
         pad_B = self._pad(tracks_BCL, lengths_B)
-        n_tokens = int((pad_B + lengths_B + 2).max()) // 3
+        n_tokens = self._n_tokens(pad_B, tracks_BCL, lengths_B)
         position_BX = torch.arange(3 * n_tokens, device=value_BL.device) - pad_B[:, None]
         own_BX = (position_BX >= 0) & (position_BX < lengths_B[:, None])
         found_BX = value_BL.gather(1, position_BX.clamp(0, value_BL.shape[1] - 1)).masked_fill(~own_BX, 0)
         return found_BX.view(len(value_BL), n_tokens, 3)
+
+    @staticmethod
+    def _n_tokens(pad_B: Tensor, tracks_BCL: Tensor, lengths_B: Tensor) -> int:
+        """The tokens of the longest row, T; on a GPU, where reading it makes the host wait, the most there can be."""
+        if lengths_B.device.type == "cpu":
+            return int((pad_B + lengths_B + 2).max()) // 3
+        return (tracks_BCL.shape[2] + 4) // 3
 
     @staticmethod
     def _pad(tracks_BCL: Tensor, lengths_B: Tensor) -> Tensor:

@@ -120,3 +120,14 @@ def test_splice_bits_reach_the_token_of_their_base() -> None:
     lengths_B = torch.tensor([9])
     change_TD = (stem.embed(spliced, lengths_B) - stem.embed(plain, lengths_B))[0]
     torch.testing.assert_close(change_TD, torch.stack([torch.zeros(4), stem.splice.detach(), torch.zeros(4)]))
+
+
+def test_as_many_tokens_as_there_can_be_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU the number of tokens follows from that of positions."""
+    tracks_BCL, lengths_B = batch([("ACCATGGCTTAAGGTTACG", (3, 12)), ("ACGTACG", None), ("TATGGCTTAA", (1, 10))])
+    encoder, most = make_encoder(), (tracks_BCL.shape[2] + 4) // 3
+    expected = encoder.represent(tracks_BCL, lengths_B)
+    assert encoder(tracks_BCL, lengths_B).shape[1] < most
+    monkeypatch.setattr(CodonStem, "_n_tokens", staticmethod(lambda pad_B, tracks_BCL, lengths_B: most))
+    assert encoder(tracks_BCL, lengths_B).shape[1] == most
+    torch.testing.assert_close(encoder.represent(tracks_BCL, lengths_B), expected, rtol=0, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from orthrus.errors import InputError
 from orthrus.loading.batch import PairBatch
 from orthrus.nn import tracks
 from orthrus.nn.encoder import MambaEncoder
-from orthrus.objectives import ContrastiveTerm
+from orthrus.objectives import ContrastiveTerm, NextTokenTerm
 from orthrus.training.module import Pretraining
 from tests.training.steps import OBJECTIVES, batch, build, gradients, part
 
@@ -44,13 +45,19 @@ def test_the_encoder_sees_chunks_alone_twice_each_and_only_once_without_gradient
     assert len(seen) == 3
 
 
-@pytest.mark.parametrize(("objective", "chunk_rows"), [("joint", None), ("joint", 4), ("multi_positive", None)])
+@pytest.mark.parametrize(
+    ("objective", "chunk_rows", "stem"),
+    [("joint", None, "base"), ("joint", 4, "base"), ("multi_positive", None, "base"), ("next_token", None, "codon")],
+)
 def test_a_step_reads_no_number_off_the_device(
-    objective: str, chunk_rows: int | None, monkeypatch: pytest.MonkeyPatch
+    objective: str, chunk_rows: int | None, stem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host starts a step on a GPU without waiting for it. Tensors without numbers, on "meta", have none to read."""
     monkeypatch.setattr(torch, "meta", torch.device("meta"), raising=False)  # PyTorch 2.5 looks there when recomputing
-    module, given = build(objective, chunk_rows).to("meta"), PairBatch(*(part.to("meta") for part in batch(5)))
+    module, given = build(objective, chunk_rows), PairBatch(*(part.to("meta") for part in batch(5)))
+    if stem == "codon":
+        module = Pretraining(MambaEncoder(6, 4, 1, stem=stem), {"next": partial(NextTokenTerm, n_words=64)})
+    module.to("meta")
     monkeypatch.setattr(torch, "autocast", lambda *args, **options: contextlib.nullcontext())  # "meta" has none
     monkeypatch.setattr(tracks, "_table", lambda n_tracks, device: torch.empty(32, n_tracks, device=device))
     for owner, copy in ((Tensor, "new_tensor"), (torch, "tensor"), (torch, "as_tensor")):
