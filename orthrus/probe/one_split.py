@@ -12,7 +12,7 @@ from orthrus.probe.metrics import Floats, SeedScores, score
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target, Task
 
-MAX_PERMUTATIONS = 10
+MAX_PERMUTATIONS, PERMUTATIONS_OF_NUMBERS = 10, 20
 EMBEDDING_WEIGHTS = (1.0, 0.3, 0.1, 0.03)
 
 
@@ -103,16 +103,21 @@ def fit_on_axes(axes: linear.Axes, target: Target, split: Split) -> linear.Fit:
 def probe_shuffled(features_MD: NDArray[np.float32], target: Target, split: Split) -> SeedScores:
     """:func:`probe_features` with labels permuted among training and validation rows; scores above chance show a leak.
 
-    One permutation of few labels is a noisy measure of chance, so permutations are repeated, up to ten times, until
-    there are 2,000 predictions.
+    One permutation is a noisy measure of chance: a model of shuffled labels leans on the features' largest directions,
+    and these correlate with the true labels one way or the other. So permutations are repeated: of numbers 20 times,
+    as further targets of one regression; of others until there are 2,000 predictions, at most ten times.
     """
     rows = np.concatenate([split.train, split.validation])
     generator = np.random.default_rng(split.seed)
-    probed = []
-    for _ in range(min(MAX_PERMUTATIONS, 1 + 2000 // (len(split.test) * target.values.shape[1]))):
+    numbers = target.task is Task.REGRESSION
+    enough = min(MAX_PERMUTATIONS, 1 + 2000 // (len(split.test) * target.values.shape[1]))
+    permuted = []
+    for _ in range(PERMUTATIONS_OF_NUMBERS if numbers else enough):
         values = target.values.copy()
         values[rows] = values[generator.permutation(rows)]
-        probed.append(probe_features(features_MD, replace(target, values=values), split))
+        permuted.append(values)
+    targets = [np.hstack(permuted)] if numbers else permuted
+    probed = [probe_features(features_MD, replace(target, values=values), split) for values in targets]
     scores = {metric: float(np.mean([each.scores[metric] for each in probed])) for metric in probed[0].scores}
     return replace(
         probed[0], scores=scores, predicted_NT=np.hstack([each.predicted_NT for each in probed]), of_label={}

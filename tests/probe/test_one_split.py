@@ -1,8 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from orthrus.probe.linear import RIDGE_PENALTIES
-from orthrus.probe.one_split import EMBEDDING_WEIGHTS, probe_beside, probe_features, probe_readouts
+from orthrus.probe.one_split import (
+    EMBEDDING_WEIGHTS,
+    probe_beside,
+    probe_features,
+    probe_readouts,
+    probe_shuffled,
+)
 from orthrus.probe.splits import Split
 from orthrus.probe.targets import Target, Task
 from tests.oracles.probe import weighted_ridge_test_predictions
@@ -41,3 +49,20 @@ def test_many_numbers_that_say_nothing_do_not_drown_the_control(task, metric):
     assert beside > alone - 0.01
     assert beside > plain
     assert probe_readouts({"e": embedding[:, 1:]}, target, SPLIT).scores[metric] < alone
+
+
+def test_shuffled_numbers_are_fitted_together_as_one_by_one() -> None:
+    """Features whose largest direction goes with the labels: one permutation scores it by luck, twenty little."""
+    generator = np.random.default_rng(3)
+    features = generator.standard_normal((300, 5)).astype(np.float32)
+    values = (features[:, :1] + generator.standard_normal((300, 1))).astype(np.float64)
+    target = Target(Task.REGRESSION, ("y",), values, np.arange(300), {})
+    split = Split(7, np.arange(180), np.arange(180, 230), np.arange(230, 300))
+    found = probe_shuffled(features, target, split)
+    again, one_by_one = np.random.default_rng(7), []
+    for _ in range(20):
+        shuffled = values.copy()
+        shuffled[:230] = values[again.permutation(np.arange(230))]
+        one_by_one.append(probe_features(features, replace(target, values=shuffled), split))
+    assert found.scores["pearson_r"] == pytest.approx(np.mean([each.scores["pearson_r"] for each in one_by_one]))
+    np.testing.assert_allclose(found.predicted_NT, np.hstack([each.predicted_NT for each in one_by_one]), atol=1e-9)
