@@ -6,41 +6,15 @@ from lightning import Callback, LightningModule, Trainer
 
 from orthrus.memory import give_back_freed_memory
 
+_STEPS = 10
+
 
 class FreedMemory(Callback):
-    """Gives freed memory back after batches on a CPU (:func:`orthrus.memory.give_back_freed_memory`)."""
+    """Gives freed memory back every tenth batch on a CPU (:func:`orthrus.memory.give_back_freed_memory`)."""
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Give it back."""
-        self._after(trainer)
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Give it back."""
-        self._after(trainer)
-
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Give it back."""
-        self._after(trainer)
-
-    @staticmethod
-    def _after(trainer: Trainer) -> None:
-        if trainer.strategy.root_device.type == "cpu":
+        if (batch_idx + 1) % _STEPS == 0 and trainer.strategy.root_device.type == "cpu":
             give_back_freed_memory()
