@@ -68,14 +68,12 @@ def _export(options: argparse.Namespace) -> Result:
 
 def _project(options: argparse.Namespace) -> Result:
     from orthrus.embedding.file import read_embeddings
-    from orthrus.embedding.neighbours import same_model
     from orthrus.store import TranscriptStore
     from orthrus.training.projection import project
 
     embeddings = read_embeddings(options.embeddings)
-    made_by = same_model(options.model, embeddings)
     store = None if options.store is None else TranscriptStore.open(options.store)
-    found = project(embeddings, options.output, made_by, store, options.seed)
+    found = project(embeddings, options.output, options.model, store, options.seed)
     return Result(
         [options.output],
         {"retrieval": found},

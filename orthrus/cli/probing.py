@@ -76,10 +76,11 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     """The labelled transcripts of the store, embedded by the model that the options name."""
     import numpy as np
 
-    from orthrus.embedding.embed import check_device, checkpoint_sha256, embed
+    from orthrus.embedding.embed import check_device, embed
     from orthrus.embedding.file import of_store
     from orthrus.models import find_model, model_name
     from orthrus.nn.checkpoints import load_encoder, stored_readout
+    from orthrus.nn.integrity import digest
     from orthrus.probe.labels import read_labels
 
     if store is None:
@@ -96,7 +97,7 @@ def _embedded(options: argparse.Namespace, spec: "TaskSpec", store: "TranscriptS
     metadata = {
         "encoder": encoder.config,
         "checkpoint": model_name(model),
-        "checkpoint_sha256": checkpoint_sha256(model),
+        "checkpoint_sha256": digest(encoder.state_dict()),
     }
     labelled = of_store(store, np.empty((len(store), 0), dtype=np.float32)).with_rows(np.array(rows))
     return replace(labelled, matrix=embed(encoder, store, rows, readouts=[readout]), metadata=metadata, readout=readout)

@@ -127,7 +127,7 @@ def embed_to_file(
         metadata = {
             "encoder": encoder.config,
             "checkpoint": model_name(checkpoint),
-            "checkpoint_sha256": checkpoint_sha256(checkpoint),
+            "checkpoint_sha256": digest(encoder.state_dict()),
             **({} if (step := checkpoint_step(checkpoint)) is None else {"step": step}),
             "input": input_name,
             "readout": readouts[0],

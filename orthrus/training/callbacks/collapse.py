@@ -39,8 +39,10 @@ class CollapseMonitor(Callback):
     def __init__(
         self, every_n_steps: int = 50, min_std: float = 0.01, min_rank: float = 1.5, min_projection_std: float = 0.1
     ) -> None:
-        given = {"every_n_steps": (every_n_steps, 1), "min_std": (min_std, 0), "min_rank": (min_rank, 0)}
-        for name, (value, least) in {**given, "min_projection_std": (min_projection_std, 0)}.items():
+        for name, value, least in (
+            ("every_n_steps", every_n_steps, 1), ("min_std", min_std, 0), ("min_rank", min_rank, 0),
+            ("min_projection_std", min_projection_std, 0),
+        ):  # fmt: skip
             if not value >= least:
                 raise InputError(f"collapse.{name} is {value}; expected {least} or more")
         self.every_n_steps, self.min_std, self.min_rank = every_n_steps, min_std, min_rank
